@@ -1,0 +1,1 @@
+"""What both processes agree on: messages, options, errors. Standard library only."""

@@ -1,0 +1,1 @@
+"""The heavy process: holds one model; decodes, infers, encodes."""

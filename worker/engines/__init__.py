@@ -1,0 +1,1 @@
+"""One file per loader: each turns a photo into its alpha."""
