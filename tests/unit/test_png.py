@@ -1,0 +1,253 @@
+"""A PNG that loses a pixel, a colour profile or its validity is a cut-out the user cannot use."""
+
+import io
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageCms
+
+from worker import png
+
+Pixels = npt.NDArray[np.uint8]
+
+KINDS = pytest.mark.parametrize("channels", [(), (3,), (4,)], ids=["grey", "rgb", "rgba"])
+
+
+def noise(*shape: int) -> Pixels:
+    return np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
+
+
+def encoded(pixels: Pixels, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    png.encode(pixels, stream, **options)
+    return stream.getvalue()
+
+
+def decoded(file: bytes) -> Pixels:
+    with Image.open(io.BytesIO(file), formats=["PNG"]) as image:
+        return np.asarray(image)
+
+
+def chunks(file: bytes) -> list[tuple[bytes, bytes]]:
+    """Every chunk's name and contents; fails on a wrong CRC, or on bytes before or after the chunks."""
+    assert file.startswith(b"\x89PNG\r\n\x1a\n")
+    found, at = [], 8
+    while at < len(file):
+        length, name = struct.unpack_from(">I4s", file, at)
+        contents = file[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", file, at + 8 + length) == (zlib.crc32(name + contents),)
+        found.append((name, contents))
+        at += 12 + length
+    return found
+
+
+def inflated(file: bytes) -> bytes:
+    """The filtered picture, by a strict reader: the stream ends with the data, and its Adler-32 holds."""
+    inflater = zlib.decompressobj()
+    filtered = inflater.decompress(b"".join(contents for name, contents in chunks(file) if name == b"IDAT"))
+    assert inflater.eof
+    assert inflater.unused_data == b""
+    return filtered
+
+
+@KINDS
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (1, 301), (301, 1), (2, 2), (37, 53)])
+def test_every_pixel_comes_back_at_any_size(size: tuple[int, int], channels: tuple[int, ...]) -> None:
+    """Else a thin or tiny picture, or its edge, comes back with wrong colours."""
+    pixels = noise(*size, *channels)
+    np.testing.assert_array_equal(decoded(encoded(pixels)), pixels)
+
+
+@KINDS
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+@pytest.mark.parametrize("strips", [1, 3])
+def test_every_pixel_comes_back_around_a_strips_end(
+    strips: int, beyond: int, channels: tuple[int, ...]
+) -> None:
+    """Else a line across the picture shows where one strip meets the next."""
+    width = 1000
+    rows = png._STRIP_BYTES // noise(width, *channels).size
+    pixels = noise(strips * rows + beyond, width, *channels)
+    file = encoded(pixels)
+    np.testing.assert_array_equal(decoded(file), pixels)
+    assert len(inflated(file)) == pixels.size + len(pixels)
+
+
+@given(data=st.data(), strip_bytes=st.integers(1, 300), threads=st.integers(1, 4))
+@settings(deadline=None)
+def test_every_pixel_comes_back_whatever_the_picture(
+    data: st.DataObject, strip_bytes: int, threads: int
+) -> None:
+    """Else some combination of values, sides and strips nobody thought of damages a picture."""
+    sides = st.integers(1, 24)
+    shapes = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.sampled_from([3, 4])))
+    pixels = data.draw(arrays(np.uint8, shapes))
+    with mock.patch.object(png, "_STRIP_BYTES", strip_bytes):
+        file = encoded(pixels, threads=threads)
+    np.testing.assert_array_equal(decoded(file), pixels)
+    assert len(inflated(file)) == pixels.size + len(pixels)
+
+
+@KINDS
+def test_a_large_picture_comes_back_and_is_compressed(channels: tuple[int, ...]) -> None:
+    """Else a photo of real size, in many strips, fails where small pictures do not, or is stored raw."""
+    smooth = np.add.outer(np.arange(2000) // 9, np.arange(3000) // 13).astype(np.uint8)
+    pixels = np.array(
+        np.broadcast_to(smooth.reshape(2000, 3000, *(1 for _ in channels)), (2000, 3000, *channels))
+    )
+    pixels[500:900, 1000:2500] = noise(400, 1500, *channels)
+    file = encoded(pixels)
+    np.testing.assert_array_equal(decoded(file), pixels)
+    assert len(inflated(file)) == pixels.size + len(pixels)
+    assert len(file) < pixels.size / 4
+
+
+def test_noise_that_cannot_be_compressed_hardly_grows() -> None:
+    """Else the grainiest photo gives a file larger than its pixels."""
+    pixels = noise(700, 900, 4)
+    assert len(encoded(pixels)) < 1.01 * pixels.size
+
+
+def test_colours_under_transparent_pixels_are_kept() -> None:
+    """Else a user who refines the cut-out's edge in an editor finds black where the background was."""
+    pixels = noise(20, 30, 4)
+    pixels[..., 3] = 0
+    np.testing.assert_array_equal(decoded(encoded(pixels)), pixels)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        noise(60, 40, 4)[..., :3],
+        noise(60, 40, 3)[..., ::-1],
+        noise(60, 40, 4)[::-1, ::-2],
+        noise(60, 40, 3)[7:31, 5:22],
+        noise(60, 40, 4)[..., 3],
+        noise(4, 60, 40).transpose(1, 2, 0),
+        np.broadcast_to(noise(40, 3), (60, 40, 3)),
+    ],
+    ids=["alpha left out", "bgr", "turned", "cropped", "alpha alone", "planes", "one row repeated"],
+)
+def test_a_view_into_other_pixels_is_written_as_it_looks(view: Pixels) -> None:
+    """Else a cropped, turned or split picture is written from the wrong bytes."""
+    with mock.patch.object(png, "_STRIP_BYTES", 1000):
+        np.testing.assert_array_equal(decoded(encoded(view)), view)
+
+
+def test_the_pixels_are_only_read() -> None:
+    """Else encoding one output spoils the picture for the next."""
+    pixels = noise(50, 40, 4)
+    before = pixels.copy()
+    pixels.flags.writeable = False
+    encoded(pixels)
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_any_number_of_threads_gives_the_same_file() -> None:
+    """Else strips that finish out of turn are written out of turn, or a result depends on the machine."""
+    pixels = noise(900, 1500, 4)
+    one, four = encoded(pixels, threads=1), encoded(pixels, threads=4)
+    assert one == four
+    np.testing.assert_array_equal(decoded(four), pixels)
+
+
+def test_the_colour_profile_and_the_resolution_come_back() -> None:
+    """Else a wide-gamut photo turns dull, or prints at another size, once its background is gone."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = encoded(noise(30, 40, 4), icc_profile=profile, dpi=(300, 72.5))
+    with Image.open(io.BytesIO(file)) as image:
+        assert image.info["icc_profile"] == profile
+        assert image.info["dpi"] == pytest.approx((300, 72.5), abs=0.02)
+    assert [name for name, _ in chunks(file)] == [b"IHDR", b"iCCP", b"pHYs", b"IDAT", b"IDAT", b"IEND"]
+
+
+@pytest.mark.parametrize("profile", [None, b""], ids=["none", "empty"])
+def test_without_a_profile_or_resolution_none_is_claimed(profile: bytes | None) -> None:
+    """Else viewers interpret the colours by a profile that is not there."""
+    names = [name for name, _ in chunks(encoded(noise(3, 4, 3), icc_profile=profile))]
+    assert names == [b"IHDR", b"IDAT", b"IDAT", b"IEND"]
+
+
+@KINDS
+@pytest.mark.parametrize("size", [(1, 1), (37, 53), (1200, 1000)])
+def test_pngcheck_finds_nothing_wrong(
+    tmp_path: Path, size: tuple[int, int], channels: tuple[int, ...]
+) -> None:
+    """Else a reader stricter than Pillow refuses the file."""
+    pngcheck = shutil.which("pngcheck")
+    if pngcheck is None:
+        if os.environ.get("CI"):
+            pytest.fail("pngcheck is not installed, and CI has to install it.")
+        pytest.skip("pngcheck is not installed.")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = tmp_path / "picture.png"
+    file.write_bytes(
+        encoded(noise(*size, *channels), icc_profile=profile if channels else None, dpi=(96, 96))
+    )
+    checked = subprocess.run([pngcheck, "-q", file], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sentence"),
+    [
+        (np.zeros((4, 5, 3), np.float32), "not float32 of shape"),
+        (np.zeros((4, 5, 3), np.uint16), "not uint16 of shape"),
+        (np.zeros((4, 5), np.bool_), "not bool of shape"),
+        (np.zeros((), np.uint8), "of shape"),
+        (np.zeros(5, np.uint8), "of shape"),
+        (np.zeros((4, 5, 1), np.uint8), "of shape"),
+        (np.zeros((4, 5, 2), np.uint8), "of shape"),
+        (np.zeros((4, 5, 5), np.uint8), "of shape"),
+        (np.zeros((1, 4, 5, 3), np.uint8), "of shape"),
+        (np.zeros((0, 5, 3), np.uint8), "not 5 x 0"),
+        (np.zeros((5, 0), np.uint8), "not 0 x 5"),
+        (np.broadcast_to(np.uint8(0), (2**31, 1)), "not 1 x 2147483648"),
+        (np.broadcast_to(np.uint8(0), (1, 2**31, 4)), "not 2147483648 x 1"),
+    ],
+)
+def test_what_is_not_a_picture_is_refused_before_anything_is_written(
+    pixels: npt.NDArray[Any], sentence: str
+) -> None:
+    """Else a programming slip leaves a broken file behind instead of an error that names it."""
+    stream = io.BytesIO()
+    with pytest.raises(ValueError, match=sentence):
+        png.encode(pixels, stream)
+    assert stream.getvalue() == b""
+
+
+@pytest.mark.parametrize("per_inch", [0.0, -72.0, 0.001, 1e9, float("inf"), float("nan")])
+def test_a_resolution_the_file_cannot_state_is_refused_before_anything_is_written(per_inch: float) -> None:
+    """Else a photo with senseless metadata gives a file that readers refuse."""
+    stream = io.BytesIO()
+    with pytest.raises(ValueError, match="resolution of 72 x"):
+        png.encode(noise(2, 2), stream, dpi=(72, per_inch))
+    assert stream.getvalue() == b""
+
+
+def test_no_threads_are_refused_before_anything_is_written() -> None:
+    """Else a wrong setting leaves a broken file behind."""
+    stream = io.BytesIO()
+    with pytest.raises(ValueError, match="greater than 0"):
+        png.encode(noise(2, 2), stream, threads=0)
+    assert stream.getvalue() == b""
+
+
+def test_a_full_disk_is_reported_as_such() -> None:
+    """Else the user is told of a finished file that ends in the middle."""
+    stream = mock.Mock()
+    stream.write.side_effect = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        png.encode(noise(20, 20, 4), stream)
