@@ -27,7 +27,8 @@ BgremoveError                       500  internal_error
     ├── WorkerStartFailed           503  worker_start_failed
     ├── WorkerCrashed               503  worker_crashed
     ├── WorkerTimeout               503  worker_timeout
-    └── OutOfMemory                 503  out_of_memory
+    ├── OutOfMemory                 503  out_of_memory
+    └── WorkerReplaced              503  requested
 """
 
 from collections.abc import Iterator
@@ -219,6 +220,12 @@ class OutOfMemory(WorkerFailed):
     """There was not enough memory for this image."""
 
     code = "out_of_memory"
+
+
+class WorkerReplaced(WorkerFailed):
+    """The worker process was ended on request."""
+
+    code = "requested"
 
 
 def _tree(root: type[BgremoveError]) -> Iterator[type[BgremoveError]]:

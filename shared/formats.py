@@ -1,0 +1,29 @@
+"""The image formats that the service accepts, told by their first bytes."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """One format: Pillow's name for it, its media type, and the signature that starts every file."""
+
+    name: str
+    media_type: str
+    signature: re.Pattern[bytes]
+
+
+ACCEPTED = (
+    ImageFormat("PNG", "image/png", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ImageFormat("JPEG", "image/jpeg", re.compile(rb"\xff\xd8\xff")),
+    ImageFormat("WEBP", "image/webp", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    ImageFormat("GIF", "image/gif", re.compile(rb"GIF8[79]a")),
+    ImageFormat("TIFF", "image/tiff", re.compile(rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]")),
+    ImageFormat("BMP", "image/bmp", re.compile(rb"BM")),
+)
+SIGNATURE_BYTES = 16
+
+
+def sniff(head: bytes) -> ImageFormat | None:
+    """Return the accepted format whose signature `head` (the file's first 16 bytes) starts with."""
+    return next((known for known in ACCEPTED if known.signature.match(head)), None)

@@ -1,0 +1,120 @@
+"""The whole protocol between the supervisor and a worker.
+
+A worker generation has a command pipe and an event queue of its own, so a message never needs to say
+which generation it belongs to; within one, the task id tells removals apart. Pixels never travel:
+messages carry paths, and stay far below 4 KiB pickled, the size that a pipe takes in one piece. A
+worker killed while it writes therefore leaves no half message behind.
+"""
+
+from dataclasses import dataclass
+
+from shared.options import RemovalOptions
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """What a worker is told once, at its start."""
+
+    model_path: str
+    max_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalJob:
+    """One photo to cut out: where it lies, and where the result is to be written."""
+
+    task_id: str
+    source_path: str
+    result_path: str
+    options: RemovalOptions
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalResult:
+    """What a finished removal made. Sizes are in pixels, times in milliseconds."""
+
+    width: int
+    height: int
+    format: str
+    model_id: str
+    device: str
+    timings_ms: dict[str, float]
+
+
+# Commands: supervisor to worker
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Cut out one photo."""
+
+    job: RemovalJob
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop working on a removal at the next step."""
+
+    task_id: str
+
+
+Command = Remove | Cancel
+
+
+# Events: worker to supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model is being loaded; `percent` counts 0 to 100."""
+
+    percent: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded and removals may be sent."""
+
+    model_id: str
+    device: str
+    dtype: str
+    loader: str
+    input_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The model cannot be loaded; the worker ends after this."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A removal has come to a new step."""
+
+    task_id: str
+    percent: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A removal is done and its result lies complete at `result_path`."""
+
+    task_id: str
+    result: RemovalResult
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A removal failed, with an error of `shared.errors`; the worker goes on."""
+
+    task_id: str
+    code: str
+    detail: str
+
+
+Event = Loading | Ready | LoadFailed | Progress | Finished | Failed

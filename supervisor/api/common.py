@@ -1,0 +1,23 @@
+"""What routers share: how they reach the services and the task that a path names."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from supervisor.services import Services
+from supervisor.tasks import Task
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Supervisor = Annotated[Services, Depends(_services)]
+
+
+def _known_task(task_id: str, services: Supervisor) -> Task:
+    return services.tasks.get(task_id)
+
+
+KnownTask = Annotated[Task, Depends(_known_task)]

@@ -1,0 +1,20 @@
+"""Files: originals and results, while they last."""
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+from supervisor.api.common import Supervisor
+
+router = APIRouter(tags=["files"])
+
+
+@router.get("/files/{file_id}", response_class=FileResponse)
+async def download(file_id: str, services: Supervisor) -> FileResponse:
+    """The bytes of a file."""
+    stored = services.results.get(file_id)
+    return FileResponse(
+        stored.path,
+        media_type=stored.media_type,
+        filename=stored.download_name,
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"},
+    )

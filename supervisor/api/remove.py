@@ -1,0 +1,124 @@
+"""Removals: a photo in by upload or URL, progress out, then the result."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterable
+from pathlib import Path
+from typing import IO, Annotated, Any, TypedDict
+
+from fastapi import APIRouter, Body, Form, UploadFile
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from shared.errors import NotAnImage, NotFound, StillRunning, StorageFailed, UploadTooLarge, error_from
+from shared.formats import SIGNATURE_BYTES, sniff
+from shared.options import RemovalOptions, option_fields
+from supervisor.api.common import KnownTask, Supervisor
+from supervisor.removals import Result, safe_name
+from supervisor.tasks import TaskKind
+from supervisor.url_fetch import check_url, fetch
+
+STREAM_INTERVAL_S = 0.3
+RETRY_MS = 1000
+
+router = APIRouter(prefix="/remove", tags=["remove"])
+
+_OPTIONS: dict[str, Any] = {
+    option.name: (kind, Field(option.default, description=option.metadata["help"]))
+    for option, kind in option_fields()
+}
+_STRICT = ConfigDict(extra="forbid")
+UploadForm = create_model(
+    "UploadForm",
+    __config__=_STRICT,
+    file=(UploadFile, Field(description="the photo")),
+    **_OPTIONS,
+)
+UrlRequest = create_model(
+    "UrlRequest", __config__=_STRICT, url=(str, Field(description="where the photo lies, http or https")), **_OPTIONS
+)
+
+
+class Accepted(TypedDict):
+    """The task that was started; null where nothing needs doing."""
+
+    task_id: str | None
+
+
+@router.post("/upload")
+async def upload(
+    form: Annotated[UploadForm, Form(media_type="multipart/form-data")],  # type: ignore[valid-type]
+    services: Supervisor,
+) -> Accepted:
+    """Remove the background of an uploaded photo."""
+    photo: UploadFile = form.file  # type: ignore[attr-defined]  # the model is made from the option table
+    if photo.size is not None and photo.size > services.settings.max_upload_bytes:
+        raise UploadTooLarge
+    if sniff(await photo.read(SIGNATURE_BYTES)) is None:
+        raise NotAnImage
+    await photo.seek(0)
+    name = safe_name(photo.filename or "")
+    removal = services.removals.admit(_options(form))
+    try:
+        await asyncio.to_thread(_store, photo.file, removal.source)
+    except OSError as error:
+        await services.removals.abandon(removal)
+        raise StorageFailed("The temporary folder cannot take the upload.") from error
+
+    async def uploaded() -> str:
+        return name
+
+    return {"task_id": services.removals.start(removal, uploaded).id}
+
+
+@router.post("/url")
+async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Accepted:  # type: ignore[valid-type]
+    """Remove the background of the photo at a URL."""
+    address: str = body.url  # type: ignore[attr-defined]
+    check_url(address)
+    removal = services.removals.admit(_options(body))
+    settings = services.settings
+
+    async def fetched() -> str:
+        removal.task.progress(0, "Fetching the image")
+        try:
+            return await fetch(
+                address,
+                removal.source,
+                max_bytes=settings.max_upload_bytes,
+                allow_private=settings.url_allow_private,
+            )
+        except OSError as error:
+            raise StorageFailed("The temporary folder cannot take the image.") from error
+
+    return {"task_id": services.removals.start(removal, fetched).id}
+
+
+@router.get("/stream/{task_id}", response_class=EventSourceResponse)
+async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
+    """The task's progress as server-sent events: its state now, then every change until its end."""
+    number = 0
+    async for update in task.updates(STREAM_INTERVAL_S):
+        number += 1
+        yield ServerSentEvent(data=update, id=str(number), retry=RETRY_MS)
+
+
+@router.get("/result/{task_id}")
+async def result(task: KnownTask, services: Supervisor) -> Result:
+    """A finished removal's result, or the error that it failed with."""
+    if task.kind is not TaskKind.REMOVE:
+        raise NotFound("That task is not a removal.")
+    if not task.finished:
+        raise StillRunning
+    if task.code is not None:
+        raise error_from(task.code, task.message)
+    return services.removals.result(task)
+
+
+def _options(request: BaseModel) -> RemovalOptions:
+    return RemovalOptions(**{name: getattr(request, name) for name in _OPTIONS})
+
+
+def _store(source: IO[bytes], target: Path) -> None:
+    with target.open("wb") as file:
+        shutil.copyfileobj(source, file, 1024**2)

@@ -1,0 +1,127 @@
+"""The server itself: health, readiness, status."""
+
+import asyncio
+import os
+from typing import Literal, TypedDict
+
+from fastapi import APIRouter
+
+from shared.errors import QueueFull
+from supervisor import __version__, builtin_model
+from supervisor.api.common import Supervisor
+from supervisor.facts import WorkerStatus, worker_status
+
+router = APIRouter(tags=["server"])
+
+BIREFNET_ID = "ZhengPeng7/BiRefNet"
+
+
+class Health(TypedDict):
+    """That the server answers."""
+
+    status: Literal["ok"]
+    version: str
+    uptime_s: float
+
+
+class ServerStatus(TypedDict):
+    """The supervisor process."""
+
+    host: str
+    port: int
+    pid: int
+    version: str
+    uptime_s: float
+
+
+class ModelStatus(TypedDict):
+    """BiRefNet: on disk, in memory, on its way to either."""
+
+    model_id: str
+    model_loaded: bool
+    model_loading: bool
+    model_error: str | None
+    model_downloaded: bool
+    model_downloading: bool
+    model_download_error: str | None
+    device: str
+
+
+class Models(TypedDict):
+    """The models that are downloaded on demand."""
+
+    background_removal: ModelStatus
+
+
+class BuiltinStatus(TypedDict):
+    """The model that works from the first minute."""
+
+    model_id: str
+    available: bool
+
+
+class QueueStatus(TypedDict):
+    """Removals being received, waiting or running, and how many there may be."""
+
+    length: int
+    limit: int
+
+
+class Status(TypedDict):
+    """Everything the status table shows."""
+
+    server: ServerStatus
+    models: Models
+    builtin: BuiltinStatus
+    worker: WorkerStatus
+    queue: QueueStatus
+
+
+class Readiness(TypedDict):
+    """That a removal would be accepted."""
+
+    ready: Literal[True]
+
+
+@router.get("/health")
+async def health(services: Supervisor) -> Health:
+    """Whether the server answers; never waits for a worker."""
+    return {"status": "ok", "version": __version__, "uptime_s": services.uptime_s}
+
+
+@router.get("/ready")
+async def ready(services: Supervisor) -> Readiness:
+    """Whether a removal would be accepted now."""
+    removals = services.removals
+    if removals.queue_length >= removals.queue_limit:
+        raise QueueFull
+    return {"ready": True}
+
+
+@router.get("/status")
+async def status(services: Supervisor) -> Status:
+    """The server, its models, its worker and its queue."""
+    return {
+        "server": {
+            "host": services.address.host,
+            "port": services.address.port,
+            "pid": os.getpid(),
+            "version": __version__,
+            "uptime_s": services.uptime_s,
+        },
+        "models": {
+            "background_removal": {
+                "model_id": BIREFNET_ID,
+                "model_loaded": False,
+                "model_loading": False,
+                "model_error": None,
+                "model_downloaded": False,
+                "model_downloading": False,
+                "model_download_error": None,
+                "device": "cpu",
+            }
+        },
+        "builtin": {"model_id": builtin_model.MODEL_ID, "available": services.builtin_model.available},
+        "worker": await asyncio.to_thread(worker_status, services.workers["builtin"]),
+        "queue": {"length": services.removals.queue_length, "limit": services.removals.queue_limit},
+    }

@@ -1,0 +1,27 @@
+"""Tasks: listed, read and cancelled."""
+
+from fastapi import APIRouter
+
+from supervisor.api.common import KnownTask, Supervisor
+from supervisor.tasks import TaskPayload
+
+router = APIRouter(tags=["tasks"])
+
+
+@router.get("/tasks")
+async def list_tasks(services: Supervisor) -> list[TaskPayload]:
+    """Every task still known, newest first."""
+    return [task.payload() for task in services.tasks]
+
+
+@router.get("/tasks/{task_id}")
+async def read_task(task: KnownTask) -> TaskPayload:
+    """One task."""
+    return task.payload()
+
+
+@router.delete("/tasks/{task_id}")
+async def cancel_task(task: KnownTask, services: Supervisor) -> TaskPayload:
+    """Cancel a queued or running task, and answer once it has ended."""
+    await services.tasks.cancel(task)
+    return task.payload()

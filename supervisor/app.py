@@ -1,0 +1,58 @@
+"""The web application: guards, routes and the life of the services behind them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from supervisor import __version__
+from supervisor.api import files, remove, server, tasks
+from supervisor.guards import Guard
+from supervisor.replies import ErrorBody, install_error_handlers
+from supervisor.services import Address, Services
+from supervisor.settings import Settings
+
+API = "/api/v1"
+
+
+def create_app(settings: Settings, address: Address | None = None) -> FastAPI:
+    """Return a FastAPI application of its own; nothing is shared between two of them.
+
+    `address` is where the server listens, for `/status`; without it the settings' own is told.
+    """
+    where = address or Address(settings.host, settings.port)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = Services(settings, where)
+        app.state.services = services
+        await services.open()
+        yield
+        await services.close()
+
+    app = FastAPI(
+        title="bgremove",
+        summary="Removes the background of photos, on this machine.",
+        version=__version__,
+        lifespan=lifespan,
+        responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
+    )
+    install_error_handlers(app)
+    for router in (server.router, remove.router, tasks.router, files.router):
+        app.include_router(router, prefix=API)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type"],
+        )
+    app.add_middleware(
+        Guard,
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+        token=settings.token.get_secret_value() if settings.token else None,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+    return app

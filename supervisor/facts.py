@@ -1,0 +1,42 @@
+"""Facts about processes, as the status tells them."""
+
+from typing import TypedDict
+
+import psutil
+
+from supervisor.worker_generation import WorkerExit
+from supervisor.worker_manager import WorkerManager
+
+
+class WorkerStatus(TypedDict):
+    """A worker process: where it stands, what it holds, how the last one ended."""
+
+    state: str
+    pid: int | None
+    generation: int
+    restarts: int
+    rss_bytes: int | None
+    device_memory_bytes: int | None
+    last_exit: WorkerExit | None
+
+
+def worker_status(worker: WorkerManager) -> WorkerStatus:
+    """Describe a worker; its memory is asked of the operating system."""
+    pid = worker.pid
+    return {
+        "state": worker.state,
+        "pid": pid,
+        "generation": worker.starts,
+        "restarts": max(0, worker.starts - 1),
+        "rss_bytes": rss_bytes(pid) if pid else None,
+        "device_memory_bytes": None,
+        "last_exit": worker.last_exit,
+    }
+
+
+def rss_bytes(pid: int) -> int | None:
+    """Return a process's resident memory, or None once it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None

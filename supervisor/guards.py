@@ -1,0 +1,97 @@
+"""Who may talk to the service: host names, origins, the token, and how much may be sent."""
+
+import hmac
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.errors import BgremoveError, HostRefused, OriginRefused, Unauthorized, UploadTooLarge
+from supervisor.replies import error_response
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN_PATHS = frozenset({"/api/v1/health"})
+FORM_OVERHEAD_BYTES = 1024**2  # what a form's other fields may add to the file
+
+
+class Guard:
+    """Middleware that refuses what must not reach a route.
+
+    The host check defeats DNS rebinding, the origin check defeats other pages in the user's browser, and
+    both hold for every route and method.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allowed_hosts: Sequence[str],
+        allowed_origins: Sequence[str],
+        token: str | None,
+        max_upload_bytes: int,
+    ) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._origins = frozenset(allowed_origins)
+        self._token = token.encode() if token else None
+        self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer with the reason why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check(scope["method"], scope["path"], Headers(scope=scope))
+        except BgremoveError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, self._bounded(receive), send)
+
+    def _check(self, method: str, path: str, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if "*" not in self._hosts and host_name(host) not in self._hosts:
+            raise HostRefused
+        origin = headers.get("origin")
+        if origin is not None and method not in SAFE_METHODS and not self._is_welcome(origin, host):
+            raise OriginRefused
+        # A preflight carries no token by design; it is answered by the CORS rules alone.
+        if self._token is not None and path not in OPEN_PATHS and method != "OPTIONS":
+            self._check_token(headers)
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > self._max_body_bytes:
+            raise UploadTooLarge
+
+    def _is_welcome(self, origin: str, host: str) -> bool:
+        return origin in self._origins or urlsplit(origin).netloc.lower() == host.lower()
+
+    def _check_token(self, headers: Headers) -> None:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        sent = credentials if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        if self._token is None or not hmac.compare_digest(sent.strip().encode(), self._token):
+            raise Unauthorized
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Count what really comes in: a chunked body announces no length."""
+        received_bytes = 0
+
+        async def bounded() -> Message:
+            nonlocal received_bytes
+            message = await receive()
+            if message["type"] == "http.request":
+                received_bytes += len(message.get("body", b""))
+                if received_bytes > self._max_body_bytes:
+                    raise HTTPException(UploadTooLarge.status, UploadTooLarge().detail)
+            return message
+
+        return bounded
+
+
+def host_name(host: str) -> str:
+    """Return the name in a Host header, lower case, without port and brackets; "" for nonsense."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""

@@ -1,0 +1,219 @@
+"""Removals: admitted into a bounded queue, run first in first out, tried again when a worker dies."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from shared.errors import BgremoveError, Cancelled, ModelUnavailable, QueueFull
+from shared.formats import SIGNATURE_BYTES, sniff
+from shared.messages import RemovalJob, RemovalResult
+from shared.options import RemovalOptions
+from supervisor.results import ResultStore
+from supervisor.tasks import Task, TaskKind, TaskRegistry
+from supervisor.worker_manager import WorkerManager
+
+MEDIA_TYPES = {"png": "image/png"}
+PERCENT_DECODE = 5  # where the worker's own steps begin; before it, the worker itself is started
+log = logging.getLogger("supervisor.removals")
+
+# Brings the photo to the removal's source path, and returns the name that a person knows it by.
+Source = Callable[[], Awaitable[str]]
+
+
+class Result(TypedDict):
+    """A finished removal as clients see it."""
+
+    task_id: str
+    status: Literal["complete"]
+    original_file_id: str
+    original_url: str
+    result_file_id: str
+    result_url: str
+    width: int
+    height: int
+    format: str
+    model_id: str
+    device: str
+    timings_ms: dict[str, float]
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Removal:
+    """One removal on its way through the queue."""
+
+    task: Task
+    folder: Path
+    options: RemovalOptions
+    worker: WorkerManager
+    admitted_at: float  # monotonic seconds
+
+    @property
+    def source(self) -> Path:
+        """Where the photo is to be written."""
+        return self.folder / "source"
+
+    @property
+    def cutout(self) -> Path:
+        """Where the worker writes the result."""
+        return self.folder / "result"
+
+
+class Removals:
+    """Accepts removals, hands them to the workers, and keeps their results."""
+
+    def __init__(
+        self,
+        tasks: TaskRegistry,
+        results: ResultStore,
+        workers: Mapping[str, WorkerManager],
+        queue_limit: int,
+        retention_s: float,
+    ) -> None:
+        self.queue_limit = queue_limit
+        self._tasks = tasks
+        self._results = results
+        self._workers = workers
+        self._retention_s = retention_s
+        # A semaphore's waiters are served in the order they came: it is the queue.
+        self._turns = {name: asyncio.Semaphore(1) for name in workers}
+        self._admitted: set[str] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._finished: dict[str, Result] = {}
+
+    @property
+    def queue_length(self) -> int:
+        """How many removals are being received, wait or run."""
+        return len(self._admitted)
+
+    def admit(self, options: RemovalOptions) -> Removal:
+        """Take a place in the queue. Write the photo to the removal's `source`, then `start` it.
+
+        Raises QueueFull, ModelUnavailable or StorageFailed.
+        """
+        if self.queue_length >= self.queue_limit:
+            raise QueueFull(f"The queue is full with {self.queue_limit} removals; try again shortly.")
+        worker = self._worker_for(options)
+        task = self._tasks.create(TaskKind.REMOVE)
+        try:
+            folder = self._results.make_folder(task.id)
+        except BgremoveError:
+            self._tasks.forget(task)
+            raise
+        self._admitted.add(task.id)
+        return Removal(task, folder, options, worker, time.monotonic())
+
+    async def abandon(self, removal: Removal) -> None:
+        """Give the place back of a removal whose photo never came."""
+        self._admitted.discard(removal.task.id)
+        self._tasks.forget(removal.task)
+        await self._results.drop(removal.task.id)
+
+    def start(self, removal: Removal, source: Source) -> Task:
+        """Queue an admitted removal and return its task."""
+        task = removal.task
+        running = asyncio.create_task(self._run(removal, source), name=task.id)
+        self._running[task.id] = running
+
+        async def cancel() -> None:
+            running.cancel()
+            await asyncio.wait([running])
+
+        task.cancel = cancel
+        return task
+
+    def result(self, task: Task) -> Result:
+        """Return a finished removal's result. Raises KeyError for a task that has none."""
+        return self._finished[task.id]
+
+    async def forget(self, task: Task) -> None:
+        """Delete an expired removal's result and files."""
+        self._finished.pop(task.id, None)
+        await self._results.drop(task.id)
+
+    async def close(self) -> None:
+        """Cancel every removal and wait for their ends."""
+        running = list(self._running.values())
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _worker_for(self, options: RemovalOptions) -> WorkerManager:
+        name = "builtin" if options.model == "auto" else options.model
+        if name not in self._workers:
+            raise ModelUnavailable(f"The model {name!r} is not available in this service.")
+        return self._workers[name]
+
+    async def _run(self, removal: Removal, source: Source) -> None:
+        """Take one removal from its photo to its end; the task tells clients how it went."""
+        task = removal.task
+        try:
+            name = await source()
+            async with self._turns[removal.worker.name]:
+                queued_s = time.monotonic() - removal.admitted_at
+                made = await self._remove(removal)
+            self._publish(removal, name, made, queued_s)
+        except asyncio.CancelledError:
+            task.fail(Cancelled())
+        except BgremoveError as error:
+            task.fail(error)
+        except Exception:
+            log.exception("removal failed", extra={"task_id": task.id})
+            task.fail(BgremoveError())
+        finally:
+            del self._running[task.id]
+            self._admitted.discard(task.id)
+            if task.status == "error":
+                await self._results.drop(task.id)
+
+    async def _remove(self, removal: Removal) -> RemovalResult:
+        def on_progress(percent: float, message: str) -> None:
+            loading = removal.worker.facts is None
+            removal.task.progress(percent * PERCENT_DECODE / 100 if loading else percent, message)
+
+        job = RemovalJob(removal.task.id, str(removal.source), str(removal.cutout), removal.options)
+        return await removal.worker.remove(job, on_progress)
+
+    def _publish(self, removal: Removal, name: str, made: RemovalResult, queued_s: float) -> None:
+        task, options = removal.task, removal.options
+        with removal.source.open("rb") as file:
+            known = sniff(file.read(SIGNATURE_BYTES))
+        original = self._results.publish(
+            task.id, removal.source, known.media_type if known else "application/octet-stream", name
+        )
+        result = self._results.publish(
+            task.id, removal.cutout, MEDIA_TYPES[made.format], f"{stem_of(name)}-{options.output}.{made.format}"
+        )
+        total_ms = (time.monotonic() - removal.admitted_at) * 1000
+        self._finished[task.id] = Result(
+            task_id=task.id,
+            status="complete",
+            original_file_id=original.id,
+            original_url=f"/api/v1/files/{original.id}",
+            result_file_id=result.id,
+            result_url=f"/api/v1/files/{result.id}",
+            width=made.width,
+            height=made.height,
+            format=made.format,
+            model_id=made.model_id,
+            device=made.device,
+            timings_ms={"queued": round(queued_s * 1000, 1), **made.timings_ms, "total": round(total_ms, 1)},
+            expires_at=round(time.time() + self._retention_s, 3),
+        )
+        task.complete("Background removed")
+
+
+def safe_name(name: str) -> str:
+    """Return a client's file name without folders and control characters."""
+    base = re.split(r"[/\\]", name)[-1]
+    return re.sub(r"[\x00-\x1f\x7f]", "", base).strip() or "image"
+
+
+def stem_of(name: str) -> str:
+    """Return a file name without its ending."""
+    return name.rsplit(".", 1)[0] or name

@@ -1,0 +1,111 @@
+"""The files of removals: where they lie, who may still fetch them, and when they go."""
+
+import asyncio
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from shared.errors import Expired, NotFound, StorageFailed
+
+REMEMBERED_IDS = 10_000
+ORPHAN_AGE_S = 3600
+log = logging.getLogger("supervisor.results")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that clients may download."""
+
+    id: str
+    path: Path
+    media_type: str
+    download_name: str
+
+
+class ResultStore:
+    """One folder a removal, inside a folder of this supervisor's own.
+
+    The folder's name carries this process's id and start time, so that a later supervisor can tell the
+    leftovers of a killed one from the files of one that runs beside it.
+    """
+
+    def __init__(self, temp_dir: Path) -> None:
+        self._temp_dir = temp_dir
+        self.folder = temp_dir / f"run-{os.getpid()}-{int(psutil.Process().create_time() * 1000)}"
+        self._files: dict[str, StoredFile] = {}
+        self._by_task: dict[str, list[str]] = {}
+        self._expired: OrderedDict[str, None] = OrderedDict()
+
+    def make_folder(self, task_id: str) -> Path:
+        """Make the folder of one removal, and return it. Raises StorageFailed."""
+        folder = self.folder / task_id
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed("The temporary folder cannot be written.") from error
+        return folder
+
+    def publish(self, task_id: str, path: Path, media_type: str, download_name: str) -> StoredFile:
+        """Let clients download `path`, which lies in the task's folder, until the task expires."""
+        stored = StoredFile(uuid.uuid4().hex, path, media_type, download_name)
+        self._files[stored.id] = stored
+        self._by_task.setdefault(task_id, []).append(stored.id)
+        return stored
+
+    def get(self, file_id: str) -> StoredFile:
+        """Return the file of that id. Raises NotFound, or Expired for one that is gone."""
+        stored = self._files.get(file_id)
+        if stored is None:
+            raise Expired if file_id in self._expired else NotFound("There is no file by that id.")
+        if not stored.path.is_file():
+            raise Expired
+        return stored
+
+    async def drop(self, task_id: str) -> None:
+        """Delete the files of one removal."""
+        for file_id in self._by_task.pop(task_id, ()):
+            del self._files[file_id]
+            self._expired[file_id] = None
+        while len(self._expired) > REMEMBERED_IDS:
+            self._expired.popitem(last=False)
+        await asyncio.to_thread(_delete, self.folder / task_id)
+
+    async def drop_orphans(self) -> None:
+        """Delete what killed supervisors left behind."""
+        await asyncio.to_thread(_delete_orphans, self._temp_dir)
+
+    async def drop_all(self) -> None:
+        """Delete every file of this supervisor; for its end."""
+        await asyncio.to_thread(_delete, self.folder)
+
+
+def _delete(folder: Path) -> None:
+    # A file that is just being downloaded cannot be deleted on Windows; the next orphan sweep gets it.
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _delete_orphans(temp_dir: Path) -> None:
+    for folder in temp_dir.glob("run-*-*"):
+        try:
+            _, pid, started_ms = folder.name.split("-")
+            recent = time.time() - folder.stat().st_mtime < ORPHAN_AGE_S
+            if recent or _is_alive(int(pid), int(started_ms)):
+                continue
+        except (ValueError, OSError):
+            continue
+        log.info("deleting leftovers", extra={"folder": folder.name})
+        _delete(folder)
+
+
+def _is_alive(pid: int, started_ms: int) -> bool:
+    try:
+        return abs(psutil.Process(pid).create_time() * 1000 - started_ms) < 1000
+    except psutil.Error:
+        return False

@@ -1,0 +1,102 @@
+"""The process around the application: its socket, its ready line, its signals, its end."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+
+import uvicorn
+
+from shared import logs
+from supervisor import __version__
+from supervisor.app import create_app
+from supervisor.services import Address, Services
+from supervisor.settings import BadSettings, Settings, load_settings
+
+GRACE_S = 3  # for requests under way at the end; open streams end by themselves
+log = logging.getLogger("supervisor")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until Ctrl-C, SIGTERM or, where asked for, the end of stdin. Return the exit code."""
+    try:
+        settings = load_settings(arguments)
+        logs.configure(settings.log_level)
+        listener = _bind(settings)
+    except BadSettings as error:
+        sys.stderr.write(f"bgremove: {error}\n")
+        return 1
+    host, port = listener.getsockname()[:2]
+    address = Address(host, port)
+    config = uvicorn.Config(
+        create_app(settings, address),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+    server = Server(config, address)
+    if settings.exit_on_stdin_eof:
+        threading.Thread(target=_watch_stdin, args=(server,), name="stdin-watch", daemon=True).start()
+    asyncio.run(server.serve(sockets=[listener]))
+    return 0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, with a ready line for the parent and an end that leaves nothing behind."""
+
+    def __init__(self, config: uvicorn.Config, address: Address) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then say so in one line of JSON on stdout."""
+        await super().startup(sockets)
+        ready = {
+            "event": "ready",
+            "host": self._address.host,
+            "port": self._address.port,
+            "pid": os.getpid(),
+            "version": __version__,
+        }
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the services first: their tasks' last events let open streams finish."""
+        services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        await services.close()
+        await super().shutdown(sockets)
+
+    # A second Ctrl-C is no reason to leave processes behind.
+    def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002  # uvicorn's signature
+        """Begin the end."""
+        log.info("stopping", extra={"signal": sig})
+        self.should_exit = True
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """Bind before anything starts, so that a taken port is one clear line. Raises BadSettings."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if sys.platform == "win32":  # there, SO_REUSEADDR would let two servers share a port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        raise BadSettings(f"cannot listen on {where}: {error.strerror or error}") from error
+    return listener
+
+
+def _watch_stdin(server: Server) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    server.should_exit = True

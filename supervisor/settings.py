@@ -1,0 +1,102 @@
+"""Every setting of the service, from `BGREMOVE_…` in the environment or flags of `python -m supervisor`."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+PREFIX = "BGREMOVE_"
+FOLDER_NAME = "psi-ai-content-hub"
+TEMP_FOLDER_NAME = "psi_ai_content_hub"
+# Read by the command-line scripts, not by the supervisor.
+SCRIPT_NAMES = frozenset({"BGREMOVE_NO_BOOTSTRAP"})
+
+
+def _default_data_dir() -> Path:
+    return Path(platformdirs.user_data_dir(FOLDER_NAME, appauthor=False, roaming=True))
+
+
+def _default_temp_dir() -> Path:
+    return Path(tempfile.gettempdir()) / TEMP_FOLDER_NAME
+
+
+def _split_commas(value: object) -> object:
+    """Turn "a,b", or flags given several times, into separate names."""
+    texts = value.split(",") if isinstance(value, str) else value
+    return [part.strip() for part in texts if part.strip()] if isinstance(texts, list) else texts
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class BadSettings(Exception):  # noqa: N818  # reads as what it is
+    """The settings cannot be used; the message is one line for a person."""
+
+
+class Settings(BaseSettings):
+    """A self-hosted background-removal service."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        cli_prog_name="python -m supervisor",
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(6905, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: Path = Field(default_factory=_default_data_dir, description="folder of the models")
+    temp_dir: Path = Field(default_factory=_default_temp_dir, description="folder of uploads and results")
+    retention_s: Seconds = Field(3600, description="how long results are kept")
+    cleanup_interval_s: Seconds = Field(60, description="how often expired results are deleted")
+    max_upload_bytes: int = Field(64 * 1024**2, gt=0, description="largest upload or fetched image")
+    max_pixels: int = Field(100_000_000, gt=0, description="largest image, width times height")
+    queue_limit: int = Field(64, gt=0, description="removals waiting or running before clients get 429")
+    token: SecretStr | None = Field(None, description="when set, requests must carry it; prefer the variable")
+    allowed_hosts: Names = Field(
+        ("127.0.0.1", "localhost", "::1"), description="host names the service answers under; * for any"
+    )
+    allowed_origins: Names = Field(
+        (), description="origins of other pages that may use the service, such as null or file:// (Electron)"
+    )
+    url_allow_private: bool = Field(
+        default=False, description="let image URLs lead to private addresses (inside networks)"
+    )
+    start_timeout_s: Seconds = Field(60, description="deadline for a worker process to come up")
+    load_timeout_s: Seconds = Field(120, description="deadline between two signs of progress in a model's load")
+    job_timeout_s: Seconds = Field(300, description="deadline for one removal")
+    builtin_worker: str = Field(
+        "worker.main:serve_builtin", description="entry point of the built-in model's worker (tests)"
+    )
+    exit_on_stdin_eof: bool = Field(
+        default=False, description="end when standard input closes, so that no parent leaves us behind"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
+
+
+def load_settings(arguments: list[str] | None = None) -> Settings:
+    """Read the settings; `arguments` are command-line flags, which win over the environment.
+
+    Raises BadSettings for unknown `BGREMOVE_` names and bad values; SystemExit for bad flags and --help.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | SCRIPT_NAMES
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise BadSettings(f"unknown setting {unknown[0]} in the environment")
+    try:
+        return Settings(_cli_parse_args=arguments)  # type: ignore[call-arg]  # fields come from outside
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise BadSettings(f"bad value for {name}: {first['msg'].lower()}") from error
+    except SettingsError as error:
+        raise BadSettings(str(error).splitlines()[0]) from error

@@ -1,0 +1,58 @@
+"""The states of a worker and the changes that are legal: one enum each, one table, one pure function."""
+
+from enum import StrEnum
+
+
+class WorkerState(StrEnum):
+    """Where a worker stands."""
+
+    STOPPED = "stopped"
+    """No process. A removal or a load starts one."""
+    STARTING = "starting"
+    """The process is up and its model loads."""
+    READY = "ready"
+    """The model is loaded and idle."""
+    BUSY = "busy"
+    """A removal is running."""
+    STOPPING = "stopping"
+    """The process was killed on purpose and is being reaped."""
+    FAILED = "failed"
+    """The process died by itself; the next start waits for its back-off."""
+
+
+class WorkerEvent(StrEnum):
+    """What can happen to a worker."""
+
+    START = "start"
+    LOADED = "loaded"
+    JOB_STARTED = "job_started"
+    JOBS_DONE = "jobs_done"
+    KILL = "kill"
+    EXITED = "exited"
+
+
+class IllegalTransition(RuntimeError):
+    """A change that the table does not know: always a fault of the supervisor itself."""
+
+
+_S, _E = WorkerState, WorkerEvent
+TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
+    (_S.STOPPED, _E.START): _S.STARTING,
+    (_S.FAILED, _E.START): _S.STARTING,
+    (_S.STARTING, _E.LOADED): _S.READY,
+    (_S.READY, _E.JOB_STARTED): _S.BUSY,
+    (_S.BUSY, _E.JOBS_DONE): _S.READY,
+    **{(live, _E.KILL): _S.STOPPING for live in (_S.STARTING, _S.READY, _S.BUSY)},
+    **{(live, _E.EXITED): _S.FAILED for live in (_S.STARTING, _S.READY, _S.BUSY)},
+    (_S.STOPPING, _E.EXITED): _S.STOPPED,
+    (_S.FAILED, _E.KILL): _S.STOPPED,
+}
+LIVE = frozenset({_S.STARTING, _S.READY, _S.BUSY, _S.STOPPING})
+
+
+def transition(state: WorkerState, event: WorkerEvent) -> WorkerState:
+    """Return the state after `event`. Raises IllegalTransition."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"{event} in state {state}") from None

@@ -1,0 +1,54 @@
+"""The built-in model: U2-Net-p by onnxruntime on the CPU.
+
+Qin et al., "U²-Net: Going Deeper with Nested U-Structure for Salient Object Detection", 2020.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.errors import WorkerStartFailed
+from shared.messages import Ready, WorkerConfig
+from worker.device import available_cores
+
+MODEL_ID = "u2netp"
+INPUT_SIZE = 320
+MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)  # ImageNet's, for colours 0..1
+STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
+
+
+class BuiltinEngine:
+    """U2-Net-p, loaded from its ONNX file."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = available_cores()
+        # Spinning threads would take the other core from decoding, encoding and the supervisor.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                Path(config.model_path).read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except (OSError, RuntimeError) as error:  # onnxruntime's own errors are RuntimeErrors
+            raise WorkerStartFailed("The built-in model's file cannot be loaded.") from error
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+        self.facts = Ready(MODEL_ID, "cpu", "float32", "onnxruntime", INPUT_SIZE)
+
+    def alpha(self, photo: Image.Image) -> NDArray[np.uint8]:
+        """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque."""
+        (prediction,) = self._session.run([self._output], {self._input: _network_input(photo)})
+        # Already 0..1. Stretching it per photo would give an empty photo a subject.
+        small = np.rint(np.clip(prediction[0, 0], 0, 1) * 255).astype(np.uint8)
+        return np.asarray(Image.fromarray(small).resize(photo.size, Image.Resampling.BICUBIC))
+
+
+def _network_input(photo: Image.Image) -> NDArray[np.float32]:
+    """Return the photo as the network's (1, 3, 320, 320) input, as its authors normalise it."""
+    small = photo.resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    pixels = np.asarray(small, dtype=np.float32)
+    normalised = (pixels / max(pixels.max(), 1.0) - MEAN) / STD
+    return normalised.transpose(2, 0, 1)[np.newaxis]
