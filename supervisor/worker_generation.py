@@ -147,8 +147,7 @@ class WorkerGeneration:
 
     async def _end(self) -> BgremoveError:
         await self.exited.wait()
-        assert self.exit is not None
-        return error_from(self.exit.reason, self.exit.detail)
+        return error_from(self.exit.reason, self.exit.detail) if self.exit else WorkerCrashed()
 
     async def _abandon(self, task_id: str, answer: asyncio.Future[RemovalResult]) -> None:
         self._process.send(Cancel(task_id))
@@ -196,8 +195,9 @@ class WorkerGeneration:
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         self._log_path.unlink(missing_ok=True)
-        for awaited in (self._ready, *self._answers.values()):
-            _settle(awaited, error)
+        _settle(self._ready, error)
+        for answer in self._answers.values():
+            _settle(answer, error)
         self.exited.set()
         _retrieve(self._ready)
         self._on_change(WorkerEvent.EXITED)

@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -106,7 +107,7 @@ class WorkerProcess:
                 return
             if batch:
                 handled = threading.Event()
-                self._call_on_loop(lambda batch=batch, handled=handled: self._handle(batch, handled))
+                self._call_on_loop(partial(self._handle, batch, handled))
                 # A worker that floods is slowed down by its full pipe, and the loop stays free.
                 handled.wait(HANDLING_TIMEOUT_S)
             elif ended:

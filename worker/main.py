@@ -16,9 +16,8 @@ from shared.messages import (
     LoadFailed,
     Loading,
     Progress,
-    Ready,
-    Remove,
     RemovalJob,
+    Remove,
     WorkerConfig,
 )
 from worker import pipeline
@@ -69,9 +68,7 @@ def serve_builtin(
     _serve(Inbox(commands), events, config, BuiltinEngine)
 
 
-def _serve(
-    inbox: Inbox, events: "SimpleQueue[Event]", config: WorkerConfig, load: "type[Engine]"
-) -> None:
+def _serve(inbox: Inbox, events: "SimpleQueue[Event]", config: WorkerConfig, load: "type[Engine]") -> None:
     logs.configure("warning")
     try:
         events.put(Loading(0, "Loading the model"))
@@ -88,6 +85,7 @@ def _removal(
     job: RemovalJob, engine: Engine, inbox: Inbox, events: "SimpleQueue[Event]", config: WorkerConfig
 ) -> Finished | Failed:
     """Do one removal and return how it ended; nothing that a photo can cause ends the worker."""
+
     def report(percent: float, message: str) -> None:
         inbox.raise_if_cancelled(job.task_id)
         events.put(Progress(job.task_id, percent, message))

@@ -35,7 +35,10 @@ UploadForm = create_model(
     **_OPTIONS,
 )
 UrlRequest = create_model(
-    "UrlRequest", __config__=_STRICT, url=(str, Field(description="where the photo lies, http or https")), **_OPTIONS
+    "UrlRequest",
+    __config__=_STRICT,
+    url=(str, Field(description="where the photo lies, http or https")),
+    **_OPTIONS,
 )
 
 

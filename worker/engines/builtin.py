@@ -50,5 +50,5 @@ def _network_input(photo: Image.Image) -> NDArray[np.float32]:
     """Return the photo as the network's (1, 3, 320, 320) input, as its authors normalise it."""
     small = photo.resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     pixels = np.asarray(small, dtype=np.float32)
-    normalised = (pixels / max(pixels.max(), 1.0) - MEAN) / STD
+    normalised: NDArray[np.float32] = (pixels / max(pixels.max(), 1.0) - MEAN) / STD
     return normalised.transpose(2, 0, 1)[np.newaxis]
