@@ -1,8 +1,7 @@
 """Facts about processes, as the status tells them."""
 
-from typing import TypedDict
-
 import psutil
+from typing_extensions import TypedDict
 
 from supervisor.worker_generation import WorkerExit
 from supervisor.worker_manager import WorkerManager

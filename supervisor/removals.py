@@ -7,7 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, QueueFull, Stopping
 from shared.formats import SIGNATURE_BYTES, sniff

@@ -6,7 +6,9 @@ import uuid
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from enum import StrEnum
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from shared.errors import AlreadyFinished, BgremoveError, Cancelled, Expired, NotFound
 

@@ -130,6 +130,11 @@ async def fetch(
     )
 
 
+def check_url(url: str) -> None:
+    """Raise UrlRefused for a URL that no fetch would try, whatever its host resolves to."""
+    _target(url)
+
+
 async def fetch_through(
     backend: GuardedBackend,
     url: str,

@@ -4,11 +4,12 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterable
 from pathlib import Path
-from typing import IO, Annotated, Any, TypedDict
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Body, Form, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from typing_extensions import TypedDict
 
 from shared.errors import NotAnImage, NotFound, StillRunning, StorageFailed, UploadTooLarge, error_from
 from shared.formats import SIGNATURE_BYTES, sniff

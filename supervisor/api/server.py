@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from typing import Literal, TypedDict
+from typing import Literal
 
 from fastapi import APIRouter
+from typing_extensions import TypedDict
 
 from shared.errors import QueueFull
 from supervisor import __version__, builtin_model
