@@ -21,6 +21,7 @@ BgremoveError                       500  internal_error
 │   └── ModelUnavailable            409  model_unavailable
 ├── Expired                         410  expired
 ├── QueueFull                       429  queue_full
+├── NotReady                        503  not_ready
 ├── Stopping                        503  stopping
 ├── StorageFailed                   507  storage_failed
 ├── BuiltinModelFailed              503  builtin_model_failed
@@ -176,6 +177,13 @@ class QueueFull(BgremoveError):
 
     status = 429
     code = "queue_full"
+
+
+class NotReady(BgremoveError):
+    """A removal would not be accepted now."""
+
+    status = 503
+    code = "not_ready"
 
 
 class Stopping(BgremoveError):

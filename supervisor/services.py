@@ -56,8 +56,8 @@ class Services:
         """End every task, worker and file; open streams get their last event. Safe to call twice."""
         if self._cleaning is not None:
             self._cleaning.cancel()
-        await self.removals.close()
-        await asyncio.gather(*(worker.stop() for worker in self.workers.values()))
+        # Together: a removal that is told to stop would wait two seconds for a busy worker.
+        await asyncio.gather(self.removals.close(), *(worker.stop() for worker in self.workers.values()))
         await self.results.drop_all()
 
     async def _clean_for_ever(self) -> None:

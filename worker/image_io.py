@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
-from shared.formats import ACCEPTED
+from shared.formats import ACCEPTED, SIGNATURE_BYTES, sniff
 
 # The service's own limit is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
 # What Pillow's decoders raise on damaged files, beyond OSError.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError, KeyError)
+
+MIN_DPI, MAX_DPI = 1, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +56,30 @@ def decode(path: Path, max_pixels: int) -> Photo:
             image.load()
             return _photo(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        raise NotAnImage from error
+        # With a known format's signature it was an image once.
+        with path.open("rb") as file:
+            known = sniff(file.read(SIGNATURE_BYTES))
+        raise (DamagedImage if known else NotAnImage) from error
     except DECODE_ERRORS as error:
         raise DamagedImage from error
 
 
 def _photo(image: Image.Image) -> Photo:
-    dpi = image.info.get("dpi")
     rgb, alpha = _split(image)
     profile = image.info.get("icc_profile")
     return Photo(
         rgb=rgb,
         alpha=alpha,
         icc_profile=profile if profile and image.mode in ("RGB", "RGBA", "P") else None,
-        dpi=(float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
+        dpi=_plausible_dpi(image.info.get("dpi")),
     )
+
+
+def _plausible_dpi(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the resolution if it is one; files also claim 0, or nonsense."""
+    if not dpi or not all(MIN_DPI <= float(value) <= MAX_DPI for value in dpi):
+        return None
+    return float(dpi[0]), float(dpi[1])
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:

@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from typing_extensions import TypedDict
 
-from shared.errors import QueueFull
+from shared.errors import NotReady
 from supervisor import __version__, builtin_model
 from supervisor.api.common import Supervisor
 from supervisor.facts import WorkerStatus, worker_status
@@ -95,7 +95,7 @@ async def ready(services: Supervisor) -> Readiness:
     """Whether a removal would be accepted now."""
     removals = services.removals
     if removals.queue_length >= removals.queue_limit:
-        raise QueueFull
+        raise NotReady(f"The queue is full with {removals.queue_limit} removals.")
     return {"ready": True}
 
 

@@ -1,0 +1,1 @@
+"""Ten-line workers that behave, or misbehave, on demand. Chosen by `BGREMOVE_BUILTIN_WORKER`."""

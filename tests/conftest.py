@@ -1,0 +1,57 @@
+"""Fixtures that every kind of test shares."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.builtin_model import BuiltinModel
+from tests.service import OBEYS, Service, running
+
+SAMPLES = Path(__file__).resolve().parent.parent / "scripts" / "samples"
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that holds the built-in model, fetched once."""
+    folder = tmp_path_factory.mktemp("data")
+    asyncio.run(BuiltinModel(folder).ensure(lambda _percent, _message: None))
+    return folder
+
+
+@pytest.fixture
+def start(data_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start supervisors with the given settings; all are ended, and checked, after the test."""
+    with ExitStack() as stack:
+        count = 0
+
+        def begin(**settings: Any) -> Service:
+            nonlocal count
+            count += 1
+            temp_dir = settings.pop("temp_dir", tmp_path / f"temp{count}")
+            return stack.enter_context(running(data_dir, temp_dir, **settings))
+
+        yield begin
+
+
+@pytest.fixture(scope="session")
+def service(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One supervisor with the real built-in model, shared by tests that leave it as it was."""
+    with running(data_dir, tmp_path_factory.mktemp("shared") / "temp") as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def fake(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One supervisor whose worker does what the photo says, shared like `service`."""
+    with running(data_dir, tmp_path_factory.mktemp("fake") / "temp", builtin_worker=OBEYS) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> bytes:
+    """A photo of a person, 512 x 512, JPEG."""
+    return (SAMPLES / "astronaut.jpg").read_bytes()

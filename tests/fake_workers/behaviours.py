@@ -1,0 +1,65 @@
+"""One function a behaviour: each is an entry point for a worker process.
+
+A photo's bytes can say what to do, so that one test can mix behaviours: see `obeys`.
+"""
+
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from shared.messages import Failed, Progress, WorkerConfig
+from tests.fake_workers.talk import finish, jobs
+
+
+def answers(commands: Connection, events: Any, _: WorkerConfig) -> None:
+    """Every removal succeeds at once."""
+    for job in jobs(commands, events):
+        finish(job, events)
+
+
+def obeys(commands: Connection, events: Any, _: WorkerConfig) -> None:
+    """Do what the photo's bytes say after its PNG signature; a photo that says nothing succeeds."""
+    for job in jobs(commands, events):
+        wish, argument = [*Path(job.source_path).read_bytes()[8:].decode().split(" ", 1), ""][:2]
+        match wish:
+            case "fail":
+                events.put(Failed(job.task_id, "damaged_image", "The image is damaged or cut short."))
+                continue
+            case "exit":
+                os._exit(int(argument))
+            case "signal":
+                os.kill(os.getpid(), getattr(signal, argument))
+            case "crash-once" if not (marker := Path(argument)).exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "stop-once" if not (marker := Path(argument)).exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "sleep":
+                events.put(Progress(job.task_id, 45, "Sleeping"))
+                time.sleep(float(argument))
+            case "flood":
+                flood(events, job.task_id, float(argument))
+        finish(job, events)
+
+
+def flood(events: Any, task_id: str, seconds: float) -> None:
+    """Send events as fast as the queue takes them."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for percent in range(100):
+            events.put(Progress(task_id, percent, f"flooding {percent}"))
+
+
+def dies_at_import(*_: object) -> None:
+    """End as a worker does whose library is missing."""
+    raise ModuleNotFoundError("No module named 'onnxruntime'")
+
+
+def never_ready(commands: Connection, _events: Any, _config: WorkerConfig) -> None:
+    """Come up, and say nothing."""
+    commands.recv()
+    time.sleep(3600)

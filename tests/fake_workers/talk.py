@@ -1,0 +1,35 @@
+"""What the fake workers share: their side of the protocol."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from shared.messages import Finished, Progress, Ready, RemovalJob, RemovalResult, Remove
+
+FACTS = Ready("fake", "cpu", "float32", "fake", 1)
+
+
+def jobs(commands: Any, events: Any) -> Iterator[RemovalJob]:
+    """Say that the worker is ready, then yield the removals it is sent until the pipe closes."""
+    events.put(FACTS)
+    while True:
+        try:
+            command = commands.recv()
+        except EOFError:
+            return
+        if isinstance(command, Remove):
+            yield command.job
+
+
+def finish(job: RemovalJob, events: Any) -> None:
+    """Answer with the photo itself as the result."""
+    events.put(Progress(job.task_id, 45, "Removing the background"))
+    shutil.copy(job.source_path, job.result_path)
+    timings = {"decode": 1.0, "inference": 1.0, "encode": 1.0}
+    events.put(Finished(job.task_id, RemovalResult(1, 1, "png", "fake", "cpu", timings)))
+
+
+def serve(commands: Any, events: Any, act: Callable[[RemovalJob], None]) -> None:
+    """Do `act` for each removal."""
+    for job in jobs(commands, events):
+        act(job)

@@ -1,0 +1,170 @@
+"""Bad input gets a clear error, leaves no file, and harms nobody else."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.photos import wish
+from tests.service import OBEYS, Service, running
+
+LIMIT_BYTES = 100_000
+
+
+@pytest.fixture(scope="module")
+def fake(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One supervisor with a small upload limit."""
+    temp_dir = tmp_path_factory.mktemp("bad") / "temp"
+    with running(data_dir, temp_dir, builtin_worker=OBEYS, max_upload_bytes=LIMIT_BYTES) as shared:
+        yield shared
+        shared.cut(wish())  # whatever was sent before, the service still works
+
+
+def refused(answer: Any, status: int, code: str) -> str:
+    """Check an error's form and return its sentence."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) == {"detail", "code"}
+    assert body["code"] == code
+    assert "/" not in body["detail"].replace("http://", "").replace("https://", "")
+    return str(body["detail"])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not an image", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"\x00" * 64]
+)
+def test_what_is_no_image_is_refused_at_once(fake: Service, content: bytes) -> None:
+    """The user learns it while still looking at the upload."""
+    refused(fake.client.post("/remove/upload", files={"file": ("x.png", content)}), 415, "not_an_image")
+
+
+def test_a_wrong_field_name_is_named(fake: Service) -> None:
+    """A developer sees which field is missing."""
+    answer = fake.client.post("/remove/upload", files={"image": ("x.png", wish())})
+    assert "'file'" in refused(answer, 422, "invalid_request")
+
+
+def test_a_text_field_called_file_is_no_file(fake: Service) -> None:
+    """A form that forgot its enctype gets an answer, not a crash."""
+    refused(fake.client.post("/remove/upload", data={"file": "hello"}), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("option", [{"model": "gpt"}, {"output": "video"}])
+def test_an_unknown_option_value_is_named(fake: Service, option: dict[str, str]) -> None:
+    """A typo must not silently give the default."""
+    answer = fake.client.post("/remove/upload", files={"file": ("x.png", wish())}, data=option)
+    assert next(iter(option)) in refused(answer, 422, "invalid_option")
+
+
+def test_an_unknown_option_is_refused_by_name(fake: Service) -> None:
+    """What cannot be honoured is not ignored."""
+    answer = fake.client.post("/remove/upload", files={"file": ("x.png", wish())}, data={"sharpen": "1"})
+    assert "'sharpen'" in refused(answer, 422, "invalid_request")
+
+
+def test_a_model_that_is_not_there_is_refused(fake: Service) -> None:
+    """Asking for one model must never give another's result."""
+    answer = fake.client.post("/remove/upload", files={"file": ("x.png", wish())}, data={"model": "birefnet"})
+    refused(answer, 409, "model_unavailable")
+
+
+def test_an_upload_over_the_limit_is_refused(fake: Service) -> None:
+    """The limit counts the file, whatever else the form holds."""
+    big = wish("x" * LIMIT_BYTES)
+    refused(fake.client.post("/remove/upload", files={"file": ("x.png", big)}), 413, "upload_too_large")
+
+
+def test_a_huge_upload_is_refused_by_its_announced_length(fake: Service) -> None:
+    """Without reading it: nobody waits for gigabytes that will be thrown away."""
+    request = (
+        f"POST /api/v1/remove/upload HTTP/1.1\r\nHost: 127.0.0.1:{fake.port}\r\n"
+        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {10**10}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", fake.port), timeout=5) as connection:
+        connection.sendall(request.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_a_huge_chunked_upload_is_cut_off(fake: Service) -> None:
+    """A body without a length must not fill the disk either."""
+
+    def body() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n' + wish()
+        for _ in range(40):
+            yield b"x" * 100_000
+        yield b"\r\n--b--\r\n"
+
+    answer = fake.client.post(
+        "/remove/upload", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    refused(answer, 413, "upload_too_large")
+
+
+def test_a_broken_form_is_bad_input(fake: Service) -> None:
+    """Garbage in the form's framing is the client's fault and is said so."""
+    answer = fake.client.post(
+        "/remove/upload", content=b"garbage", headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert 400 <= answer.status_code < 500
+    assert set(answer.json()) == {"detail", "code"}
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"url": 5}', b"{}", b'{"url": "http://a/", "x": 1}'])
+def test_a_wrong_url_request_is_bad_input(fake: Service, body: bytes) -> None:
+    """JSON that is not what the route wants gets a sentence."""
+    refused(
+        fake.client.post("/remove/url", content=body, headers={"Content-Type": "application/json"}),
+        422,
+        "invalid_request",
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://example.com/a.png", "http://u:p@example.com/", "//x"]
+)
+def test_a_url_of_another_kind_is_refused_at_once(fake: Service, url: str) -> None:
+    """Only pictures on the web are fetched."""
+    assert fake.client.post("/remove/url", json={"url": url}).json()["code"] == "url_refused"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433"])
+def test_a_url_into_this_machine_is_refused(fake: Service, host: str) -> None:
+    """The service must not be a way around the firewall to its own network."""
+    answer = fake.client.post("/remove/url", json={"url": f"http://{host}:{fake.port}/api/v1/health"})
+    task_id = answer.json()["task_id"]
+    assert fake.finished(task_id)["code"] == "url_refused"
+    refused(fake.client.get(f"/remove/result/{task_id}"), 400, "url_refused")
+
+
+BAD_IDS = [
+    "../x",
+    "..%2fx",
+    "%2e%2e/%2e%2e/etc/passwd",
+    "%00",
+    "C:%5Cx",
+    "c:",
+    "a" * 5000,
+    "💥",
+    "bgremove_x",
+]
+
+
+@pytest.mark.parametrize("bad", BAD_IDS)
+@pytest.mark.parametrize(
+    "route",
+    ["/files/{}", "/tasks/{}", "/remove/result/{}", "/remove/stream/{}"],
+    ids=lambda route: route[1:-3],
+)
+def test_ids_that_are_paths_are_unknown(fake: Service, route: str, bad: str) -> None:
+    """No id may ever reach the file system."""
+    refused(fake.client.get(route.format(bad)), 404, "not_found")
+
+
+def test_no_refused_upload_leaves_a_file(fake: Service) -> None:
+    """Disk space and privacy: what was refused is gone."""
+    fake.client.post("/remove/upload", files={"file": ("x.png", b"nope")})
+    task_id = fake.upload(wish("fail"))
+    fake.finished(task_id)
+    assert not list(fake.temp_dir.rglob(f"{task_id}/*"))

@@ -1,0 +1,91 @@
+"""Who may talk to the service: names, origins, the token."""
+
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from tests.photos import wish
+from tests.service import OBEYS, Service
+
+EVERY_ROUTE = [
+    ("GET", "/api/v1/health"),
+    ("GET", "/api/v1/status"),
+    ("GET", "/api/v1/tasks"),
+    ("GET", "/api/v1/files/" + "0" * 32),
+    ("POST", "/api/v1/remove/upload"),
+    ("POST", "/api/v1/remove/url"),
+    ("DELETE", "/api/v1/tasks/x"),
+    ("OPTIONS", "/api/v1/status"),
+    ("GET", "/docs"),
+    ("GET", "/nowhere"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:6905", "127.0.0.1.evil.example", "", "[::1", "a@b"]
+)
+def test_another_host_name_is_refused_everywhere(service: Service, method: str, path: str, host: str) -> None:
+    """A page whose name was rebound to 127.0.0.1 must get nothing (DNS rebinding)."""
+    answer = service.client.request(method, service.url + path, headers={"Host": host})
+    assert answer.status_code in ((400, 403) if not host else (403,))
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:6905", "127.0.0.1", "[::1]:6905"])
+def test_the_names_of_this_machine_are_welcome(service: Service, host: str) -> None:
+    """The user may type localhost."""
+    assert service.client.get("/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "file://", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in EVERY_ROUTE if m in ("POST", "DELETE")])
+def test_a_foreign_page_cannot_change_anything(service: Service, method: str, path: str, origin: str) -> None:
+    """A web page in the user's browser must not use the user's service."""
+    answer = service.client.request(method, service.url + path, headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_foreign_page_can_read_nothing(service: Service) -> None:
+    """Without CORS headers the browser keeps the answer from the page."""
+    answer = service.client.get("/status", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in answer.headers
+    preflight = service.client.options(
+        "/remove/url", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert "access-control-allow-origin" not in preflight.headers
+
+
+def test_our_own_page_may_do_everything(service: Service) -> None:
+    """The page that the service itself serves has its own origin."""
+    answer = service.client.request("DELETE", "/tasks/x", headers={"Origin": service.url})
+    assert answer.status_code == 404
+
+
+def test_electron_pages_are_let_in_by_setting(start: Callable[..., Service]) -> None:
+    """A file:// page sends the origin null; the setting opens exactly that."""
+    service = start(allowed_origins="null,https://app.example")
+    for origin in ("null", "https://app.example"):
+        answer = service.client.get("/status", headers={"Origin": origin})
+        assert answer.headers["access-control-allow-origin"] == origin
+        assert service.client.delete("/tasks/x", headers={"Origin": origin}).status_code == 404
+    assert service.client.delete("/tasks/x", headers={"Origin": "https://evil.example"}).status_code == 403
+
+
+def test_with_a_token_every_route_but_health_wants_it(start: Callable[..., Service]) -> None:
+    """Somebody else on the network must not use the service, nor look at its results."""
+    service = start(token="s3cret", builtin_worker=OBEYS)
+    for method, path in EVERY_ROUTE:
+        status = service.client.request(method, service.url + path).status_code
+        open_to_all = path == "/api/v1/health" or method == "OPTIONS"
+        assert (status != 401) if open_to_all else (status == 401), path
+    for headers in ({"Authorization": "Bearer s3cret"}, {"X-API-Key": "s3cret"}):
+        assert service.client.get("/status", headers=headers).status_code == 200
+    for headers in ({"Authorization": "Bearer s3cre"}, {"Authorization": "Basic s3cret"}, {"X-API-Key": "ü"}):
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        assert httpx2.get(f"{service.url}/api/v1/status", headers=encoded).status_code == 401
+    authorised = {"Authorization": "bearer s3cret"}
+    answer = service.client.post("/remove/upload", files={"file": ("p.png", wish())}, headers=authorised)
+    assert answer.status_code == 200
+    assert "s3cret" not in service.log

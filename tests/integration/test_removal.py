@@ -1,0 +1,145 @@
+"""The main job through HTTP: upload, follow, fetch."""
+
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.photos import wish
+from tests.service import OBEYS, Service, stream_events, wait_for
+
+
+def test_a_photo_comes_back_under_the_name_it_was_sent_with(fake: Service) -> None:
+    """The download must be recognisable in the user's folder."""
+    task_id = fake.upload(wish(), "my holiday.jpg")
+    assert re.fullmatch(r"bgremove_[0-9a-f]{32}", task_id)
+    assert fake.finished(task_id)["status"] == "complete"
+    result = fake.client.get(f"/remove/result/{task_id}").json()
+    assert re.fullmatch(r"[0-9a-f]{32}", result["result_file_id"])
+    assert result["model_id"] == "fake"
+    assert set(result["timings_ms"]) >= {"queued", "decode", "inference", "encode", "total"}
+    answer = fake.client.get(result["result_url"].removeprefix("/api/v1"))
+    assert answer.headers["content-type"] == "image/png"
+    assert "my%20holiday-cutout.png" in answer.headers["content-disposition"]
+    assert fake.client.get(result["original_url"].removeprefix("/api/v1")).content == wish()
+
+
+def test_progress_streams_from_the_present_state_to_the_end(fake: Service) -> None:
+    """The page's progress bar must start where the task is, never fall, and stop by itself."""
+    events = stream_events(fake, fake.upload(wish("sleep 1")))
+    percents = [event["percent"] for event in events]
+    assert percents == sorted(percents)
+    assert {event["status"] for event in events[:-1]} <= {"queued", "running"}
+    assert events[-1]["status"] == "complete"
+    assert events[-1]["percent"] == 100
+    assert "Sleeping" in events[-1]["logs"]
+
+
+def test_events_are_plain_server_sent_events(fake: Service) -> None:
+    """A browser's EventSource reads `data:` messages, and reconnects after `retry`."""
+    task_id = fake.upload(wish())
+    fake.finished(task_id)
+    answer = fake.client.get(f"/remove/stream/{task_id}")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["x-accel-buffering"] == "no"
+    lines = answer.text.splitlines()
+    assert [line.split(":")[0] for line in lines if line] == ["data", "id", "retry"]
+    assert "retry: 1000" in lines
+
+
+def test_events_come_at_most_every_300_ms(fake: Service) -> None:
+    """A worker that reports in a frenzy must not flood the page."""
+    start = time.monotonic()
+    events = stream_events(fake, fake.upload(wish("flood 1.2")))
+    elapsed_s = time.monotonic() - start
+    assert len(events) <= elapsed_s / 0.3 + 2
+
+
+def test_a_follower_that_leaves_does_not_cancel_the_work(fake: Service) -> None:
+    """Closing the page must not lose the photo."""
+    task_id = fake.upload(wish("sleep 1"))
+    with fake.client.stream("GET", f"/remove/stream/{task_id}") as response:
+        next(response.iter_lines())
+    assert fake.finished(task_id)["status"] == "complete"
+
+
+def test_a_result_is_asked_for_too_early_or_of_a_failed_task(fake: Service) -> None:
+    """The client must be able to tell "wait" from "broken", and why."""
+    early = fake.upload(wish("sleep 1"))
+    answer = fake.client.get(f"/remove/result/{early}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "still_running")
+    failed = fake.upload(wish("fail"))
+    assert fake.finished(failed)["code"] == "damaged_image"
+    answer = fake.client.get(f"/remove/result/{failed}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "damaged_image")
+    assert "damaged" in answer.json()["detail"]
+
+
+def test_tasks_are_listed_newest_first(fake: Service) -> None:
+    """A page that was reloaded finds its last photo on top."""
+    older, newer = fake.upload(wish()), fake.upload(wish())
+    ids = [task["task_id"] for task in fake.client.get("/tasks").json()]
+    assert ids.index(newer) < ids.index(older)
+
+
+def test_removals_are_done_in_the_order_they_came(fake: Service) -> None:
+    """Nobody's photo may wait for ever behind later ones."""
+    fake.cut(wish())
+    first = fake.upload(wish("sleep 0.5"))
+    rest = [fake.upload(wish()) for _ in range(4)]
+    for task_id in [first, *rest]:
+        fake.finished(task_id)
+    queued_ms = [
+        fake.client.get(f"/remove/result/{task_id}").json()["timings_ms"]["queued"] for task_id in rest
+    ]
+    totals = [fake.client.get(f"/remove/result/{task_id}").json()["expires_at"] for task_id in [first, *rest]]
+    assert totals == sorted(totals)
+    assert min(queued_ms) > 100
+
+
+def test_a_waiting_removal_is_cancelled_at_once_and_a_running_one_soon(fake: Service) -> None:
+    """Cancel must work on the photo that hangs, too, and not harm the one behind it."""
+    running = fake.upload(wish("sleep 60"))
+    wait_for(lambda: fake.task(running)["message"] == "Sleeping")
+    waiting, last = fake.upload(wish()), fake.upload(wish())
+    for task_id in (waiting, running):
+        answer = fake.client.delete(f"/tasks/{task_id}")
+        assert (answer.json()["status"], answer.json()["code"]) == ("error", "cancelled")
+    assert fake.finished(last)["status"] == "complete"
+    assert fake.client.delete(f"/tasks/{waiting}").status_code == 409
+    assert fake.client.get(f"/remove/result/{waiting}").json()["code"] == "cancelled"
+
+
+def test_a_full_queue_says_when_to_come_back(start: Callable[..., Service]) -> None:
+    """A client must be told to wait rather than have its photos pile up."""
+    service = start(builtin_worker=OBEYS, queue_limit=2)
+    tasks = [service.upload(wish("sleep 2")), service.upload(wish())]
+    answer = service.client.post("/remove/upload", files={"file": ("p.png", wish())})
+    assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+    assert int(answer.headers["retry-after"]) > 0
+    answer = service.client.get("/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    for task_id in tasks:
+        service.finished(task_id)
+    assert service.client.get("/ready").status_code == 200
+    service.cut(wish())
+
+
+def test_many_clients_at_once_each_get_their_own_photo(fake: Service) -> None:
+    """A result that reached another client would be the worst leak there is."""
+    photos = [wish(f"photo {number}") for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(fake.cut, photos)) == photos
+
+
+def test_results_are_gone_after_the_retention_and_their_files_too(start: Callable[..., Service]) -> None:
+    """The promise is one hour, then nothing is kept."""
+    service = start(builtin_worker=OBEYS, retention_s=0.5, cleanup_interval_s=0.2)
+    task_id = service.upload(wish())
+    service.finished(task_id)
+    result = service.client.get(f"/remove/result/{task_id}").json()
+    wait_for(lambda: service.client.get(f"/remove/result/{task_id}").status_code == 410)
+    answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
+    assert (answer.status_code, answer.json()["code"]) == (410, "expired")
+    assert not list(service.temp_dir.rglob("source"))

@@ -1,0 +1,151 @@
+"""A managing application starts the server, waits for one line, and can always end it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.photos import wish
+from tests.service import END_TIMEOUT_S, OBEYS, ROOT, Service, wait_for
+
+
+def launch(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m supervisor` to its end, for starts that fail."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "supervisor", *flags],
+        cwd=ROOT,
+        env=environment | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_ready_line_tells_the_parent_where_to_connect(start: Callable[..., Service]) -> None:
+    """A parent that asked for any port would otherwise never find the server."""
+    service = start()
+    assert set(service.ready) == {"event", "host", "port", "pid", "version"}
+    assert service.ready["event"] == "ready"
+    assert service.ready["pid"] == service.process.pid
+    assert service.client.get("/health").json()["status"] == "ok"
+
+
+def test_stdout_holds_the_ready_line_and_nothing_else(start: Callable[..., Service]) -> None:
+    """A parent that parses stdout would choke on a second line, from whichever process."""
+    service = start(builtin_worker=OBEYS)
+    service.cut(wish())
+    service.process.send_signal(signal.SIGTERM)
+    service.wait()
+    assert service.process.stdout is not None
+    assert service.process.stdout.read() == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_ends_it_within_five_seconds_with_no_process_left(
+    start: Callable[..., Service], number: signal.Signals
+) -> None:
+    """Even in the middle of a removal; a worker left behind would hold memory for ever."""
+    service = start(builtin_worker=OBEYS)
+    task_id = service.upload(wish("sleep 60"))
+    service_is_busy(service, task_id)
+    descendants = service.descendants()
+    service.process.send_signal(number)
+    assert service.wait() == 0
+    assert not psutil.wait_procs(descendants, timeout=END_TIMEOUT_S)[1]
+
+
+def test_the_end_of_stdin_ends_it_for_a_parent_that_died(start: Callable[..., Service]) -> None:
+    """Electron killed by the system cannot stop its child; a closed pipe does."""
+    service = start(builtin_worker=OBEYS, exit_on_stdin_eof=True)
+    service_is_busy(service, service.upload(wish("sleep 60")))
+    descendants = service.descendants()
+    assert service.process.stdin is not None
+    service.process.stdin.close()
+    assert service.wait() == 0
+    assert not psutil.wait_procs(descendants, timeout=END_TIMEOUT_S)[1]
+
+
+def test_nothing_of_a_run_stays_in_the_temp_folder(start: Callable[..., Service]) -> None:
+    """Photos are private: they must not outlive the service."""
+    service = start(builtin_worker=OBEYS)
+    service.cut(wish())
+    assert list(service.temp_dir.rglob("source"))
+    service.end()
+    assert not list(service.temp_dir.rglob("*"))
+
+
+def test_leftovers_of_a_killed_supervisor_are_deleted_but_not_a_neighbours_files(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    """A crash must not fill the disk for good; a second service beside must not lose results."""
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], stdout=subprocess.PIPE, check=True
+    )
+    alive = psutil.Process()
+    shared = tmp_path / "shared"
+    leftover = shared / f"run-{int(gone.stdout)}-1000"
+    neighbour = shared / f"run-{alive.pid}-{int(alive.create_time() * 1000)}"
+    for folder in (leftover, neighbour):
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))
+    start(temp_dir=shared, builtin_worker=OBEYS).cut(wish())
+    assert not leftover.exists()
+    assert neighbour.exists()
+
+
+def test_a_taken_port_is_one_clear_line(start: Callable[..., Service]) -> None:
+    """The user must learn that the service already runs, not read a stack trace."""
+    service = start()
+    failed = launch("--port", str(service.port))
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert f"cannot listen on 127.0.0.1:{service.port}" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"BGREMOVE_PROT": "1"}, "unknown setting BGREMOVE_PROT"),
+        ({"BGREMOVE_PORT": "high"}, "bad value for BGREMOVE_PORT"),
+        ({"BGREMOVE_RETENTION_S": "-1"}, "bad value for BGREMOVE_RETENTION_S"),
+        ({"BGREMOVE_LOG_LEVEL": "loud"}, "bad value for BGREMOVE_LOG_LEVEL"),
+    ],
+)
+def test_a_wrong_setting_ends_the_start_with_one_line(variables: dict[str, str], sentence: str) -> None:
+    """A mistyped setting must not be ignored: it may be the one that protects the service."""
+    failed = launch(**variables)
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert sentence in failed.stderr
+
+
+def test_flags_win_over_the_environment() -> None:
+    """An operator's flag on the command line is the last word."""
+    failed = launch("--log-level", "loud", BGREMOVE_LOG_LEVEL="info")
+    assert failed.returncode == 1
+    assert "BGREMOVE_LOG_LEVEL" in failed.stderr
+
+
+def test_status_says_where_and_what_runs(service: Service) -> None:
+    """The status table's first row shows exactly this."""
+    status = service.client.get("/status").json()
+    assert status["server"]["port"] == service.port
+    assert status["server"]["pid"] == service.process.pid
+    assert status["builtin"] == {"model_id": "u2netp", "available": True}
+    assert status["models"]["background_removal"]["model_downloaded"] is False
+    assert status["queue"] == {"length": 0, "limit": 64}
+    json.dumps(status)
+
+
+def service_is_busy(service: Service, task_id: str) -> None:
+    """Wait until the worker is in the middle of a removal."""
+    wait_for(lambda: service.task(task_id)["message"] == "Sleeping")

@@ -1,0 +1,33 @@
+"""The tree of errors is the contract's list of codes and statuses."""
+
+from shared import errors
+from shared.errors import BgremoveError, error_from
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BgremoveError)]
+
+
+def test_every_error_survives_the_way_through_another_process() -> None:
+    """An error's code and status must be the same whether it happened here or in the worker."""
+    assert len(KINDS) > 20
+    for kind in KINDS:
+        again = error_from(kind.code, "sentence")
+        assert (type(again).code, again.status, again.detail) == (kind.code, kind.status, "sentence")
+
+
+def test_codes_are_unique_and_every_error_has_a_sentence() -> None:
+    """A client switches on the code; a person reads the sentence."""
+    assert len({kind.code for kind in KINDS}) == len(KINDS)
+    assert all(kind().detail.endswith(".") for kind in KINDS)
+
+
+def test_the_drawn_tree_lists_every_error() -> None:
+    """The drawing at the top of the file is what people read."""
+    drawing = (errors.__doc__ or "").splitlines()
+    for kind in KINDS:
+        line = next(line for line in drawing if f" {kind.__name__} " in f" {line} ")
+        assert line.split()[-2:] == [str(kind.status), kind.code]
+
+
+def test_an_unknown_code_is_an_internal_error() -> None:
+    """Whatever a worker may send, the client gets the contract's form."""
+    assert error_from("nonsense", "x").code == "internal_error"

@@ -1,0 +1,154 @@
+"""Photos in: every kind upright, in its true colours, or a clear error."""
+
+import contextlib
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from shared.errors import BgremoveError, DamagedImage, NotAnImage, TooManyPixels
+from tests.photos import encoded
+from worker.image_io import Photo, decode
+
+LIMIT = 10_000_000
+ORIENTATION = 0x0112
+
+
+def decoded(content: bytes, folder: Path) -> Photo:
+    """Decode a file's bytes."""
+    path = folder / "photo"
+    path.write_bytes(content)
+    return decode(path, LIMIT)
+
+
+def colourful() -> Image.Image:
+    """A picture whose four corners differ: red, green, blue, white."""
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:20, :30], pixels[:20, 30:] = (255, 0, 0), (0, 255, 0)
+    pixels[20:, :30], pixels[20:, 30:] = (0, 0, 255), (255, 255, 255)
+    return Image.fromarray(pixels)
+
+
+def noise(side: int) -> Image.Image:
+    """A picture that packs badly, the same every time."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8))
+
+
+def corners(image: Image.Image) -> list[tuple[int, ...]]:
+    """Return the colours near the four corners, row by row."""
+    width, height = image.size
+    at = [(3, 3), (width - 4, 3), (3, height - 4), (width - 4, height - 4)]
+    return [tuple(image.getpixel(point)) for point in at]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photo_comes_out_upright(tmp_path: Path, orientation: int) -> None:
+    """Phones store photos lying on their side, with a note; the result must stand."""
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    upright = colourful()
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    photo = decoded(encoded(stored, "PNG", exif=exif), tmp_path)
+    assert photo.rgb.size == upright.size
+    assert corners(photo.rgb) == corners(upright)
+
+
+def in_mode(mode: str) -> Image.Image:
+    """Return the colourful picture in another of Pillow's modes."""
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(colourful().convert("L"), np.uint16) * 257)
+    return colourful().convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_every_colour_mode_becomes_rgb_of_full_size(tmp_path: Path, mode: str) -> None:
+    """Scans, logos and print files are photos too."""
+    kind = {"CMYK": "TIFF", "YCbCr": "JPEG"}.get(mode, "PNG")
+    photo = decoded(encoded(in_mode(mode), kind), tmp_path)
+    assert (photo.rgb.mode, photo.rgb.size) == ("RGB", (60, 40))
+    assert min(corners(photo.rgb)[3]) > 250
+
+
+def test_sixteen_bit_greys_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    """Clipping would turn a scan white."""
+    values = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
+    photo = decoded(encoded(Image.fromarray(values)), tmp_path)
+    assert np.array_equal(np.asarray(photo.rgb)[..., 0].ravel(), np.arange(256))
+
+
+def test_an_images_own_transparency_is_kept(tmp_path: Path) -> None:
+    """A logo that is transparent already must stay so."""
+    image = colourful().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    photo = decoded(encoded(image), tmp_path)
+    assert photo.alpha is not None
+    assert np.array_equal(photo.alpha, np.asarray(image.getchannel("A")))
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    photo = decoded(encoded(palette, transparency=1), tmp_path)
+    assert photo.alpha is not None
+    assert not photo.alpha.any()
+    assert photo.on_white().getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_only_the_first_frame_of_an_animation_counts(tmp_path: Path) -> None:
+    """A GIF gives one cut-out."""
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    photo = decoded(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), tmp_path)
+    assert photo.rgb.getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_a_giant_is_refused_by_its_header(tmp_path: Path) -> None:
+    """50 000 x 50 000 would need 7 GB; a few kilobytes of file must not cost that."""
+    giant = bytearray(encoded(Image.new("1", (8, 8))))
+    giant[16:24] = (50_000).to_bytes(4, "big") * 2
+    giant[29:33] = zlib.crc32(giant[12:29]).to_bytes(4, "big")
+    with pytest.raises(TooManyPixels, match="50000 x 50000"):
+        decoded(bytes(giant), tmp_path)
+
+
+def test_a_file_cut_short_is_damaged(tmp_path: Path) -> None:
+    """A half-grey result would be worse than an error."""
+    for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"):
+        whole = encoded(noise(64), kind)
+        with pytest.raises(DamagedImage):
+            decoded(whole[: len(whole) // 2], tmp_path)
+
+
+def test_text_is_not_an_image(tmp_path: Path) -> None:
+    """What no decoder knows gets its own error."""
+    with pytest.raises(NotAnImage):
+        decoded(b"hello", tmp_path)
+
+
+def test_a_nonsense_resolution_is_dropped(tmp_path: Path) -> None:
+    """A photo that claims 0 dpi must not fail at saving."""
+    assert decoded(encoded(colourful(), "JPEG", dpi=(0, 0)), tmp_path).dpi is None
+    assert decoded(encoded(colourful(), "JPEG", dpi=(300, 300)), tmp_path).dpi == (300, 300)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on damaged metadata it can do without
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"]), st.data())
+def test_no_damage_ever_escapes_as_another_error(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    """An unexpected exception would be told as an internal error, and blame the service."""
+    content = bytearray(encoded(noise(16), kind))
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(BgremoveError):
+        decoded(bytes(content), tmp_path_factory.getbasetemp())

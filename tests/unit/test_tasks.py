@@ -1,0 +1,92 @@
+"""Tasks as clients follow them."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import AlreadyFinished, DamagedImage, Expired, NotFound
+from supervisor.tasks import LOG_LINES, Task, TaskKind, TaskRegistry
+
+
+@given(st.lists(st.floats(-50, 200)))
+def test_the_percentage_never_falls_and_stays_within_bounds(percents: list[float]) -> None:
+    """A progress bar that jumps back looks broken."""
+    task, shown = Task(TaskKind.REMOVE), [0.0]
+    for percent in percents:
+        task.progress(percent, "step")
+        shown.append(task.payload()["percent"])
+    assert shown == sorted(shown)
+    assert all(0 <= percent <= 100 for percent in shown)
+
+
+def test_a_finished_task_never_changes_again() -> None:
+    """A late event of a killed worker must not revive a failed removal."""
+    task = Task(TaskKind.REMOVE)
+    task.fail(DamagedImage())
+    before = task.payload()
+    task.progress(99, "late")
+    task.complete("late")
+    assert task.payload() == before
+    assert before["code"] == "damaged_image"
+
+
+def test_only_the_last_lines_of_the_log_are_kept() -> None:
+    """An install logs thousands of lines; the payload must stay small."""
+    task = Task(TaskKind.INSTALL)
+    for number in range(LOG_LINES + 50):
+        task.log(str(number))
+    assert task.payload()["logs"] == [str(number) for number in range(50, LOG_LINES + 50)]
+
+
+def test_a_follower_sees_the_present_then_the_latest_then_the_end() -> None:
+    """Changes that come faster than the interval are merged, and the end is never lost."""
+
+    async def follow() -> list[float]:
+        task = Task(TaskKind.REMOVE)
+        seen = []
+        async for update in task.updates(min_interval_s=0.01):
+            seen.append(update["percent"])
+            if len(seen) == 1:
+                for percent in range(10, 60, 10):
+                    task.progress(percent, "step")
+            elif len(seen) == 2:
+                task.complete("done")
+        return seen
+
+    assert asyncio.run(follow()) == [0, 50, 100]
+
+
+def test_a_stream_opened_after_the_end_tells_the_end_and_stops() -> None:
+    """A page that was reloaded late must not wait for ever."""
+
+    async def follow() -> list[str]:
+        task = Task(TaskKind.REMOVE)
+        task.complete("done")
+        return [update["status"] async for update in task.updates(min_interval_s=1)]
+
+    assert asyncio.run(follow()) == ["complete"]
+
+
+def test_a_forgotten_task_is_told_from_one_that_never_was() -> None:
+    """ "Expired" and "unknown" are different news to a client."""
+    tasks = TaskRegistry(retention_s=0)
+    task = tasks.create(TaskKind.REMOVE)
+    assert not tasks.expire()
+    task.complete("done")
+    assert tasks.expire() == [task]
+    with pytest.raises(Expired):
+        tasks.get(task.id)
+    with pytest.raises(NotFound):
+        tasks.get("bgremove_" + "0" * 32)
+
+
+def test_cancelling_what_has_ended_is_refused() -> None:
+    """The client must learn that it came too late."""
+    tasks = TaskRegistry(retention_s=60)
+    task = tasks.create(TaskKind.REMOVE)
+    asyncio.run(tasks.cancel(task))
+    assert task.payload()["code"] == "cancelled"
+    with pytest.raises(AlreadyFinished):
+        asyncio.run(tasks.cancel(task))
