@@ -1,0 +1,154 @@
+"""Talks to the service: send the photo, follow the task, fetch the cutout."""
+
+import contextlib
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpcore2  # noqa: F401 - httpx2 loads it with its first client; here it loads while the server starts
+import httpx2
+
+from cli.errors import CommandFailed
+
+Payload = dict[str, Any]
+
+API = "/api/v1"
+TIMEOUT_SECONDS = 60
+CONNECT_SECONDS = 10
+MAX_FAILURES = 5  # in a row, of both the event stream and the plain question
+RETRY_SECONDS = 0.5
+FINAL = {"complete", "error"}
+
+
+class Client:
+    """One server's API. Every way that a call can fail comes out as CommandFailed."""
+
+    def __init__(self, server: str, token: str | None) -> None:
+        self._server = server
+        # Reading the system's certificates takes longer than a whole request to a server of our own.
+        plain = not server.lower().startswith("https:")
+        with self._failures():
+            self._http = httpx2.Client(
+                base_url=server,
+                headers={"Authorization": f"Bearer {token}"} if token else {},
+                timeout=httpx2.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
+                trust_env=False,
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def upload(self, photo: Path, model: str | None) -> str:
+        """Queue the photo; gives the task's id."""
+        try:
+            file = photo.open("rb")
+        except OSError as error:
+            raise CommandFailed(f"cannot read {photo}: {error.strerror}", "input_unreadable") from error
+        with file, self._failures():
+            form = {"model": model} if model else {}
+            answer = self._http.post(f"{API}/remove/upload", data=form, files={"file": (photo.name, file)})
+            return str(self._json(answer, "task_id")["task_id"])
+
+    def follow(self, task_id: str) -> Iterator[Payload]:
+        """The task's states up to the last one, through dropped connections."""
+        failures = 0
+        while True:
+            try:
+                for state in self._stream(task_id):
+                    failures = 0
+                    yield state
+                    if state["status"] in FINAL:
+                        return
+            except httpx2.TransportError:
+                pass  # a proxy's timeout, a sleeping laptop: the plain question below tells more
+            try:
+                with self._failures():
+                    state = self._json(self._http.get(f"{API}/tasks/{task_id}"), "status")
+            except Unreachable:
+                failures += 1
+                if failures >= MAX_FAILURES:
+                    raise
+            else:
+                failures = 0
+                yield state
+                if state["status"] in FINAL:
+                    return
+            time.sleep(RETRY_SECONDS)
+
+    def result(self, task_id: str) -> Payload:
+        """What the finished task gave."""
+        with self._failures():
+            return self._json(self._http.get(f"{API}/remove/result/{task_id}"), "result_url")
+
+    def download(self, address: str, target: Path) -> None:
+        """Fetch the cutout into a file, which exists afterwards only when it is whole."""
+        if not address.startswith("/") or address.startswith("//"):
+            # The token goes along with every request: never to a host that the person didn't name.
+            raise CommandFailed(f"the server put the cutout elsewhere: {address}", "bad_answer")
+        part = target.with_name(f"{target.name}.part")
+        try:
+            with self._failures(), part.open("wb") as file, self._http.stream("GET", address) as answer:
+                self._check(answer)
+                for chunk in answer.iter_bytes():
+                    file.write(chunk)
+            part.replace(target)
+        except OSError as error:
+            raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _stream(self, task_id: str) -> Iterator[Payload]:
+        with self._http.stream("GET", f"{API}/remove/stream/{task_id}") as answer:
+            if answer.is_success:
+                for event in httpx2.EventSource(answer):
+                    with contextlib.suppress(ValueError):
+                        state = json.loads(event.data)
+                        if isinstance(state, dict) and "status" in state:
+                            yield state
+
+    def _json(self, answer: httpx2.Response, required: str) -> Payload:
+        self._check(answer)
+        body: Payload = answer.json()
+        if not isinstance(body, dict) or required not in body:
+            raise TypeError(f"no {required} in the answer")
+        return body
+
+    def _check(self, answer: httpx2.Response) -> None:
+        if answer.is_success:
+            return
+        answer.read()
+        try:
+            body = answer.json()
+            refusal = CommandFailed(str(body["detail"]), str(body["code"]))
+        except (ValueError, KeyError, TypeError):  # not ours: a proxy, or another service
+            location = answer.headers.get("location")
+            where = f" and points to {location}" if location else ""
+            said = f"{answer.status_code} {answer.reason_phrase}".strip()
+            kind = Unreachable if answer.is_server_error else CommandFailed
+            refusal = kind(f"{self._server} answered {said}{where}", "bad_answer")
+        raise refusal
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"no connection to {self._server}: {reason}", "unreachable") from error
+        except (ValueError, KeyError, TypeError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise CommandFailed(f"{self._server} did not answer like bgremove", "bad_answer") from error
+
+
+class Unreachable(CommandFailed):
+    """The server did not answer at all."""

@@ -1,0 +1,142 @@
+"""A supervisor of the command's own, on a free port, that ends with the command."""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cli.errors import CommandFailed
+
+START_FAILED = "server_start_failed"
+ENDED = "server_ended"
+START_SECONDS = 60
+STOP_SECONDS = 6  # the supervisor gives itself 5 to end its workers once standard input is closed
+DYING_SECONDS = 1  # its connections break a moment before the process is gone
+READER_SECONDS = 1  # longer only if some other process holds the pipe's other end
+POLL_SECONDS = 0.1  # how late Ctrl-C is noticed on Windows while waiting; the line itself is never late
+TAIL_LINES = 15
+TAIL_BYTES = 16 * 1024
+# Meant for a server that others reach; here they would move it or lock us out.
+DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_PORT", "BGREMOVE_TOKEN")
+if sys.platform == "win32":
+    CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    CREATION_FLAGS = 0
+
+
+class PrivateServer:
+    """Starts at once; wait_ready() gives its address when it answers; as a context it ends with the block."""
+
+    def __init__(self, python: Path, root: Path) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._started = time.monotonic()
+        try:
+            self._process = subprocess.Popen(
+                [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],
+                cwd=root,
+                env={name: value for name, value in os.environ.items() if name not in DROPPED_VARIABLES},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                # Ctrl-C is for this process, which then closes the other's standard input.
+                start_new_session=sys.platform != "win32",
+                creationflags=CREATION_FLAGS,
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise CommandFailed(f"the server could not be started: {error}", START_FAILED) from error
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def wait_ready(self) -> str:
+        """The server's address, from the one line that it writes when it is ready."""
+        while time.monotonic() < self._started + START_SECONDS:
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=POLL_SECONDS)
+                if line:
+                    return self._address(line)
+                raise self._failed("the server ended before it was ready", START_FAILED)
+        raise self._failed(f"the server was not ready after {START_SECONDS} s", START_FAILED)
+
+    def check_alive(self) -> None:
+        """Say what the server said last, where it has ended: more use than 'connection refused'."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(DYING_SECONDS)
+            raise self._failed(f"the server ended unexpectedly (code {code})", ENDED)
+
+    def stop(self) -> None:
+        """End the server and what it started, for certain."""
+        try:
+            self._end()
+        finally:
+            self._reader.join(READER_SECONDS)
+            if self._process.stdout and not self._reader.is_alive():
+                self._process.stdout.close()
+            self._stderr.close()
+
+    def _read(self) -> None:
+        """Hand on the first line, then keep the pipe empty, so that the server never waits to write."""
+        if self._process.stdout:
+            self._lines.put(self._process.stdout.readline())
+            while self._process.stdout.read(TAIL_BYTES):
+                pass
+
+    def _address(self, line: bytes) -> str:
+        try:
+            ready = json.loads(line)
+            host, port = str(ready["host"]), int(ready["port"])
+        except (ValueError, KeyError, TypeError):
+            said = line[:200].decode(errors="replace").strip()
+            raise self._failed(
+                f"the server's first words were not its address: {said}", START_FAILED
+            ) from None
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def _failed(self, what: str, code: str) -> CommandFailed:
+        self._end()
+        # Read only now: both processes share the file's position.
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - TAIL_BYTES))
+        tail = self._stderr.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+        said = "".join(f"\n  {line}" for line in tail)
+        return CommandFailed(f"{what}{':' if said else ''}{said}", code)
+
+    def _end(self) -> None:
+        try:
+            if self._process.stdin:
+                with contextlib.suppress(OSError):  # it has ended already
+                    self._process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        finally:  # also when a second Ctrl-C breaks the wait
+            if self._process.poll() is None:
+                self._kill()
+
+    def _kill(self) -> None:
+        import psutil  # noqa: PLC0415 - hardly ever needed, and not free
+
+        victims = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            supervisor = psutil.Process(self._process.pid)
+            victims = [supervisor, *supervisor.children(recursive=True)]
+        for victim in victims:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                victim.kill()
+        self._process.wait()

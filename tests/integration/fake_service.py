@@ -1,0 +1,129 @@
+"""A scripted stand-in for the service's HTTP side, for the tests of what talks to it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+TASK_ID = "bgremove_0123456789abcdef"
+CUTOUT = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
+RESULT = {
+    "result_url": "/api/v1/files/cutout",
+    "width": 640,
+    "height": 480,
+    "model_id": "builtin",
+    "device": "cpu",
+    "timings_ms": {"total": 12.5},
+}
+
+
+def state(status: str, percent: float, message: str, code: str | None = None) -> dict[str, Any]:
+    """One state of the task, as the event stream and the plain question give it."""
+    return {
+        "task_id": TASK_ID,
+        "status": status,
+        "percent": percent,
+        "message": message,
+        "logs": [],
+        "code": code,
+    }
+
+
+QUEUED = state("queued", 0, "Waiting")
+RUNNING = state("running", 40, "Removing the background")
+COMPLETE = state("complete", 100, "Done")
+
+
+@dataclass
+class Script:
+    """What the service does, and what it was asked."""
+
+    states: list[dict[str, Any]] = field(default_factory=lambda: [QUEUED, RUNNING, COMPLETE])
+    drops: int = 0  # how many event streams break off before their last event
+    hold_stream: bool = False  # the event stream stays open and says no more
+    refusal: tuple[int, dict[str, str]] | None = None  # the answer to an upload
+    result: dict[str, Any] = field(default_factory=lambda: dict(RESULT))
+    torn_download: bool = False
+    streams: int = 0
+    uploads: list[bytes] = field(default_factory=list)
+    tokens: set[str | None] = field(default_factory=set)
+    ending: threading.Event = field(default_factory=threading.Event)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    script: Script
+
+    def do_POST(self) -> None:
+        self.script.tokens.add(self.headers["Authorization"])
+        self.script.uploads.append(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.script.refusal:
+            self._json(*self.script.refusal)
+        else:
+            self._json(200, {"task_id": TASK_ID})
+
+    def do_GET(self) -> None:
+        self.script.tokens.add(self.headers["Authorization"])
+        if self.path == f"/api/v1/remove/stream/{TASK_ID}":
+            self._stream()
+        elif self.path == f"/api/v1/tasks/{TASK_ID}":
+            self._json(200, RUNNING)
+        elif self.path == f"/api/v1/remove/result/{TASK_ID}":
+            self._json(200, self.script.result)
+        elif self.path == RESULT["result_url"]:
+            self._file()
+        else:
+            self._json(404, {"detail": "There is nothing by that name.", "code": "not_found"})
+
+    def _stream(self) -> None:
+        self.script.streams += 1
+        dropped = self.script.streams <= self.script.drops
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        if self.script.streams == 1:  # breaks off where more was promised; a later one just ends
+            self.send_header("Content-Length", "100000")
+        self.end_headers()
+        for each in self.script.states[: -1 if dropped else None]:
+            self.wfile.write(f"data: {json.dumps(each)}\n\n".encode())
+        if self.script.hold_stream:
+            self.script.ending.wait(60)
+
+    def _file(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.send_header("Content-Length", str(len(CUTOUT)))
+        self.end_headers()
+        self.wfile.write(CUTOUT[:1000] if self.script.torn_download else CUTOUT)
+
+    def _json(self, status: int, body: dict[str, Any]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Keep quiet: what the command says is looked at."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away in the middle is part of the tests."""
+
+
+@contextmanager
+def fake_service(script: Script) -> Iterator[str]:
+    """The service on a free port, by its address."""
+    handler = type("Handler", (_Handler,), {"script": script})
+    with _Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            script.ending.set()
+            server.shutdown()
+            thread.join()

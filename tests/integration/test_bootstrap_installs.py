@@ -1,0 +1,227 @@
+"""scripts/bootstrap.py with a real .venv and a real pip, on packages made here: no network is needed."""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_SECONDS = 100
+POLL_SECONDS = 0.02
+PARTS = ("bootstrap.py", "stamps.py", "locking.py")
+Process = subprocess.Popen[str]
+
+# Ensures the lists it is given, goes on in .venv, and says where it is.
+DRIVER = """
+import sys
+import bootstrap
+bootstrap.reexec(bootstrap.ensure(*sys.argv[1:]))
+print(sys.prefix)
+"""
+
+METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+# A package whose build takes as long as the test wants: the place to interrupt an install at.
+SLOW_BACKEND = '''
+import os, time, zipfile
+from pathlib import Path
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    gate = Path(os.environ["SLOW_GATE"])
+    (gate / "started").touch()
+    while not (gate / "open").exists():
+        time.sleep(0.02)
+    with zipfile.ZipFile(Path(folder) / "slow-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("slow.py", "")
+        wheel.writestr("slow-1.0.dist-info/METADATA", """{metadata}""")
+        wheel.writestr("slow-1.0.dist-info/WHEEL", """{wheel}""")
+        wheel.writestr("slow-1.0.dist-info/RECORD", "")
+    return "slow-1.0-py3-none-any.whl"
+'''
+SLOW_PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+class Project:
+    """A folder with the bootstrap's scripts, package lists, and packages for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.gate = folder / "gate"
+        self.packages = folder / "packages"
+        for each in (folder / "scripts", self.gate, self.packages):
+            each.mkdir(parents=True)
+        for part in PARTS:
+            shutil.copy(ROOT / "scripts" / part, folder / "scripts" / part)
+        (folder / "scripts" / "driver.py").write_text(DRIVER)
+        (folder / "constraints.txt").write_text("tiny==1.0\n")
+        for name in ("empty", "tiny", "slow", "missing"):
+            (folder / f"{name}.txt").write_text("" if name == "empty" else f"{name}\n")
+        with zipfile.ZipFile(self.packages / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("tiny.py", "")
+            wheel.writestr("tiny-1.0.dist-info/METADATA", METADATA.format(name="tiny"))
+            wheel.writestr("tiny-1.0.dist-info/WHEEL", WHEEL)
+            wheel.writestr("tiny-1.0.dist-info/RECORD", "")
+        self._make_slow_package()
+
+    def start(self, *lists: str) -> Process:
+        """Run the driver, in a group of its own so that Ctrl-C can be sent to it as by a terminal."""
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "BGREMOVE_"))
+        }
+        return subprocess.Popen(
+            [sys.executable, str(self.folder / "scripts" / "driver.py"), *(f"{name}.txt" for name in lists)],
+            env={
+                **inherited,
+                "PIP_NO_INDEX": "1",
+                "PIP_FIND_LINKS": self.packages.as_uri(),
+                "PIP_CONFIG_FILE": os.devnull,
+                "PIP_CACHE_DIR": str(self.folder / "cache"),
+                "SLOW_GATE": str(self.gate),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=sys.platform != "win32",
+        )
+
+    def run(self, *lists: str) -> tuple[int, str, str]:
+        """Run the driver to its end: code, standard output, standard error."""
+        return end(self.start(*lists))
+
+    def has(self, module: str) -> bool:
+        """Whether .venv's Python can import it."""
+        python = self.folder / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        done = subprocess.run([python, "-I", "-c", f"import {module}"], capture_output=True, check=False)
+        return done.returncode == 0
+
+    def _make_slow_package(self) -> None:
+        backend = SLOW_BACKEND.format(metadata=METADATA.format(name="slow"), wheel=WHEEL)
+        files = {
+            "PKG-INFO": METADATA.format(name="slow"),
+            "pyproject.toml": SLOW_PROJECT,
+            "backend.py": backend,
+        }
+        with tarfile.open(self.packages / "slow-1.0.tar.gz", "w:gz") as source:
+            for name, text in files.items():
+                entry = tarfile.TarInfo(f"slow-1.0/{name}")
+                entry.size = len(text.encode())
+                source.addfile(entry, io.BytesIO(text.encode()))
+
+
+def end(process: Process) -> tuple[int, str, str]:
+    with process:
+        output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One project whose .venv is made, for the tests that don't ask how it came to be."""
+    project = Project(tmp_path_factory.mktemp("made") / "with a space")
+    code, _, errors = project.run("empty")
+    assert code == 0, errors
+    return project
+
+
+@pytest.fixture
+def gated(made: Project) -> Iterator[Project]:
+    """The project, ready to build the slow package, which is held; what waits for it goes on in the end."""
+    for file in made.gate.iterdir():
+        file.unlink()
+    for installed in (made.folder / ".venv").glob("lib/*/site-packages/slow*"):
+        shutil.rmtree(installed) if installed.is_dir() else installed.unlink()
+    shutil.rmtree(made.folder / "cache", ignore_errors=True)
+    (made.folder / "slow.txt").write_text(f"slow\n# changed at {time.monotonic_ns()}, so not known\n")
+    yield made
+    (made.gate / "open").touch()
+
+
+def test_the_first_run_installs_and_goes_on_in_the_venv_and_the_second_says_nothing(made: Project) -> None:
+    """This is what 'nothing installed before' rests on."""
+    code, output, errors = made.run("tiny")
+    assert (code, Path(output.strip())) == (0, (made.folder / ".venv").resolve())
+    assert errors == "bgremove: installing tiny.txt (first run only, several minutes)\n"
+    assert made.has("tiny")
+    assert made.run("tiny") == (0, output, "")
+
+
+def test_a_failed_install_is_one_line_with_its_reason(made: Project) -> None:
+    """A page of pip's output hides the one thing that the person can mend."""
+    code, output, errors = made.run("missing")
+    assert (code, output) == (1, "")
+    _, reason = errors.splitlines()
+    assert reason.startswith("bgremove: cannot install missing.txt: ")
+    assert "No matching distribution found for missing" in reason
+    assert "run the same command again" in reason
+    assert made.run("missing")[0] == 1, "the failed install was remembered as done"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_an_install_stopped_by_ctrl_c_is_taken_up_by_the_next_run(gated: Project) -> None:
+    """A first run takes minutes on a slow line: people do stop it."""
+    process = gated.start("slow")
+    _wait_for(gated.gate / "started", process)
+    if sys.platform != "win32":  # for mypy
+        os.killpg(process.pid, signal.SIGINT)
+    code, _, errors = end(process)
+    assert code == 130
+    assert errors.splitlines()[-1] == "bgremove: interrupted; run the same command again to go on"
+    (gated.gate / "open").touch()
+    assert gated.run("slow")[0] == 0
+    assert gated.has("slow")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a lock does not outlive its process")
+def test_a_run_after_a_kill_waits_for_the_pip_that_was_left_alone(gated: Project) -> None:
+    """Two pips writing to one .venv leave packages made of both."""
+    killed = gated.start("slow")
+    _wait_for(gated.gate / "started", killed)
+    killed.kill()
+    killed.wait()
+    second = gated.start("slow")
+    assert second.stderr is not None
+    assert second.stderr.readline() == "bgremove: another run is setting up .venv, waiting\n"
+    (gated.gate / "open").touch()
+    assert end(second)[0] == 0
+    end(killed)
+    assert gated.has("slow")
+
+
+def test_a_half_made_venv_is_made_anew(tmp_path: Path) -> None:
+    """A machine switched off in the first minute must not need a person to delete folders."""
+    project = Project(tmp_path / "project")
+    (project.folder / ".venv" / "bin").mkdir(parents=True)
+    (project.folder / ".venv" / "bin" / "python").touch()
+    (project.folder / ".venv" / "bgremove-unfinished").touch()
+    code, _, errors = project.run("tiny")
+    assert code == 0, errors
+    assert errors.splitlines()[0] == "bgremove: .venv is incomplete, making it anew"
+    assert project.has("tiny")
+
+
+def test_two_first_runs_at_once_make_one_venv(tmp_path: Path) -> None:
+    """A service and a command started together would write over each other's files."""
+    project = Project(tmp_path / "project")
+    first, second = project.start("tiny"), project.start("tiny")
+    ends = [end(first), end(second)]
+    assert [code for code, _, _ in ends] == [0, 0], ends
+    said = ends[0][2] + ends[1][2]
+    assert said.count("making .venv") == 1
+    assert said.count("installing tiny.txt") == 1
+    assert project.has("tiny")
+
+
+def _wait_for(file: Path, process: Process) -> None:
+    while not file.exists():
+        assert process.poll() is None, end(process)
+        time.sleep(POLL_SECONDS)
