@@ -32,7 +32,8 @@ def start(data_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Service]]:
             nonlocal count
             count += 1
             temp_dir = settings.pop("temp_dir", tmp_path / f"temp{count}")
-            return stack.enter_context(running(data_dir, temp_dir, **settings))
+            models = settings.pop("data_dir", data_dir)
+            return stack.enter_context(running(models, temp_dir, **settings))
 
         yield begin
 

@@ -1,0 +1,47 @@
+"""What is written is true: the README's settings and the OpenAPI page."""
+
+import re
+from pathlib import Path
+
+from shared.options import choices_of, option_fields
+from supervisor.settings import PREFIX, Settings
+from tests.service import Service
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    """An operator trusts the table."""
+    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE))
+    assert set(rows) == {name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        told = rows[name.upper()].strip().strip("`")
+        default = field.default
+        if field.default_factory is None:
+            expected = ",".join(default) if isinstance(default, tuple) else str(default).lower()
+            assert told == {"none": "", "": ""}.get(expected, expected), name
+
+
+def test_openapi_knows_every_route_and_option(service: Service) -> None:
+    """The page at /docs is the reference that developers use."""
+    schema = service.client.get(f"{service.url}/openapi.json").json()
+    expected = {
+        "/health",
+        "/ready",
+        "/status",
+        "/remove/upload",
+        "/remove/url",
+        "/remove/stream/{task_id}",
+        "/remove/result/{task_id}",
+        "/files/{file_id}",
+        "/tasks",
+        "/tasks/{task_id}",
+    }
+    assert expected <= {path.removeprefix("/api/v1") for path in schema["paths"]}
+    for name in ("UploadForm", "UrlRequest"):
+        properties = schema["components"]["schemas"][name]["properties"]
+        for option, kind in option_fields():
+            assert properties[option.name]["enum"] == list(choices_of(kind))
+            assert properties[option.name]["default"] == option.default
+            assert properties[option.name]["description"] == option.metadata["help"]
+    assert service.client.get(f"{service.url}/docs").status_code == 200

