@@ -43,6 +43,7 @@ LABELS = {
     TESTS: "test tools",
 }
 QUICK_LISTS = {SUPERVISOR, BUILTIN_MODEL}  # the others bring torch, a download of hundreds of megabytes
+NO_REASON = "ResolutionImpossible"  # pip's last line then points to its manual; the one before says why
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
@@ -174,7 +175,7 @@ def _run(command: list[str], lock: int, output: IO[str] | int) -> subprocess.Com
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("ERROR:", "Error:"))]
+    errors = [line for line in lines if line.startswith(("ERROR:", "Error:")) and NO_REASON not in line]
     last = (errors or lines or [f"it ended with code {done.returncode}"])[-1]
     return last.partition(":")[2].strip() if errors else last
 
