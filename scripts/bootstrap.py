@@ -35,6 +35,7 @@ SUPERVISOR = "supervisor/requirements.txt"
 BUILTIN_MODEL = "worker/requirements-builtin.txt"
 TESTS = "tests/requirements.txt"
 CONSTRAINTS = "constraints.txt"
+sys.path.append(str(ROOT))  # a script's own folder is on the path, the project's is not
 LABELS = {
     SUPERVISOR: "supervisor",
     BUILTIN_MODEL: "built-in model",

@@ -48,15 +48,14 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def upload(self, photo: Path, model: str | None) -> str:
+    def upload(self, photo: Path, options: dict[str, str]) -> str:
         """Queue the photo; gives the task's id."""
         try:
             file = photo.open("rb")
         except OSError as error:
             raise CommandFailed(f"cannot read {photo}: {error.strerror}", "input_unreadable") from error
         with file, self._failures():
-            form = {"model": model} if model else {}
-            answer = self._http.post(f"{API}/remove/upload", data=form, files={"file": (photo.name, file)})
+            answer = self._http.post(f"{API}/remove/upload", data=options, files={"file": (photo.name, file)})
             return str(self._json(answer, "task_id")["task_id"])
 
     def follow(self, task_id: str) -> Iterator[Payload]:

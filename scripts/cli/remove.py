@@ -14,8 +14,8 @@ import bootstrap
 from cli.errors import MISUSED, CommandFailed
 from cli.progress import Progress
 from cli.server import PrivateServer
+from shared.options import choices_of, option_fields
 
-MODELS = ("auto", "birefnet", "builtin")
 REPORTED = ("width", "height", "model_id", "device", "timings_ms")
 
 
@@ -25,7 +25,7 @@ class Job:
 
     photo: Path
     output: Path
-    model: str | None
+    options: dict[str, str]
     progress: Progress
 
 
@@ -39,13 +39,15 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("photo", metavar="PHOTO", type=Path, help="the image file to cut out")
     add(
         "-o",
-        "--output",
+        "--out",
         metavar="FILE",
         type=Path,
         help="the PNG to write (default: PHOTO-cutout.png)",
     )
     add("--json", action="store_true", help="print one JSON object instead of words")
-    add("--model", choices=MODELS, help="which model (default: the best one installed)")
+    for option, kind in option_fields():
+        told = f"{option.metadata['help']} (default: {option.default})"
+        add(f"--{option.name.replace('_', '-')}", choices=choices_of(kind), help=told)
     add("--server", metavar="URL", type=_server, help="use this running server instead of starting one")
     add("--token", help="that server's token (default: what BGREMOVE_TOKEN says)")
     parser.set_defaults(run=run)
@@ -55,14 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Cut the photo out and report, in words or as JSON."""
     started = time.monotonic()
     photo: Path = arguments.photo
-    output: Path = arguments.output or photo.with_name(f"{photo.stem}-cutout.png")
+    output: Path = arguments.out or photo.with_name(f"{photo.stem}-cutout.png")
     progress = Progress(quiet=arguments.json)
     try:
         _check_paths(photo, output)
         token = _token(arguments.token)
         python = _environment(with_model=not arguments.server)
         bootstrap.reexec(python)
-        job = Job(photo, output, arguments.model, progress)
+        job = Job(photo, output, _options(arguments), progress)
         result = _ask_running(arguments.server, token, job) if arguments.server else _ask_own(python, job)
     except CommandFailed as error:
         progress.clear()
@@ -77,6 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
         size = f"{result.get('width')} x {result.get('height')}"
         bootstrap.say(f"wrote {output} ({size}, {result.get('model_id')}, {seconds:.1f} s)")
     return 0
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the options that were given; the server knows the defaults of the others."""
+    given = {option.name: getattr(arguments, option.name) for option, _ in option_fields()}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _environment(*, with_model: bool) -> Path:
@@ -108,7 +116,7 @@ def _ask(address: Callable[[], str], token: str | None, job: Job) -> dict[str, A
 
     with Client(address(), token) as client:
         job.progress.show(0, "Sending the photo")
-        task_id = client.upload(job.photo, job.model)
+        task_id = client.upload(job.photo, job.options)
         for state in client.follow(task_id):
             message = str(state.get("message") or state["status"])
             if state["status"] == "error":

@@ -56,7 +56,8 @@ def photo(tmp_path: Path) -> Path:
 def own_project(tmp_path: Path) -> Path:
     """The scripts in a project whose supervisor is a scripted one."""
     project = tmp_path / "project"
-    shutil.copytree(ROOT / "scripts", project / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("scripts", "shared"):
+        shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (project / "supervisor").mkdir()
     (project / "supervisor" / "__main__.py").write_text(FAKE_SUPERVISOR.format(root=str(ROOT)))
     return project
