@@ -81,7 +81,8 @@ class Server(uvicorn.Server):
 def _bind(settings: Settings) -> socket.socket:
     """Bind before anything starts, so that a taken port is one clear line. Raises BadSettings."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol by name: asyncio turns Nagle's delay off only for sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform == "win32":  # there, SO_REUSEADDR would let two servers share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
