@@ -1,8 +1,8 @@
 """Facts about processes, as the status tells them."""
 
-import psutil
 from typing_extensions import TypedDict
 
+from supervisor.memory import rss_bytes
 from supervisor.worker_generation import WorkerExit
 from supervisor.worker_manager import WorkerManager
 
@@ -17,6 +17,7 @@ class WorkerStatus(TypedDict):
     rss_bytes: int | None
     device_memory_bytes: int | None
     last_exit: WorkerExit | None
+    problem: str | None
 
 
 def worker_status(worker: WorkerManager) -> WorkerStatus:
@@ -30,12 +31,5 @@ def worker_status(worker: WorkerManager) -> WorkerStatus:
         "rss_bytes": rss_bytes(pid) if pid else None,
         "device_memory_bytes": None,
         "last_exit": worker.last_exit,
+        "problem": worker.problem,
     }
-
-
-def rss_bytes(pid: int) -> int | None:
-    """Return a process's resident memory, or None once it is gone."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return None

@@ -15,6 +15,7 @@ from shared.errors import (
     InvalidOption,
     NotFound,
     QueueFull,
+    StorageFailed,
     Unauthorized,
     UploadTooLarge,
 )
@@ -56,6 +57,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, OSError):  # the form's parser could not keep the upload
+            return error_response(StorageFailed("The temporary folder cannot take the upload."))
         known = {404: NotFound("There is nothing at that address."), 413: UploadTooLarge()}
         if error.status_code in known:
             return error_response(known[error.status_code])

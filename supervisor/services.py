@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shared.messages import WorkerConfig
 from supervisor.builtin_model import BuiltinModel
+from supervisor.model_life import ModelLife
 from supervisor.removals import Removals
 from supervisor.results import ResultStore
 from supervisor.settings import Settings
@@ -14,6 +15,7 @@ from supervisor.tasks import TaskRegistry
 from supervisor.worker_generation import OnProgress, WorkerSpec
 from supervisor.worker_manager import WorkerManager
 
+BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay
 log = logging.getLogger("supervisor")
 
 
@@ -35,9 +37,10 @@ class Services:
         self.builtin_model = BuiltinModel(settings.data_dir)
         self.tasks = TaskRegistry(settings.retention_s)
         self.results = ResultStore(settings.temp_dir)
-        self.workers = {
-            "builtin": WorkerManager("builtin", self._prepare_builtin, self.results.folder / "workers")
-        }
+        logs = self.results.folder / "workers"
+        idle_s = settings.keep_alive_s or BUILTIN_KEEP_ALIVE_S
+        self.workers = {"builtin": WorkerManager("builtin", self._prepare_builtin, logs, idle_s)}
+        self.model_life = ModelLife(self.tasks, self.workers["builtin"])
         self.removals = Removals(
             self.tasks, self.results, self.workers, settings.queue_limit, settings.retention_s
         )
@@ -57,7 +60,8 @@ class Services:
         if self._cleaning is not None:
             self._cleaning.cancel()
         # Together: a removal that is told to stop would wait two seconds for a busy worker.
-        await asyncio.gather(self.removals.close(), *(worker.stop() for worker in self.workers.values()))
+        workers = (worker.close() for worker in self.workers.values())
+        await asyncio.gather(self.removals.close(), self.model_life.close(), *workers)
         await self.results.drop_all()
 
     async def _clean_for_ever(self) -> None:

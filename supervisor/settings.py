@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     url_allow_private: bool = Field(
         default=False, description="let image URLs lead to private addresses (inside networks)"
     )
+    keep_alive_s: Seconds | None = Field(
+        None,
+        description="end a worker idle that long; without it only the built-in's ends, after 60",
+    )
     start_timeout_s: Seconds = Field(60, description="deadline for a worker process to come up")
     load_timeout_s: Seconds = Field(
         120, description="deadline between two signs of progress in a model's load"

@@ -32,6 +32,7 @@ from shared.messages import (
     Remove,
     WorkerConfig,
 )
+from supervisor.memory import oom_kills
 from supervisor.worker_process import WorkerProcess
 from supervisor.worker_state import WorkerEvent
 
@@ -94,6 +95,7 @@ class WorkerGeneration:
         self._listeners: dict[str, OnProgress] = {}
         self._load_listeners: list[OnProgress] = []
         self._cause: BgremoveError | None = None
+        self._oom_kills_before = oom_kills()
         self._process = WorkerProcess(spec.entry, spec.config, log_path, self._handle, self._ended)
         self._load_deadline = self._deadline(spec.start_timeout_s, "did not start")
 
@@ -204,8 +206,8 @@ class WorkerGeneration:
 
     def _diagnosis(self, code: int | None) -> BgremoveError:
         """Tell from the exit code why a process ended that nobody asked to end."""
-        if code == SIGKILL_EXIT:
-            return OutOfMemory("The worker was killed, most likely because the system ran out of memory.")
+        if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
+            return OutOfMemory("The system ran out of memory and killed the worker.")
         how = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with code {code}"
         if self.facts is None:
             last = (_tail(self._log_path) or ["it left no message"])[-1]

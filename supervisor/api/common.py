@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
+from typing_extensions import TypedDict
 
 from supervisor.services import Services
 from supervisor.tasks import Task
@@ -11,6 +12,12 @@ from supervisor.tasks import Task
 def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
+
+
+class Accepted(TypedDict):
+    """The task that was started; null where nothing needs doing."""
+
+    task_id: str | None
 
 
 Supervisor = Annotated[Services, Depends(_services)]

@@ -9,12 +9,12 @@ from typing import IO, Annotated, Any
 from fastapi import APIRouter, Body, Form, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from typing_extensions import TypedDict
 
 from shared.errors import NotAnImage, NotFound, StillRunning, StorageFailed, UploadTooLarge, error_from
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.options import RemovalOptions, option_fields
-from supervisor.api.common import KnownTask, Supervisor
+from supervisor.api.common import Accepted, KnownTask, Supervisor
+from supervisor.model_life import Unloaded
 from supervisor.removals import Result, safe_name
 from supervisor.tasks import TaskKind
 from supervisor.url_fetch import check_url, fetch
@@ -41,12 +41,6 @@ UrlRequest = create_model(
     url=(str, Field(description="where the photo lies, http or https")),
     **_OPTIONS,
 )
-
-
-class Accepted(TypedDict):
-    """The task that was started; null where nothing needs doing."""
-
-    task_id: str | None
 
 
 @router.post("/upload")
@@ -117,6 +111,22 @@ async def result(task: KnownTask, services: Supervisor) -> Result:
     if task.code is not None:
         raise error_from(task.code, task.message)
     return services.removals.result(task)
+
+
+@router.post("/load")
+async def load(services: Supervisor) -> Accepted:
+    """Load the model into memory, starting its worker if need be."""
+    task = services.model_life.load()
+    return {"task_id": task.id if task else None}
+
+
+@router.post("/unload")
+async def unload(services: Supervisor) -> Unloaded:
+    """Kill the worker, which frees all its memory, and answer when it is gone.
+
+    Removals that still wait, and the one that ran, load the model again.
+    """
+    return await services.model_life.unload()
 
 
 def _options(request: BaseModel) -> RemovalOptions:

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from shared.errors import NotReady
 from supervisor import __version__, builtin_model
-from supervisor.api.common import Supervisor
+from supervisor.api.common import Accepted, Supervisor
 from supervisor.facts import WorkerStatus, worker_status
 
 router = APIRouter(tags=["server"])
@@ -99,6 +99,12 @@ async def ready(services: Supervisor) -> Readiness:
     return {"ready": True}
 
 
+@router.post("/worker/restart", tags=["worker"])
+async def restart_worker(services: Supervisor) -> Accepted:
+    """End the worker and start a new one; a running removal is put back in the queue, not lost."""
+    return {"task_id": services.model_life.restart().id}
+
+
 @router.get("/status")
 async def status(services: Supervisor) -> Status:
     """The server, its models, its worker and its queue."""
@@ -123,6 +129,6 @@ async def status(services: Supervisor) -> Status:
             }
         },
         "builtin": {"model_id": builtin_model.MODEL_ID, "available": services.builtin_model.available},
-        "worker": await asyncio.to_thread(worker_status, services.workers["builtin"]),
+        "worker": await asyncio.to_thread(worker_status, services.model_life.worker),
         "queue": {"length": services.removals.queue_length, "limit": services.removals.queue_limit},
     }

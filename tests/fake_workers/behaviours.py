@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from shared.messages import Failed, Progress, WorkerConfig
+from shared.messages import Cancel, Failed, Loading, Progress, RemovalJob, WorkerConfig
 from tests.fake_workers.talk import finish, jobs
 
 
@@ -57,6 +57,37 @@ def flood(events: Any, task_id: str, seconds: float) -> None:
 def dies_at_import(*_: object) -> None:
     """End as a worker does whose library is missing."""
     raise ModuleNotFoundError("No module named 'onnxruntime'")
+
+
+def dies_in_load(_commands: Connection, events: Any, _config: WorkerConfig) -> None:
+    """Crash in the middle of the load."""
+    events.put(Loading(50, "Loading the model"))
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def loads_slowly(commands: Connection, events: Any, config: WorkerConfig) -> None:
+    """Take a while to load, with signs of progress, then obey."""
+    for percent in range(0, 100, 5):
+        events.put(Loading(percent, "Loading the model"))
+        time.sleep(0.1)
+    obeys(commands, events, config)
+
+
+def answers_late(commands: Connection, events: Any, _config: WorkerConfig) -> None:
+    """Stop a removal when told to, and send its result all the same while the next one runs."""
+    late: RemovalJob | None = None
+    for job in jobs(commands, events):
+        if late is not None:
+            finish(late, events)
+        if b"late" in Path(job.source_path).read_bytes():
+            late = job
+            while not isinstance(commands.recv(), Cancel):
+                pass
+            events.put(Failed(job.task_id, "cancelled", "The task was cancelled."))
+            late = RemovalJob(job.task_id, __file__, os.devnull, job.options)
+        else:
+            time.sleep(0.5)
+            finish(job, events)
 
 
 def never_ready(commands: Connection, _events: Any, _config: WorkerConfig) -> None:

@@ -1,0 +1,83 @@
+"""A model's life on request: load, unload, restart. A loaded model is a live worker process."""
+
+import asyncio
+
+from typing_extensions import TypedDict
+
+from shared.errors import BgremoveError, Cancelled
+from supervisor.memory import rss_bytes
+from supervisor.tasks import Task, TaskKind, TaskRegistry
+from supervisor.worker_manager import WorkerManager
+
+
+class Unloaded(TypedDict):
+    """That a model was unloaded, and the memory that came back."""
+
+    unloaded: bool
+    freed_bytes: int | None
+
+
+class ModelLife:
+    """Loads, unloads and restarts one worker; one load at a time."""
+
+    def __init__(self, tasks: TaskRegistry, worker: WorkerManager) -> None:
+        self.worker = worker
+        self._tasks = tasks
+        self._load: Task | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def loading(self) -> Task | None:
+        """The load that is under way."""
+        return self._load if self._load and not self._load.finished else None
+
+    def load(self) -> Task | None:
+        """Start loading and return the task, the one under way if there is one; None when loaded."""
+        if self.loading:
+            return self.loading
+        return None if self.worker.facts else self._begin(restart=False)
+
+    def restart(self) -> Task:
+        """Start a new worker in place of the one that runs, if any, and return the load's task.
+
+        A running removal goes back to the queue and is done by the new worker.
+        """
+        return self.loading or self._begin(restart=True)
+
+    async def unload(self) -> Unloaded:
+        """Kill the worker and wait until it is reaped, so that all its memory is free."""
+        pid = self.worker.pid
+        held_bytes = await asyncio.to_thread(rss_bytes, pid) if pid else None
+        unloaded = await self.worker.stop()
+        return {"unloaded": unloaded, "freed_bytes": held_bytes if unloaded else None}
+
+    async def close(self) -> None:
+        """Cancel a load that is under way."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    def _begin(self, *, restart: bool) -> Task:
+        task = self._load = self._tasks.create(TaskKind.LOAD)
+        running = self._running = asyncio.create_task(self._run(task, restart=restart), name=task.id)
+
+        async def cancel() -> None:
+            running.cancel()
+            await asyncio.wait([running])
+            await self.worker.stop()
+
+        task.cancel = cancel
+        return task
+
+    async def _run(self, task: Task, *, restart: bool) -> None:
+        try:
+            if restart:
+                task.progress(0, "Ending the worker")
+                await self.worker.stop()
+            task.progress(0, "Starting the worker")
+            await self.worker.load(task.progress)
+            task.complete("Model loaded")
+        except asyncio.CancelledError:
+            task.fail(Cancelled())
+        except BgremoveError as error:
+            task.fail(error)

@@ -1,0 +1,38 @@
+"""When a worker that keeps dying is started again, and when no more."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+BACKOFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)  # before the next start, by deaths without a success between them
+CIRCUIT_DEATHS = 5
+CIRCUIT_WINDOW_S = 300.0
+
+
+class RestartPolicy:
+    """Counts deaths. After five in five minutes the circuit opens: only an explicit load or restart,
+    or the window's end, lets another worker start."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._deaths: deque[float] = deque(maxlen=CIRCUIT_DEATHS)
+
+    def died(self) -> None:
+        """Note a death that nobody asked for."""
+        self._deaths.append(self._clock())
+
+    def reset(self) -> None:
+        """Forget the deaths: a removal succeeded, or somebody asked for a new start."""
+        self._deaths.clear()
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether no worker is to be started."""
+        return len(self._deaths) == CIRCUIT_DEATHS and self._clock() - self._deaths[0] < CIRCUIT_WINDOW_S
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait before the next start."""
+        if not self._deaths:
+            return 0.0
+        return max(0.0, self._deaths[-1] + BACKOFF_S[len(self._deaths) - 1] - self._clock())

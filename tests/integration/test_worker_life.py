@@ -1,0 +1,130 @@
+"""Load, unload, restart, idleness: the user's third row, for whatever model the worker holds."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.photos import wish
+from tests.service import OBEYS, Service, wait_for
+
+SLOW = "tests.fake_workers.behaviours:loads_slowly"
+
+
+def load(service: Service) -> str | None:
+    """Ask for a load and return its task's id."""
+    task_id: str | None = service.client.post("/remove/load").json()["task_id"]
+    return task_id
+
+
+def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(
+    start: Callable[..., Service],
+) -> None:
+    """The user unloads to get memory back, and is told how much."""
+    service = start(builtin_worker=OBEYS)
+    assert service.client.post("/remove/unload").json() == {"unloaded": False, "freed_bytes": None}
+    service.cut(wish())
+    pid = service.worker()["pid"]
+    answer = service.client.post("/remove/unload").json()
+    assert not psutil.pid_exists(pid)
+    assert answer["unloaded"] is True
+    assert answer["freed_bytes"] > 1_000_000
+    worker = service.worker()
+    assert (worker["state"], worker["pid"]) == ("stopped", None)
+    assert worker["last_exit"]["reason"] == "requested"
+    service.cut(wish())
+
+
+def test_a_load_reports_real_progress_and_is_done_once(start: Callable[..., Service]) -> None:
+    """Two clicks on Load must not load twice; a third, later, has nothing to do."""
+    service = start(builtin_worker=SLOW)
+    first = load(service)
+    assert first is not None
+    assert first.startswith("bgload_")
+    assert load(service) == first
+    seen = {wait_for(lambda: service.task(first)["percent"]) for _ in range(5)}
+    assert all(0 < percent <= 100 for percent in seen)
+    assert service.finished(first)["message"] == "Model loaded"
+    assert load(service) is None
+    assert service.worker()["generation"] == 1
+
+
+def test_a_load_can_be_cancelled_and_tried_again(start: Callable[..., Service]) -> None:
+    """A user who changes their mind gets the memory back at once."""
+    service = start(builtin_worker=SLOW)
+    task_id = load(service)
+    wait_for(lambda: service.worker()["state"] == "starting")
+    assert service.client.delete(f"/tasks/{task_id}").json()["code"] == "cancelled"
+    assert service.worker()["state"] == "stopped"
+    again = load(service)
+    assert again is not None
+    assert service.finished(again)["status"] == "complete"
+
+
+def test_a_restart_loses_no_removal(start: Callable[..., Service]) -> None:
+    """After an install the operator restarts the worker in the middle of the day."""
+    service = start(builtin_worker=OBEYS)
+    tasks = [service.upload(wish("sleep 1")), service.upload(wish())]
+    wait_for(lambda: service.task(tasks[0])["message"] == "Sleeping")
+    before = service.worker()["pid"]
+    restart = service.client.post("/worker/restart").json()["task_id"]
+    assert service.finished(restart)["status"] == "complete"
+    assert [service.finished(task_id)["status"] for task_id in tasks] == ["complete", "complete"]
+    assert service.worker()["pid"] != before
+    assert not psutil.pid_exists(before)
+
+
+def test_an_idle_worker_ends_and_the_next_photo_starts_one(start: Callable[..., Service]) -> None:
+    """Memory goes back to the user's other programs while nobody cuts photos out."""
+    service = start(builtin_worker=OBEYS, keep_alive_s=0.5)
+    service.cut(wish())
+    wait_for(lambda: service.worker()["state"] == "stopped")
+    assert "idle" in service.worker()["last_exit"]["detail"]
+    service.cut(wish("sleep 1"))  # longer than the idle time: work is not idleness
+    assert service.worker()["restarts"] == 1
+
+
+def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Callable[..., Service]) -> None:
+    """A machine must not be busy for ever starting what cannot start; the user must read why."""
+    service = start(builtin_worker="tests.fake_workers.behaviours:dies_in_load")
+    codes = [service.finished(service.upload(wish()), timeout_s=40)["code"] for _ in range(3)]
+    assert set(codes) == {"worker_start_failed"}
+    worker = service.worker()
+    assert worker["generation"] == 5
+    assert "died too often" in worker["problem"]
+    begin = time.monotonic()
+    assert service.finished(service.upload(wish()))["code"] == "worker_start_failed"
+    assert time.monotonic() - begin < 2
+    assert service.worker()["generation"] == 5
+    task_id = load(service)
+    assert task_id is not None
+    task = service.finished(task_id)
+    assert (task["code"], service.worker()["generation"]) == ("worker_start_failed", 6)
+    assert "SIGSEGV" in task["message"]
+    assert service.worker()["problem"] is None
+
+
+def test_an_explicit_load_closes_the_circuit(start: Callable[..., Service], tmp_path: Path) -> None:
+    """Once the cause is mended, one click brings the service back."""
+    service = start(builtin_worker=OBEYS)
+    for _ in range(3):
+        service.finished(service.upload(wish("exit 1")), timeout_s=40)
+    assert service.worker()["problem"] is not None
+    assert service.finished(service.upload(wish()))["code"] == "worker_start_failed"
+    task_id = load(service)
+    assert task_id is not None
+    assert service.finished(task_id)["status"] == "complete"
+    service.cut(wish(f"crash-once {tmp_path / 'crashed'}"))
+
+
+def test_a_late_answer_never_reaches_another_task(start: Callable[..., Service]) -> None:
+    """One user's result must never be told to another."""
+    service = start(builtin_worker="tests.fake_workers.behaviours:answers_late")
+    abandoned = service.upload(wish("late"))
+    wait_for(lambda: service.task(abandoned)["status"] == "running" or service.worker()["state"] == "busy")
+    service.client.delete(f"/tasks/{abandoned}")
+    photo = wish("the next photo")
+    assert service.cut(photo) == photo
+    assert service.task(abandoned)["code"] == "cancelled"
+    assert service.worker()["generation"] == 1

@@ -1,0 +1,48 @@
+"""How long to wait for a worker that keeps dying, and when to give up."""
+
+from supervisor.restart_policy import BACKOFF_S, CIRCUIT_DEATHS, CIRCUIT_WINDOW_S, RestartPolicy
+
+
+class Clock:
+    """A clock that stands still until told."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_the_first_restart_is_at_once_and_later_ones_wait_longer_and_longer() -> None:
+    """One crash must not be felt; a crash loop must not heat the machine."""
+    clock = Clock()
+    policy = RestartPolicy(clock)
+    waits = []
+    for _ in range(CIRCUIT_DEATHS):
+        policy.died()
+        waits.append(policy.wait_s)
+    assert waits == list(BACKOFF_S)
+    clock.now_s += 4
+    assert policy.wait_s == BACKOFF_S[-1] - 4
+
+
+def test_five_deaths_in_five_minutes_open_the_circuit() -> None:
+    """And only then."""
+    clock = Clock()
+    policy = RestartPolicy(clock)
+    for _ in range(CIRCUIT_DEATHS):
+        assert not policy.circuit_open
+        policy.died()
+    assert policy.circuit_open
+    clock.now_s += CIRCUIT_WINDOW_S
+    assert not policy.circuit_open
+
+
+def test_a_success_or_a_request_forgets_the_deaths() -> None:
+    """Rare crashes between many good results are not a loop."""
+    policy = RestartPolicy(Clock())
+    for _ in range(CIRCUIT_DEATHS):
+        policy.died()
+    policy.reset()
+    assert not policy.circuit_open
+    assert policy.wait_s == 0
