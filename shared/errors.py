@@ -18,7 +18,8 @@ BgremoveError                       500  internal_error
 │   ├── StillRunning                409  still_running
 │   ├── AlreadyFinished             409  already_finished
 │   ├── Cancelled                   409  cancelled
-│   └── ModelUnavailable            409  model_unavailable
+│   ├── ModelUnavailable            409  model_unavailable
+│   └── ModelUnfit                  409  model_unfit
 ├── Expired                         410  expired
 ├── QueueFull                       429  queue_full
 ├── NotReady                        503  not_ready
@@ -163,6 +164,12 @@ class ModelUnavailable(WrongState):
     """The model is not available."""
 
     code = "model_unavailable"
+
+
+class ModelUnfit(WrongState):
+    """The model's files do not fit any network that this service knows."""
+
+    code = "model_unfit"
 
 
 class Expired(BgremoveError):

@@ -1,0 +1,53 @@
+"""From a checkpoint's tensors to a network that is ready to infer."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from shared.errors import ModelUnfit
+from worker.birefnet.config import backbone_of
+from worker.birefnet.fuse import fuse
+from worker.birefnet.model import BiRefNet
+from worker.birefnet.swin import relative_position_index
+
+
+def from_state_dict(
+    state: Mapping[str, Tensor],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    optimize: bool = True,
+) -> BiRefNet:
+    """Return the network that `state` belongs to, in evaluation mode, without gradients.
+
+    `state` holds the tensors of a published checkpoint or one with the same names and shapes, of any float
+    dtype; the backbone is told by them. `optimize` derives the fused form, which computes the same; without
+    it the network stays as its authors drew it. Raises ModelUnfit.
+    """
+    config = backbone_of({name: tuple(tensor.shape) for name, tensor in state.items()})
+    with torch.device("meta"):
+        network = BiRefNet(config)
+    tensors = {name: _as(tensor, torch.float32 if optimize else dtype) for name, tensor in state.items()}
+    try:
+        network.load_state_dict(_constants(network, config.window) | tensors, strict=True, assign=True)
+    except RuntimeError as error:
+        raise ModelUnfit(
+            f"The checkpoint does not fit {config.name}: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    network.eval().requires_grad_(requires_grad=False)
+    if optimize:
+        fuse(network)
+    return network.to(device=device, dtype=dtype)
+
+
+def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _constants(network: nn.Module, window: int) -> dict[str, Tensor]:
+    """Return what a checkpoint may leave out because it follows from the sizes alone."""
+    index = relative_position_index(window)
+    constants = {"relative_position_index": index, "num_batches_tracked": torch.tensor(0)}
+    names = (name for name, _ in network.named_buffers())
+    return {name: constants[leaf] for name in names if (leaf := name.rpartition(".")[2]) in constants}

@@ -1,0 +1,52 @@
+"""The sizes of the family's networks, and how to tell them from a checkpoint's tensors."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.errors import ModelUnfit
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A Swin Transformer v1: channels of the first stage, blocks and heads by stage, window side."""
+
+    name: str
+    embed_dim: int
+    depths: tuple[int, int, int, int]
+    heads: tuple[int, int, int, int]
+    window: int
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        """Channels of the four outputs, at strides 4, 8, 16 and 32."""
+        c = self.embed_dim
+        return c, 2 * c, 4 * c, 8 * c
+
+
+BACKBONES = (
+    Backbone("swin_v1_t", 96, (2, 2, 6, 2), (3, 6, 12, 24), 7),
+    Backbone("swin_v1_s", 96, (2, 2, 18, 2), (3, 6, 12, 24), 7),
+    Backbone("swin_v1_b", 128, (2, 2, 18, 2), (4, 8, 16, 32), 12),
+    Backbone("swin_v1_l", 192, (2, 2, 18, 2), (6, 12, 24, 48), 12),
+)
+
+
+def backbone_named(name: str) -> Backbone:
+    """Return the backbone of that name. Raises KeyError."""
+    return {backbone.name: backbone for backbone in BACKBONES}[name]
+
+
+def backbone_of(shapes: Mapping[str, tuple[int, ...]]) -> Backbone:
+    """Tell the backbone by the shapes of a checkpoint's tensors. Raises ModelUnfit."""
+    try:
+        embed_dim = shapes["bb.patch_embed.proj.weight"][0]
+        table_rows, _ = shapes["bb.layers.0.blocks.0.attn.relative_position_bias_table"]
+    except (KeyError, ValueError) as error:
+        raise ModelUnfit("The checkpoint is not a BiRefNet with a Swin v1 backbone.") from error
+    window = (math.isqrt(table_rows) + 1) // 2
+    depth = len({name.split(".")[4] for name in shapes if name.startswith("bb.layers.2.blocks.")})
+    for backbone in BACKBONES:
+        if (backbone.embed_dim, backbone.window, backbone.depths[2]) == (embed_dim, window, depth):
+            return backbone
+    raise ModelUnfit(f"No known network has {embed_dim} channels, windows of {window} and {depth} blocks.")
