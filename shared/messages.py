@@ -13,10 +13,20 @@ from shared.options import RemovalOptions
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker is told once, at its start."""
+    """What a worker is told once, at its start.
+
+    `model_path` is a file or a folder, as the engine wants it; what follows `max_pixels` is for BiRefNet:
+    the name that results carry, "auto" or a device and a dtype, the network's input as (width, height) in
+    pixels, and whether a removal that the device has no memory for is tried on the CPU.
+    """
 
     model_path: str
     max_pixels: int
+    model_id: str = ""
+    device: str = "auto"
+    dtype: str = "auto"
+    input_size: tuple[int, int] = (1024, 1024)
+    cpu_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class Ready:
     device: str
     dtype: str
     loader: str
-    input_size: int
+    input_size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 
@@ -23,6 +24,7 @@ from shared.messages import (
 from worker import pipeline
 from worker.engines import Engine
 
+OnLoading = Callable[[float, str], None]
 log = logging.getLogger("worker")
 
 
@@ -63,18 +65,57 @@ def serve_builtin(
     commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
 ) -> None:
     """Entry point of the built-in model's worker."""
-    from worker.engines.builtin import BuiltinEngine  # noqa: PLC0415  # only this worker needs onnxruntime
 
-    _serve(Inbox(commands), events, config, BuiltinEngine)
+    def load(_: OnLoading) -> Engine:
+        from worker.engines.builtin import BuiltinEngine  # noqa: PLC0415  # only this worker has onnxruntime
+
+        return BuiltinEngine(config)
+
+    _serve(Inbox(commands), events, config, load)
 
 
-def _serve(inbox: Inbox, events: "SimpleQueue[Event]", config: WorkerConfig, load: "type[Engine]") -> None:
+def serve_birefnet(
+    commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
+) -> None:
+    """Entry point of BiRefNet's worker, with the native network."""
+
+    def load(on_loading: OnLoading) -> Engine:
+        on_loading(0, "Starting PyTorch")
+        from worker.engines import birefnet  # noqa: PLC0415  # torch takes seconds to import
+
+        return birefnet.BirefnetEngine(config, "native", birefnet.load_native, on_loading)
+
+    _serve(Inbox(commands), events, config, load)
+
+
+def serve_transformers(
+    commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
+) -> None:
+    """Entry point of BiRefNet's worker, with the hub's own code."""
+
+    def load(on_loading: OnLoading) -> Engine:
+        on_loading(0, "Starting transformers")
+        from worker.engines import birefnet, transformers  # noqa: PLC0415  # as above
+
+        return birefnet.BirefnetEngine(config, "transformers", transformers.load, on_loading)
+
+    _serve(Inbox(commands), events, config, load)
+
+
+def _serve(
+    inbox: Inbox,
+    events: "SimpleQueue[Event]",
+    config: WorkerConfig,
+    load: Callable[[OnLoading], Engine],
+) -> None:
     logs.configure("warning")
     try:
-        events.put(Loading(0, "Loading the model"))
-        engine = load(config)
+        engine = load(lambda percent, message: events.put(Loading(percent, message)))
     except BgremoveError as error:
         events.put(LoadFailed(error.code, error.detail))
+        return
+    except MemoryError:
+        events.put(LoadFailed(OutOfMemory.code, "There is not enough memory for the model."))
         return
     events.put(engine.facts)
     while (job := inbox.next_job()) is not None:

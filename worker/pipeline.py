@@ -14,6 +14,7 @@ from worker import image_io, png
 from worker.device import available_cores
 from worker.engines import Engine
 
+INFERENCE_PERCENT, SAVE_PERCENT = 45, 80
 Report = Callable[[float, str], None]
 
 
@@ -42,10 +43,14 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     with clock.step("decode"):
         photo = image_io.decode(Path(job.source_path), max_pixels)
     report(10, "Model ready")
-    report(45, "Removing the background")
+
+    def inferring(share: float) -> None:
+        report(INFERENCE_PERCENT + share * (SAVE_PERCENT - INFERENCE_PERCENT), "Removing the background")
+
+    inferring(0)
     with clock.step("inference"):
-        alpha = engine.alpha(photo.on_white())
-    report(80, "Saving the result")
+        alpha = engine.alpha(photo.on_white(), inferring)
+    report(SAVE_PERCENT, "Saving the result")
     with clock.step("encode"):
         alpha = alpha if photo.alpha is None else _multiplied(alpha, photo.alpha)
         pixels = alpha if job.options.output == "mask" else _cutout(photo, alpha)

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.messages import Finished, Progress, Ready, RemovalJob, RemovalResult, Remove
 
-FACTS = Ready("fake", "cpu", "float32", "fake", 1)
+FACTS = Ready("fake", "cpu", "float32", "fake", (1, 1))
 
 
 def jobs(commands: Any, events: Any) -> Iterator[RemovalJob]:

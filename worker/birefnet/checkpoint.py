@@ -28,7 +28,11 @@ def from_state_dict(
     config = backbone_of({name: tuple(tensor.shape) for name, tensor in state.items()})
     with torch.device("meta"):
         network = BiRefNet(config)
-    tensors = {name: _as(tensor, torch.float32 if optimize else dtype) for name, tensor in state.items()}
+    # Folding norms into convolutions wants float32; the backbone has none to fold.
+    exact = torch.float32 if optimize else dtype
+    tensors = {
+        name: _as(tensor, dtype if name.startswith("bb.") else exact) for name, tensor in state.items()
+    }
     try:
         network.load_state_dict(_constants(network, config.window) | tensors, strict=True, assign=True)
     except RuntimeError as error:

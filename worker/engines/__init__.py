@@ -1,20 +1,28 @@
-"""One file per loader: each turns a photo into its alpha."""
+"""Engines: a loaded model each, that turns a photo into its alpha."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.messages import Ready, WorkerConfig
+from shared.messages import Ready
+
+# Told how much of a step is done, 0 to 1; may raise to stop it.
+Step = Callable[[float], None]
+
+MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)  # ImageNet's, for colours 0..1
+STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
 
 
 class Engine(Protocol):
-    """A loaded model. Loading happens in the constructor and raises errors of `shared.errors`."""
+    """A loaded model."""
 
     facts: Ready
 
-    def __init__(self, config: WorkerConfig) -> None: ...
+    def alpha(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
+        """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque.
 
-    def alpha(self, photo: Image.Image) -> NDArray[np.uint8]:
-        """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque."""
+        Raises errors of `shared.errors`, and whatever `step` raises.
+        """

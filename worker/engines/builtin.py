@@ -13,11 +13,11 @@ from PIL import Image
 from shared.errors import WorkerStartFailed
 from shared.messages import Ready, WorkerConfig
 from worker.device import available_cores
+from worker.engines import MEAN, STD, Step
+from worker.matte import to_photo_size
 
 MODEL_ID = "u2netp"
 INPUT_SIZE = 320
-MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)  # ImageNet's, for colours 0..1
-STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
 
 
 class BuiltinEngine:
@@ -36,14 +36,13 @@ class BuiltinEngine:
             raise WorkerStartFailed("The built-in model's file cannot be loaded.") from error
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
-        self.facts = Ready(MODEL_ID, "cpu", "float32", "onnxruntime", INPUT_SIZE)
+        self.facts = Ready(MODEL_ID, "cpu", "float32", "onnxruntime", (INPUT_SIZE, INPUT_SIZE))
 
-    def alpha(self, photo: Image.Image) -> NDArray[np.uint8]:
+    def alpha(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
         """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque."""
         (prediction,) = self._session.run([self._output], {self._input: _network_input(photo)})
-        # Already 0..1. Stretching it per photo would give an empty photo a subject.
-        small = np.rint(np.clip(prediction[0, 0], 0, 1) * 255).astype(np.uint8)
-        return np.asarray(Image.fromarray(small).resize(photo.size, Image.Resampling.BICUBIC))
+        step(1)
+        return to_photo_size(prediction[0, 0], photo.size)
 
 
 def _network_input(photo: Image.Image) -> NDArray[np.float32]:

@@ -1,0 +1,38 @@
+"""Which device and precision BiRefNet computes with."""
+
+import torch
+
+from shared.errors import WorkerStartFailed
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """Return the device and dtype for these settings, each "auto" or a name.
+
+    auto is CUDA, then MPS, then the CPU; and bfloat16 where the hardware computes it natively, else float16
+    on CUDA, else float32. Raises WorkerStartFailed for a device that is not there.
+    """
+    chosen = torch.device(_best_device() if device == "auto" else device)
+    missing = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+    if missing.get(chosen.type):
+        raise WorkerStartFailed(f"The device {device!r} was asked for, and PyTorch cannot use it here.")
+    return chosen, best_dtype(chosen.type) if dtype == "auto" else DTYPES[dtype]
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def best_dtype(device: str) -> torch.dtype:
+    """Return the fastest dtype that changes no alpha visibly on a kind of device."""
+    if device == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    # Emulated bfloat16 is slower than float32.
+    native = device == "cpu" and (
+        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001
+    )
+    return torch.bfloat16 if native else torch.float32
