@@ -2,12 +2,29 @@
 
 import asyncio
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
 from typing_extensions import TypedDict
 
-from shared.errors import BgremoveError, Cancelled
+from shared.errors import BgremoveError, Cancelled, ModelUnavailable
 from supervisor.memory import rss_bytes
 from supervisor.tasks import Task, TaskKind, TaskRegistry
+from supervisor.worker_generation import OnProgress
 from supervisor.worker_manager import WorkerManager
+from supervisor.worker_state import WorkerState
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model that removals may ask for: its worker, whether its files are on disk, how to bring them there.
+
+    The first served model that is loaded or on disk is what "auto" means; the last one always counts.
+    """
+
+    worker: WorkerManager
+    on_disk: Callable[[], bool]
+    fetch: Callable[[OnProgress], Awaitable[object]]
 
 
 class Unloaded(TypedDict):
@@ -18,10 +35,12 @@ class Unloaded(TypedDict):
 
 
 class ModelLife:
-    """Loads, unloads and restarts one worker; one load at a time."""
+    """Loads, unloads and restarts one model's worker; one load at a time."""
 
-    def __init__(self, tasks: TaskRegistry, worker: WorkerManager) -> None:
-        self.worker = worker
+    def __init__(self, tasks: TaskRegistry, model: ServedModel) -> None:
+        self.worker = model.worker
+        self._model = model
+        self._load_error: str | None = None
         self._tasks = tasks
         self._load: Task | None = None
         self._running: asyncio.Task[None] | None = None
@@ -31,10 +50,26 @@ class ModelLife:
         """The load that is under way."""
         return self._load if self._load and not self._load.finished else None
 
+    @property
+    def live(self) -> bool:
+        """Whether the model's worker has a process, or is about to."""
+        return self.worker.pid is not None or self.loading is not None
+
+    @property
+    def error(self) -> str | None:
+        """Why the last load failed or the last worker died, until one is loaded again."""
+        died = self.worker.state is WorkerState.FAILED and self.worker.last_exit
+        return died.detail if died else self._load_error
+
     def load(self) -> Task | None:
-        """Start loading and return the task, the one under way if there is one; None when loaded."""
+        """Start loading and return the task, the one under way if there is one; None when loaded.
+
+        Raises ModelUnavailable for a model that has to be downloaded first.
+        """
         if self.loading:
             return self.loading
+        if not self.worker.facts and not self._model.on_disk():
+            raise ModelUnavailable("The model is not on this machine yet: download it first.")
         return None if self.worker.facts else self._begin(restart=False)
 
     def restart(self) -> Task:
@@ -58,6 +93,7 @@ class ModelLife:
             await asyncio.wait([self._running])
 
     def _begin(self, *, restart: bool) -> Task:
+        self._load_error = None
         task = self._load = self._tasks.create(TaskKind.LOAD)
         running = self._running = asyncio.create_task(self._run(task, restart=restart), name=task.id)
 
@@ -80,4 +116,5 @@ class ModelLife:
         except asyncio.CancelledError:
             task.fail(Cancelled())
         except BgremoveError as error:
+            self._load_error = error.detail
             task.fail(error)

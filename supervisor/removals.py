@@ -11,13 +11,13 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from shared.errors import BgremoveError, Cancelled, ModelUnavailable, QueueFull, Stopping
+from shared.errors import BgremoveError, Cancelled, QueueFull, Stopping
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.messages import RemovalJob, RemovalResult
 from shared.options import RemovalOptions
+from supervisor.model_life import ServedModel
 from supervisor.results import ResultStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
-from supervisor.worker_manager import WorkerManager
 
 MEDIA_TYPES = {"png": "image/png"}
 PERCENT_DECODE = 5  # where the worker's own steps begin; before it, the worker itself is started
@@ -52,7 +52,7 @@ class Removal:
     task: Task
     folder: Path
     options: RemovalOptions
-    worker: WorkerManager
+    model: ServedModel
     admitted_at: float  # monotonic seconds
 
     @property
@@ -73,17 +73,17 @@ class Removals:
         self,
         tasks: TaskRegistry,
         results: ResultStore,
-        workers: Mapping[str, WorkerManager],
+        models: Mapping[str, ServedModel],
         queue_limit: int,
         retention_s: float,
     ) -> None:
         self.queue_limit = queue_limit
         self._tasks = tasks
         self._results = results
-        self._workers = workers
+        self._models = models
         self._retention_s = retention_s
         # A semaphore's waiters are served in the order they came: it is the queue.
-        self._turns = {name: asyncio.Semaphore(1) for name in workers}
+        self._turns = {name: asyncio.Semaphore(1) for name in models}
         self._closed = False
         self._admitted: set[str] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -97,13 +97,13 @@ class Removals:
     def admit(self, options: RemovalOptions) -> Removal:
         """Take a place in the queue. Write the photo to the removal's `source`, then `start` it.
 
-        Raises QueueFull, ModelUnavailable or StorageFailed.
+        Raises QueueFull, Stopping or StorageFailed.
         """
         if self._closed:
             raise Stopping
         if self.queue_length >= self.queue_limit:
             raise QueueFull(f"The queue is full with {self.queue_limit} removals; try again shortly.")
-        worker = self._worker_for(options)
+        model = self._model_for(options)
         task = self._tasks.create(TaskKind.REMOVE)
         try:
             folder = self._results.make_folder(task.id)
@@ -111,7 +111,7 @@ class Removals:
             self._tasks.forget(task)
             raise
         self._admitted.add(task.id)
-        return Removal(task, folder, options, worker, time.monotonic())
+        return Removal(task, folder, options, model, time.monotonic())
 
     async def abandon(self, removal: Removal) -> None:
         """Give the place back of a removal whose photo never came."""
@@ -149,18 +149,17 @@ class Removals:
             one.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _worker_for(self, options: RemovalOptions) -> WorkerManager:
-        name = "builtin" if options.model == "auto" else options.model
-        if name not in self._workers:
-            raise ModelUnavailable(f"The model {name!r} is not available in this service.")
-        return self._workers[name]
+    def _model_for(self, options: RemovalOptions) -> ServedModel:
+        if options.model != "auto":
+            return self._models[options.model]
+        return next(model for model in self._models.values() if model.worker.facts or model.on_disk())
 
     async def _run(self, removal: Removal, source: Source) -> None:
         """Take one removal from its photo to its end; the task tells clients how it went."""
         task = removal.task
         try:
             name = await source()
-            async with self._turns[removal.worker.name]:
+            async with self._turns[removal.model.worker.name]:
                 queued_s = time.monotonic() - removal.admitted_at
                 made = await self._remove(removal)
             self._publish(removal, name, made, queued_s)
@@ -179,11 +178,13 @@ class Removals:
 
     async def _remove(self, removal: Removal) -> RemovalResult:
         def on_progress(percent: float, message: str) -> None:
-            loading = removal.worker.facts is None
+            loading = removal.model.worker.facts is None
             removal.task.progress(percent * PERCENT_DECODE / 100 if loading else percent, message)
 
         job = RemovalJob(removal.task.id, str(removal.source), str(removal.cutout), removal.options)
-        return await removal.worker.remove(job, on_progress)
+        if removal.model.worker.facts is None:
+            await removal.model.fetch(on_progress)
+        return await removal.model.worker.remove(job, on_progress)
 
     def _publish(self, removal: Removal, name: str, made: RemovalResult, queued_s: float) -> None:
         task, options = removal.task, removal.options

@@ -54,7 +54,8 @@ def decode(path: Path, max_pixels: int) -> Photo:
                     f"The image has {width} x {height} pixels; this service accepts {max_pixels:,} in all."
                 )
             image.load()
-            return _photo(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _photo(image)
     except UnidentifiedImageError as error:
         # With a known format's signature it was an image once.
         with path.open("rb") as file:
@@ -89,7 +90,7 @@ def _split(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
         return rgba.convert("RGB"), np.asarray(rgba.getchannel("A"))
     if image.mode.startswith(("I", "F")):
         return _eight_bit(image).convert("RGB"), None
-    return image.convert("RGB"), None
+    return image if image.mode == "RGB" else image.convert("RGB"), None  # convert() would copy
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

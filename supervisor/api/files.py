@@ -5,6 +5,13 @@ from fastapi.responses import FileResponse
 
 from supervisor.api.common import Supervisor
 
+
+class WholeFile(FileResponse):
+    """A file sent in pieces large enough that a photo takes a few trips to the disk, not hundreds."""
+
+    chunk_size = 1024**2
+
+
 router = APIRouter(tags=["files"])
 
 
@@ -12,7 +19,7 @@ router = APIRouter(tags=["files"])
 async def download(file_id: str, services: Supervisor) -> FileResponse:
     """The bytes of a file."""
     stored = services.results.get(file_id)
-    return FileResponse(
+    return WholeFile(
         stored.path,
         media_type=stored.media_type,
         filename=stored.download_name,
