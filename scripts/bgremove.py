@@ -14,9 +14,9 @@ from types import FrameType
 from typing import NoReturn
 
 import bootstrap  # first of ours: it says so where Python is too old to read the rest
-from cli import remove
+from cli import download, remove
 
-COMMANDS = (remove,)
+COMMANDS = (remove, download)
 
 
 def main() -> int:

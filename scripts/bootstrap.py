@@ -33,17 +33,23 @@ if sys.version_info < (3, 11):  # noqa: UP036
 ROOT = Path(__file__).resolve().parent.parent
 SUPERVISOR = "supervisor/requirements.txt"
 BUILTIN_MODEL = "worker/requirements-builtin.txt"
+DOWNLOAD = "worker/requirements-download.txt"
 TESTS = "tests/requirements.txt"
 CONSTRAINTS = "constraints.txt"
 sys.path.append(str(ROOT))  # a script's own folder is on the path, the project's is not
 LABELS = {
     SUPERVISOR: "supervisor",
     BUILTIN_MODEL: "built-in model",
+    DOWNLOAD: "model download",
     "worker/requirements-birefnet.txt": "BiRefNet",
     "worker/requirements-transformers.txt": "BiRefNet with transformers",
     TESTS: "test tools",
 }
-QUICK_LISTS = {SUPERVISOR, BUILTIN_MODEL}  # the others bring torch, a download of hundreds of megabytes
+QUICK_LISTS = {
+    SUPERVISOR,
+    BUILTIN_MODEL,
+    DOWNLOAD,
+}  # the others bring torch, hundreds of megabytes
 NO_REASON = "ResolutionImpossible"  # pip's last line then points to its manual; the one before says why
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 

@@ -3,6 +3,7 @@
 BgremoveError                       500  internal_error
 ├── BadInput                        422  invalid_request
 │   ├── InvalidOption               422  invalid_option
+│   ├── UnknownModel                422  unknown_model
 │   ├── NotAnImage                  415  not_an_image
 │   ├── DamagedImage                422  damaged_image
 │   ├── TooManyPixels               413  too_many_pixels
@@ -26,6 +27,11 @@ BgremoveError                       500  internal_error
 ├── Stopping                        503  stopping
 ├── StorageFailed                   507  storage_failed
 ├── BuiltinModelFailed              503  builtin_model_failed
+├── DownloadFailed                  503  download_failed
+│   ├── DownloadDenied              503  download_denied
+│   ├── DownloadDamaged             503  download_damaged
+│   ├── ModelNotFound               503  model_not_found
+│   └── ModelUnusable               503  model_unusable
 └── WorkerFailed                    503  worker_failed
     ├── WorkerStartFailed           503  worker_start_failed
     ├── WorkerCrashed               503  worker_crashed
@@ -59,6 +65,12 @@ class InvalidOption(BadInput):
     """An option has a value that is not allowed."""
 
     code = "invalid_option"
+
+
+class UnknownModel(BadInput):
+    """There is no model by that name."""
+
+    code = "unknown_model"
 
 
 class NotAnImage(BadInput):
@@ -212,6 +224,37 @@ class BuiltinModelFailed(BgremoveError):
 
     status = 503
     code = "builtin_model_failed"
+
+
+class DownloadFailed(BgremoveError):
+    """The model could not be downloaded."""
+
+    status = 503
+    code = "download_failed"
+
+
+class DownloadDenied(DownloadFailed):
+    """The hub does not give this model without a token that may read it: set HF_TOKEN."""
+
+    code = "download_denied"
+
+
+class DownloadDamaged(DownloadFailed):
+    """A file of the model is damaged and was not kept."""
+
+    code = "download_damaged"
+
+
+class ModelNotFound(DownloadFailed):
+    """The hub has no such model."""
+
+    code = "model_not_found"
+
+
+class ModelUnusable(DownloadFailed):
+    """The model has no *.safetensors file, the only weights that this service reads."""
+
+    code = "model_unusable"
 
 
 class WorkerFailed(BgremoveError):

@@ -1,4 +1,4 @@
-"""The whole protocol between the supervisor and a worker.
+"""The whole protocol between the supervisor and its children: workers and downloads.
 
 A worker generation has a command pipe and an event queue of its own, so a message never needs to say
 which generation it belongs to; within one, the task id tells removals apart. Pixels never travel:
@@ -49,6 +49,16 @@ class RemovalResult:
     model_id: str
     device: str
     timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadConfig:
+    """What a download is told at its start: which model, and the folder of all downloaded models."""
+
+    repo_id: str
+    revision: str
+    cache_root: str
+    code: bool  # whether to fetch the repository's Python files as well
 
 
 # Commands: supervisor to worker
@@ -127,4 +137,34 @@ class Failed:
     detail: str
 
 
-Event = Loading | Ready | LoadFailed | Progress | Finished | Failed
+# Events: download to supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """How far a download has come; `percent` counts the bytes that are there, 0 to 100.
+
+    Comes at least every few seconds, as a sign of life. A `passing` message is not worth remembering.
+    """
+
+    percent: float
+    message: str
+    passing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """Every file is there and was checked; the process ends after this."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotDownloaded:
+    """The download failed, with an error of `shared.errors`; the process ends after this."""
+
+    code: str
+    detail: str
+
+
+Event = Loading | Ready | LoadFailed | Progress | Finished | Failed | Downloading | Downloaded | NotDownloaded

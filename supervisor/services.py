@@ -5,9 +5,12 @@ import logging
 import time
 from dataclasses import dataclass
 
+from shared.catalog import find
 from shared.messages import WorkerConfig
 from supervisor.builtin_model import BuiltinModel
+from supervisor.downloads import Downloads
 from supervisor.model_life import ModelLife
+from supervisor.model_store import ModelStore
 from supervisor.removals import Removals
 from supervisor.results import ResultStore
 from supervisor.settings import Settings
@@ -38,6 +41,9 @@ class Services:
         self.tasks = TaskRegistry(settings.retention_s)
         self.results = ResultStore(settings.temp_dir)
         logs = self.results.folder / "workers"
+        model = find(settings.model)
+        self.model_store = ModelStore(settings.data_dir, model, settings.revision, settings.loader)
+        self.downloads = Downloads(self.tasks, self.model_store, logs)
         idle_s = settings.keep_alive_s or BUILTIN_KEEP_ALIVE_S
         self.workers = {"builtin": WorkerManager("builtin", self._prepare_builtin, logs, idle_s)}
         self.model_life = ModelLife(self.tasks, self.workers["builtin"])
@@ -61,7 +67,8 @@ class Services:
             self._cleaning.cancel()
         # Together: a removal that is told to stop would wait two seconds for a busy worker.
         workers = (worker.close() for worker in self.workers.values())
-        await asyncio.gather(self.removals.close(), self.model_life.close(), *workers)
+        parts = (self.removals, self.model_life, self.downloads)
+        await asyncio.gather(*(part.close() for part in parts), *workers)
         await self.results.drop_all()
 
     async def _clean_for_ever(self) -> None:

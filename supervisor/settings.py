@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
+
+from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find
+from shared.errors import UnknownModel
 
 PREFIX = "BGREMOVE_"
 FOLDER_NAME = "psi-ai-content-hub"
@@ -31,7 +34,18 @@ def _split_commas(value: object) -> object:
     return [part.strip() for part in texts if part.strip()] if isinstance(texts, list) else texts
 
 
+def _known_model(value: str) -> str:
+    try:
+        find(value)
+    except UnknownModel as error:
+        raise ValueError(error.detail) from error
+    return value
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+ModelName = Annotated[str, AfterValidator(_known_model)]
+# A branch, a tag or a commit; it becomes part of addresses and of file names.
+Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -56,6 +70,14 @@ class Settings(BaseSettings):
     port: int = Field(6905, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     data_dir: Path = Field(default_factory=_default_data_dir, description="folder of the models")
     temp_dir: Path = Field(default_factory=_default_temp_dir, description="folder of uploads and results")
+    model: ModelName = Field(
+        DEFAULT_MODEL, description="which BiRefNet: a name of the family, a hub id owner/name, or a folder"
+    )
+    revision: Revision = Field(DEFAULT_REVISION, description="branch or commit of the model on the hub")
+    loader: Literal["native", "transformers"] = Field(
+        "native",
+        description="how BiRefNet is loaded: native (default), or transformers, which runs code from the hub",
+    )
     retention_s: Seconds = Field(3600, description="how long results are kept")
     cleanup_interval_s: Seconds = Field(60, description="how often expired results are deleted")
     max_upload_bytes: int = Field(64 * 1024**2, gt=0, description="largest upload or fetched image")
@@ -105,6 +127,7 @@ def load_settings(arguments: list[str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        raise BadSettings(f"bad value for {name}: {first['msg'].lower()}") from error
+        reason = first.get("ctx", {}).get("error", first["msg"].lower())
+        raise BadSettings(f"bad value for {name}: {reason}") from error
     except SettingsError as error:
         raise BadSettings(str(error).splitlines()[0]) from error

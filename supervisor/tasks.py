@@ -69,13 +69,16 @@ class Task:
             "code": self.code,
         }
 
-    def progress(self, percent: float, message: str) -> None:
-        """Say how far the task has come. The percentage never falls, and a finished task never moves."""
+    def progress(self, percent: float, message: str, *, passing: bool = False) -> None:
+        """Say how far the task has come. The percentage never falls, and a finished task never moves.
+
+        A `passing` message, one of hundreds alike, is left out of the log.
+        """
         if self.finished:
             return
         self.status = "running"
         self.percent = max(self.percent, min(percent, 100.0))
-        if message != self.message:
+        if message != self.message and not passing:
             self.log(message)
         self.message = message
         self._changed()

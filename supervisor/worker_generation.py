@@ -32,13 +32,12 @@ from shared.messages import (
     Remove,
     WorkerConfig,
 )
+from supervisor.child_log import tail
 from supervisor.memory import oom_kills
 from supervisor.worker_process import WorkerProcess
 from supervisor.worker_state import WorkerEvent
 
 CANCEL_GRACE_S = 2.0
-STDERR_TAIL_LINES = 20
-STDERR_TAIL_BYTES = 8192
 SIGKILL_EXIT = -9
 
 OnProgress = Callable[[float, str], None]
@@ -193,7 +192,7 @@ class WorkerGeneration:
             signal=signal.Signals(-code).name if code is not None and code < 0 else None,
             reason=error.code,
             detail=error.detail,
-            stderr=_tail(self._log_path),
+            stderr=tail(self._log_path),
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         self._log_path.unlink(missing_ok=True)
@@ -210,7 +209,7 @@ class WorkerGeneration:
             return OutOfMemory("The system ran out of memory and killed the worker.")
         how = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with code {code}"
         if self.facts is None:
-            last = (_tail(self._log_path) or ["it left no message"])[-1]
+            last = (tail(self._log_path) or ["it left no message"])[-1]
             return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")
         return WorkerCrashed(f"The worker ended {how}.")
 
@@ -240,12 +239,3 @@ def _retrieve(future: asyncio.Future[Any]) -> None:
     """Mark a future's error as seen: nobody may be waiting for it any more."""
     if future.done() and not future.cancelled():
         future.exception()
-
-
-def _tail(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - STDERR_TAIL_BYTES))
-            return log.read().decode(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
-    except OSError:
-        return []

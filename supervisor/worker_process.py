@@ -11,7 +11,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from shared import child
-from shared.messages import Command, Event, WorkerConfig
+from shared.messages import Command, DownloadConfig, Event, WorkerConfig
 
 BATCH_EVENTS = 256
 HANDLING_TIMEOUT_S = 5.0
@@ -31,7 +31,7 @@ class WorkerProcess:
     def __init__(
         self,
         entry: str,
-        config: WorkerConfig,
+        config: WorkerConfig | DownloadConfig,
         log_path: Path,
         on_events: Callable[[list[Event]], None],
         on_exit: Callable[[int | None], None],

@@ -4,7 +4,7 @@ import contextlib
 import json
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,6 +57,20 @@ class Client:
         with file, self._failures():
             answer = self._http.post(f"{API}/remove/upload", data=options, files={"file": (photo.name, file)})
             return str(self._json(answer, "task_id")["task_id"])
+
+    def download_model(self) -> str | None:
+        """Have the server download its model; gives the task's id, None where the model is there."""
+        with self._failures():
+            task_id = self._json(self._http.post(f"{API}/remove/download"), "task_id")["task_id"]
+        return None if task_id is None else str(task_id)
+
+    def finish(self, task_id: str, show: Callable[[float, str], None]) -> None:
+        """Follow the task to its end, showing how far it is. A task that fails is a CommandFailed."""
+        for state in self.follow(task_id):
+            message = str(state.get("message") or state["status"])
+            if state["status"] == "error":
+                raise CommandFailed(message, str(state.get("code") or "task_failed"))
+            show(float(state.get("percent") or 0), message)
 
     def follow(self, task_id: str) -> Iterator[Payload]:
         """The task's states up to the last one, through dropped connections."""

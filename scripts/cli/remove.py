@@ -117,11 +117,7 @@ def _ask(address: Callable[[], str], token: str | None, job: Job) -> dict[str, A
     with Client(address(), token) as client:
         job.progress.show(0, "Sending the photo")
         task_id = client.upload(job.photo, job.options)
-        for state in client.follow(task_id):
-            message = str(state.get("message") or state["status"])
-            if state["status"] == "error":
-                raise CommandFailed(message, str(state.get("code") or "task_failed"))
-            job.progress.show(float(state.get("percent") or 0), message)
+        client.finish(task_id, job.progress.show)
         result = client.result(task_id)
         client.download(str(result["result_url"]), job.output)
     return result

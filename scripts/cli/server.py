@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,15 +36,16 @@ else:
 class PrivateServer:
     """Starts at once; wait_ready() gives its address when it answers; as a context it ends with the block."""
 
-    def __init__(self, python: Path, root: Path) -> None:
+    def __init__(self, python: Path, root: Path, settings: Mapping[str, str] | None = None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._started = time.monotonic()
+        kept = {name: value for name, value in os.environ.items() if name not in DROPPED_VARIABLES}
         try:
             self._process = subprocess.Popen(
                 [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],
                 cwd=root,
-                env={name: value for name, value in os.environ.items() if name not in DROPPED_VARIABLES},
+                env=kept | dict(settings or {}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,

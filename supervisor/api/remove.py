@@ -113,6 +113,13 @@ async def result(task: KnownTask, services: Supervisor) -> Result:
     return services.removals.result(task)
 
 
+@router.post("/download")
+async def download(services: Supervisor) -> Accepted:
+    """Download the model, or what is missing of it; null when all of it is there."""
+    task = services.downloads.start()
+    return {"task_id": task.id if task else None}
+
+
 @router.post("/load")
 async def load(services: Supervisor) -> Accepted:
     """Load the model into memory, starting its worker if need be."""

@@ -14,8 +14,6 @@ from supervisor.facts import WorkerStatus, worker_status
 
 router = APIRouter(tags=["server"])
 
-BIREFNET_ID = "ZhengPeng7/BiRefNet"
-
 
 class Health(TypedDict):
     """That the server answers."""
@@ -39,6 +37,9 @@ class ModelStatus(TypedDict):
     """BiRefNet: on disk, in memory, on its way to either."""
 
     model_id: str
+    revision: str | None
+    commit: str | None
+    licence: str | None
     model_loaded: bool
     model_loading: bool
     model_error: str | None
@@ -108,6 +109,9 @@ async def restart_worker(services: Supervisor) -> Accepted:
 @router.get("/status")
 async def status(services: Supervisor) -> Status:
     """The server, its models, its worker and its queue."""
+    store, downloads = services.model_store, services.downloads
+    downloading, download_error = downloads.downloading, downloads.error
+    snapshot = await asyncio.to_thread(store.current)
     return {
         "server": {
             "host": services.address.host,
@@ -118,13 +122,16 @@ async def status(services: Supervisor) -> Status:
         },
         "models": {
             "background_removal": {
-                "model_id": BIREFNET_ID,
+                "model_id": store.spec.model_id,
+                "revision": store.revision,
+                "commit": snapshot.commit if snapshot else None,
+                "licence": store.spec.licence,
                 "model_loaded": False,
                 "model_loading": False,
                 "model_error": None,
-                "model_downloaded": False,
-                "model_downloading": False,
-                "model_download_error": None,
+                "model_downloaded": snapshot is not None and not downloading,
+                "model_downloading": downloading,
+                "model_download_error": download_error,
                 "device": "cpu",
             }
         },

@@ -1,0 +1,89 @@
+"""The models that can be downloaded: the BiRefNet family, and whatever was made from it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import UnknownModel
+
+DEFAULT_MODEL = "ZhengPeng7/BiRefNet"
+DEFAULT_REVISION = "main"
+SQUARE = (1024, 1024)
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/(?P<name>[A-Za-z0-9][\w.-]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model. Sizes are in pixels, (width, height).
+
+    `repo_id` is its name on the hub, None for a model that lies in `folder` on this machine. `backbone`
+    None means that the weights tell. `sides` are the widths and heights that a model takes which is not
+    bound to `input_size`.
+    """
+
+    name: str
+    repo_id: str | None
+    backbone: str | None = None
+    input_size: tuple[int, int] = SQUARE
+    licence: str | None = None
+    purpose: str | None = None
+    sides: range | None = None
+    folder: Path | None = None
+
+    @property
+    def model_id(self) -> str:
+        """What clients know the model by; never a path of this machine."""
+        return self.repo_id or self.name
+
+
+def _birefnet(
+    suffix: str,
+    backbone: str,
+    input_size: tuple[int, int],
+    purpose: str,
+    sides: range | None = None,
+) -> ModelSpec:
+    name = f"BiRefNet{suffix}"
+    return ModelSpec(name, f"ZhengPeng7/{name}", backbone, input_size, "MIT", purpose, sides)
+
+
+_LARGE, _TINY = "swin_v1_l", "swin_v1_t"
+CATALOG = (
+    _birefnet("", _LARGE, SQUARE, "general"),
+    _birefnet("_HR", _LARGE, (2048, 2048), "general, high resolution"),
+    _birefnet("_dynamic", _LARGE, SQUARE, "general, any size", range(256, 2304 + 1, 32)),
+    _birefnet("_512x512", _LARGE, (512, 512), "general, fast"),
+    _birefnet("-matting", _LARGE, SQUARE, "trimap-free matting"),
+    _birefnet("_HR-matting", _LARGE, (2048, 2048), "trimap-free matting, high resolution"),
+    _birefnet("-portrait", _LARGE, SQUARE, "people"),
+    _birefnet("_lite", _TINY, SQUARE, "general, small"),
+    _birefnet("_lite-2K", _TINY, (2560, 1440), "general, small, high resolution"),
+)
+
+
+def find(wanted: str) -> ModelSpec:
+    """Return the model of a name in the catalogue (in any case), a hub id "owner/name", or a local folder.
+
+    A folder is told by its beginning: "/", "./", "../", "~" or a drive's letter. Raises UnknownModel.
+    """
+    for spec in CATALOG:
+        if wanted.lower() in (spec.name.lower(), spec.model_id.lower()):
+            return spec
+    if Path(wanted).is_absolute() or wanted.startswith((".", "~")):
+        return _in_folder(wanted)
+    match = HUB_ID.fullmatch(wanted)
+    if match and "--" not in wanted and ".." not in wanted and not wanted.endswith((".", "-")):
+        return ModelSpec(match["name"], wanted)
+    names = ", ".join(spec.name for spec in CATALOG)
+    raise UnknownModel(f"There is no model {wanted!r}: name one of {names}, a hub id or a folder.")
+
+
+def _in_folder(wanted: str) -> ModelSpec:
+    try:
+        folder = Path(wanted).expanduser().resolve()
+        there = folder.is_dir()
+    except (OSError, RuntimeError):  # RuntimeError: "~" of a user that there isn't
+        there = False
+    if not there:
+        raise UnknownModel(f"There is no folder {wanted}.")
+    return ModelSpec(folder.name, None, folder=folder)

@@ -1,0 +1,16 @@
+"""What a child process said last, for the story of its end."""
+
+from pathlib import Path
+
+TAIL_LINES = 20
+TAIL_BYTES = 8192
+
+
+def tail(path: Path) -> list[str]:
+    """Return the last lines of a child's log; none where it left no log."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+    except OSError:
+        return []
