@@ -101,6 +101,7 @@ class Ready:
     dtype: str
     loader: str
     input_size: tuple[int, int]
+    device_memory_bytes: int = 0  # held on a device of its own, beside the process's memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,14 @@
-"""Facts about processes, as the status tells them."""
+"""What the status tells of the model and the workers."""
+
+import asyncio
 
 from typing_extensions import TypedDict
 
 from supervisor.memory import rss_bytes
+from supervisor.services import Services
 from supervisor.worker_generation import WorkerExit
 from supervisor.worker_manager import WorkerManager
+from supervisor.worker_state import WorkerState
 
 
 class WorkerStatus(TypedDict):
@@ -20,6 +24,55 @@ class WorkerStatus(TypedDict):
     problem: str | None
 
 
+class ModelStatus(TypedDict):
+    """BiRefNet: on disk, in memory, on its way to either.
+
+    `dtype`, `loader` and `input_size` (width, height) are those of the loaded model; `device` is the one it
+    would be loaded on, as far as that is known without PyTorch.
+    """
+
+    model_id: str
+    model_loaded: bool
+    model_loading: bool
+    model_error: str | None
+    model_downloaded: bool
+    model_downloading: bool
+    model_download_error: str | None
+    device: str
+    dtype: str | None
+    loader: str
+    input_size: tuple[int, int]
+    licence: str | None
+    revision: str | None
+    commit: str | None
+
+
+async def model_status(services: Services) -> ModelStatus:
+    """Describe BiRefNet."""
+    settings, store, downloads = services.settings, services.model_store, services.downloads
+    downloading, download_error = downloads.downloading, downloads.error
+    snapshot = await asyncio.to_thread(store.current)
+    life = services.models.lives["birefnet"]
+    facts = life.worker.facts
+    return {
+        "model_id": store.spec.model_id,
+        "model_loaded": facts is not None,
+        "model_loading": facts is None
+        and (life.worker.state is WorkerState.STARTING or life.loading is not None),
+        "model_error": life.error,
+        "model_downloaded": snapshot is not None and not downloading,
+        "model_downloading": downloading,
+        "model_download_error": download_error,
+        "device": facts.device if facts else settings.device.replace("auto", "cpu"),
+        "dtype": facts.dtype if facts else None,
+        "loader": settings.loader,
+        "input_size": store.spec.input_size,
+        "licence": store.spec.licence,
+        "revision": store.revision,
+        "commit": snapshot.commit if snapshot else None,
+    }
+
+
 def worker_status(worker: WorkerManager) -> WorkerStatus:
     """Describe a worker; its memory is asked of the operating system."""
     pid = worker.pid
@@ -29,7 +82,7 @@ def worker_status(worker: WorkerManager) -> WorkerStatus:
         "generation": worker.starts,
         "restarts": max(0, worker.starts - 1),
         "rss_bytes": rss_bytes(pid) if pid else None,
-        "device_memory_bytes": None,
+        "device_memory_bytes": worker.facts.device_memory_bytes if worker.facts else None,
         "last_exit": worker.last_exit,
         "problem": worker.problem,
     }

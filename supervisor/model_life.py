@@ -1,7 +1,6 @@
 """A model's life on request: load, unload, restart. A loaded model is a live worker process."""
 
 import asyncio
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -51,6 +50,11 @@ class ModelLife:
         return self._load if self._load and not self._load.finished else None
 
     @property
+    def on_disk(self) -> bool:
+        """Whether the model's files are there, or need not be asked for."""
+        return self._model.on_disk()
+
+    @property
     def live(self) -> bool:
         """Whether the model's worker has a process, or is about to."""
         return self.worker.pid is not None or self.loading is not None
@@ -68,7 +72,7 @@ class ModelLife:
         """
         if self.loading:
             return self.loading
-        if not self.worker.facts and not self._model.on_disk():
+        if not self.worker.facts and not self.on_disk:
             raise ModelUnavailable("The model is not on this machine yet: download it first.")
         return None if self.worker.facts else self._begin(restart=False)
 
@@ -81,10 +85,14 @@ class ModelLife:
 
     async def unload(self) -> Unloaded:
         """Kill the worker and wait until it is reaped, so that all its memory is free."""
-        pid = self.worker.pid
+        pid, facts = self.worker.pid, self.worker.facts
         held_bytes = await asyncio.to_thread(rss_bytes, pid) if pid else None
-        unloaded = await self.worker.stop()
-        return {"unloaded": unloaded, "freed_bytes": held_bytes if unloaded else None}
+        if not await self.worker.stop():
+            return {"unloaded": False, "freed_bytes": None}
+        return {
+            "unloaded": True,
+            "freed_bytes": (held_bytes or 0) + (facts.device_memory_bytes if facts else 0),
+        }
 
     async def close(self) -> None:
         """Cancel a load that is under way."""

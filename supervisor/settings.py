@@ -78,6 +78,15 @@ class Settings(BaseSettings):
         "native",
         description="how BiRefNet is loaded: native (default), or transformers, which runs code from the hub",
     )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 … or mps"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="precision: auto takes bfloat16 where the hardware has it"
+    )
+    cpu_fallback: bool = Field(
+        default=False, description="try a removal on the CPU that the device has no memory for"
+    )
     retention_s: Seconds = Field(3600, description="how long results are kept")
     cleanup_interval_s: Seconds = Field(60, description="how often expired results are deleted")
     max_upload_bytes: int = Field(64 * 1024**2, gt=0, description="largest upload or fetched image")
@@ -104,6 +113,9 @@ class Settings(BaseSettings):
     job_timeout_s: Seconds = Field(300, description="deadline for one removal")
     builtin_worker: str = Field(
         "worker.main:serve_builtin", description="entry point of the built-in model's worker (tests)"
+    )
+    birefnet_worker: str | None = Field(
+        None, description="entry point of BiRefNet's worker, in place of its loader's (tests)"
     )
     exit_on_stdin_eof: bool = Field(
         default=False, description="end when standard input closes, so that no parent leaves us behind"

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterable
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Form, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -28,6 +28,7 @@ _OPTIONS: dict[str, Any] = {
     option.name: (kind, Field(option.default, description=option.metadata["help"]))
     for option, kind in option_fields()
 }
+LoadableModel = Literal["birefnet", "builtin"]
 _STRICT = ConfigDict(extra="forbid")
 UploadForm = create_model(
     "UploadForm",
@@ -121,19 +122,20 @@ async def download(services: Supervisor) -> Accepted:
 
 
 @router.post("/load")
-async def load(services: Supervisor) -> Accepted:
-    """Load the model into memory, starting its worker if need be."""
-    task = services.model_life.load()
+async def load(services: Supervisor, model: LoadableModel = "birefnet") -> Accepted:
+    """Load a model into memory, starting its worker if need be; null when it is loaded."""
+    task = services.models.life(model).load()
     return {"task_id": task.id if task else None}
 
 
 @router.post("/unload")
-async def unload(services: Supervisor) -> Unloaded:
-    """Kill the worker, which frees all its memory, and answer when it is gone.
+async def unload(services: Supervisor, model: LoadableModel | None = None) -> Unloaded:
+    """Kill a model's worker, or every one, which frees all memory; answer when it is gone.
 
     Removals that still wait, and the one that ran, load the model again.
     """
-    return await services.model_life.unload()
+    models = services.models
+    return await (models.life(model).unload() if model else models.unload())
 
 
 def _options(request: BaseModel) -> RemovalOptions:

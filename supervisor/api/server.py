@@ -8,9 +8,10 @@ from fastapi import APIRouter
 from typing_extensions import TypedDict
 
 from shared.errors import NotReady
+from shared.options import ModelChoice
 from supervisor import __version__, builtin_model
 from supervisor.api.common import Accepted, Supervisor
-from supervisor.facts import WorkerStatus, worker_status
+from supervisor.facts import ModelStatus, WorkerStatus, model_status, worker_status
 
 router = APIRouter(tags=["server"])
 
@@ -33,23 +34,7 @@ class ServerStatus(TypedDict):
     uptime_s: float
 
 
-class ModelStatus(TypedDict):
-    """BiRefNet: on disk, in memory, on its way to either."""
-
-    model_id: str
-    revision: str | None
-    commit: str | None
-    licence: str | None
-    model_loaded: bool
-    model_loading: bool
-    model_error: str | None
-    model_downloaded: bool
-    model_downloading: bool
-    model_download_error: str | None
-    device: str
-
-
-class Models(TypedDict):
+class ModelsStatus(TypedDict):
     """The models that are downloaded on demand."""
 
     background_removal: ModelStatus
@@ -73,9 +58,10 @@ class Status(TypedDict):
     """Everything the status table shows."""
 
     server: ServerStatus
-    models: Models
+    models: ModelsStatus
     builtin: BuiltinStatus
     worker: WorkerStatus
+    workers: dict[str, WorkerStatus]
     queue: QueueStatus
 
 
@@ -101,17 +87,16 @@ async def ready(services: Supervisor) -> Readiness:
 
 
 @router.post("/worker/restart", tags=["worker"])
-async def restart_worker(services: Supervisor) -> Accepted:
-    """End the worker and start a new one; a running removal is put back in the queue, not lost."""
-    return {"task_id": services.model_life.restart().id}
+async def restart_worker(services: Supervisor, model: ModelChoice = "auto") -> Accepted:
+    """End a worker and start a new one; a running removal is put back in the queue, not lost."""
+    return {"task_id": services.models.life(model).restart().id}
 
 
 @router.get("/status")
 async def status(services: Supervisor) -> Status:
-    """The server, its models, its worker and its queue."""
-    store, downloads = services.model_store, services.downloads
-    downloading, download_error = downloads.downloading, downloads.error
-    snapshot = await asyncio.to_thread(store.current)
+    """The server, its models, their workers and the queue."""
+    models = services.models
+    workers = {worker.name: await asyncio.to_thread(worker_status, worker) for worker in models.workers}
     return {
         "server": {
             "host": services.address.host,
@@ -120,22 +105,9 @@ async def status(services: Supervisor) -> Status:
             "version": __version__,
             "uptime_s": services.uptime_s,
         },
-        "models": {
-            "background_removal": {
-                "model_id": store.spec.model_id,
-                "revision": store.revision,
-                "commit": snapshot.commit if snapshot else None,
-                "licence": store.spec.licence,
-                "model_loaded": False,
-                "model_loading": False,
-                "model_error": None,
-                "model_downloaded": snapshot is not None and not downloading,
-                "model_downloading": downloading,
-                "model_download_error": download_error,
-                "device": "cpu",
-            }
-        },
-        "builtin": {"model_id": builtin_model.MODEL_ID, "available": services.builtin_model.available},
-        "worker": await asyncio.to_thread(worker_status, services.model_life.worker),
+        "models": {"background_removal": await model_status(services)},
+        "builtin": {"model_id": builtin_model.MODEL_ID, "available": models.builtin_file.available},
+        "worker": workers[models.life("auto").worker.name],
+        "workers": workers,
         "queue": {"length": services.removals.queue_length, "limit": services.removals.queue_limit},
     }

@@ -64,10 +64,10 @@ def test_an_unknown_option_is_refused_by_name(fake: Service) -> None:
     assert "'sharpen'" in refused(answer, 422, "invalid_request")
 
 
-def test_a_model_that_is_not_there_is_refused(fake: Service) -> None:
-    """Asking for one model must never give another's result."""
-    answer = fake.client.post("/remove/upload", files={"file": ("x.png", wish())}, data={"model": "birefnet"})
-    refused(answer, 409, "model_unavailable")
+def test_a_load_of_a_model_that_is_not_there_says_what_to_do(fake: Service) -> None:
+    """The way to a loaded model goes through its download."""
+    sentence = refused(fake.client.post("/remove/load"), 409, "model_unavailable")
+    assert "download it first" in sentence
 
 
 def test_an_upload_over_the_limit_is_refused(fake: Service) -> None:

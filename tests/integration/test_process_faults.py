@@ -29,7 +29,7 @@ def be_idle(service: Service) -> None:
 
 def be_loading(service: Service) -> None:
     """Have a worker in the middle of its load."""
-    service.client.post("/remove/load")
+    service.client.post("/remove/load?model=builtin")
     wait_for(lambda: service.worker()["state"] == "starting")
 
 
@@ -108,7 +108,7 @@ def test_a_hundred_calls_at_once_end_well(start: Callable[..., Service]) -> None
     def call(number: int) -> object:
         match number % 4:
             case 0:
-                return service.client.post("/remove/load").status_code
+                return service.client.post("/remove/load?model=builtin").status_code
             case 1:
                 return service.client.post("/remove/unload").status_code
             case 2:

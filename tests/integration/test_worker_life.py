@@ -14,7 +14,7 @@ SLOW = "tests.fake_workers.behaviours:loads_slowly"
 
 def load(service: Service) -> str | None:
     """Ask for a load and return its task's id."""
-    task_id: str | None = service.client.post("/remove/load").json()["task_id"]
+    task_id: str | None = service.client.post("/remove/load?model=builtin").json()["task_id"]
     return task_id
 
 

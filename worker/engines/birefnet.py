@@ -39,7 +39,10 @@ class BirefnetEngine:
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(f"There is not enough memory for the model on {self._device.type}.") from error
         precision = str(self._dtype).removeprefix("torch.")
-        self.facts = Ready(config.model_id, self._device.type, precision, loader, config.input_size)
+        held_bytes = torch.cuda.memory_reserved() if self._device.type == "cuda" else 0
+        self.facts = Ready(
+            config.model_id, self._device.type, precision, loader, config.input_size, held_bytes
+        )
 
     def alpha(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
         """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque.

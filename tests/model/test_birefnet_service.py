@@ -1,0 +1,163 @@
+"""BiRefNet through the service, end to end, with a seeded checkpoint: the user's third row."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file
+
+from make_checkpoint import write_plain
+from tests.hub import REPO_ID, WEIGHTS, Hub, running_hub
+from tests.photos import opened
+from tests.service import Service, wait_for
+from worker.birefnet import from_state_dict
+from worker.engines.birefnet import network_input
+
+INPUT = (1024, 1024)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A seeded swin_v1_t in a folder; the service tells the backbone by the tensors."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    write_plain(folder, "swin_v1_t", "float16")
+    return folder
+
+
+@pytest.fixture
+def hub(checkpoint: Path) -> Iterator[Hub]:
+    """A hub that has the checkpoint as BiRefNet."""
+    with running_hub() as hub:
+        hub.files = {
+            "config.json": (checkpoint / "config.json").read_bytes(),
+            WEIGHTS: (checkpoint / "model.safetensors").read_bytes(),
+        }
+        yield hub
+
+
+def model(service: Service) -> dict[str, Any]:
+    """Return the user's status of BiRefNet."""
+    status: dict[str, Any] = service.client.get("/status").json()["models"]["background_removal"]
+    return status
+
+
+def act(service: Service, path: str) -> dict[str, Any]:
+    """Start a long action and wait for its good end."""
+    task_id = service.client.post(path).json()["task_id"]
+    task = service.finished(task_id, timeout_s=120)
+    assert task["status"] == "complete", task
+    return task
+
+
+def expected_alpha(checkpoint: Path, photo: Image.Image) -> NDArray[np.uint8]:
+    """Compute the alpha with the network itself, resized with the service's filter."""
+    net = from_state_dict(load_file(checkpoint / "model.safetensors"))
+    with torch.inference_mode():
+        alpha = net(network_input(photo, INPUT)).sigmoid()[0, 0].numpy()
+    small = Image.fromarray(np.rint(alpha * 255).astype(np.uint8))
+    return np.asarray(small.resize(photo.size, Image.Resampling.BICUBIC))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_download_load_remove_unload_load_restart(
+    start: Callable[..., Service],
+    hub: Hub,
+    checkpoint: Path,
+    astronaut: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every button of the third row, in the order that a user presses them, and what the status says."""
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    service = start(data_dir=tmp_path / "data", dtype="float32", job_timeout_s=200)
+    assert model(service)["model_id"] == REPO_ID
+    assert (model(service)["model_downloaded"], model(service)["model_loaded"]) == (False, False)
+
+    act(service, "/remove/download")
+    assert (model(service)["model_downloaded"], model(service)["model_loaded"]) == (True, False)
+    assert service.client.post("/remove/download").json() == {"task_id": None}
+
+    task = act(service, "/remove/load")
+    assert task["message"] == "Model loaded"
+    loaded = model(service)
+    assert (loaded["model_loaded"], loaded["model_loading"], loaded["model_error"]) == (True, False, None)
+    assert (loaded["device"], loaded["dtype"], loaded["loader"]) == ("cpu", "float32", "native")
+    assert service.client.post("/remove/load").json() == {"task_id": None}
+
+    task_id = service.upload(astronaut)
+    assert service.finished(task_id, timeout_s=200)["status"] == "complete"
+    result = service.client.get(f"/remove/result/{task_id}").json()
+    assert result["model_id"] == REPO_ID
+    cutout = service.client.get(result["result_url"].removeprefix("/api/v1")).content
+    alpha = np.asarray(opened(cutout).getchannel("A")).astype(int)
+    assert np.abs(alpha - expected_alpha(checkpoint, opened(astronaut))).max() <= 1
+
+    pid = service.worker()["pid"]
+    answer = service.client.post("/remove/unload").json()
+    assert answer["unloaded"] is True
+    assert answer["freed_bytes"] > 100e6
+    assert not psutil.pid_exists(pid)
+    assert (model(service)["model_downloaded"], model(service)["model_loaded"]) == (True, False)
+
+    act(service, "/remove/load")
+    first = service.worker()["pid"]
+    act(service, "/worker/restart")
+    assert service.worker()["pid"] != first
+    assert model(service)["model_loaded"] is True
+
+
+def test_the_status_is_exact_in_the_middle_of_a_load(start: Callable[..., Service], checkpoint: Path) -> None:
+    """The page disables its buttons by these fields."""
+    service = start(model=checkpoint)
+    task_id = service.client.post("/remove/load").json()["task_id"]
+    middle = model(service)
+    assert (middle["model_loading"], middle["model_loaded"]) == (True, False)
+    percents = []
+    while service.task(task_id)["status"] != "complete":
+        percents.append(service.task(task_id)["percent"])
+    assert len(set(percents)) > 2
+    assert (model(service)["model_loading"], model(service)["model_loaded"]) == (False, True)
+
+
+def test_a_damaged_checkpoint_is_an_error_in_words(
+    start: Callable[..., Service], checkpoint: Path, tmp_path: Path
+) -> None:
+    """The table shows why the model cannot be loaded, and the built-in model goes on working."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / WEIGHTS).write_bytes((checkpoint / "model.safetensors").read_bytes()[:5000])
+    service = start(model=folder)
+    answer = service.client.post("/remove/load").json()
+    if answer.get("task_id"):
+        assert service.finished(answer["task_id"])["code"] == "model_unfit"
+        wait_for(lambda: "damaged" in str(model(service)["model_error"]))
+    else:
+        assert answer["code"] == "model_unavailable"
+    assert service.cut((Path(__file__).parents[2] / "scripts/samples/cat.jpg").read_bytes(), model="builtin")
+
+
+def test_a_removal_with_birefnet_downloads_it_first(
+    start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: bytes
+) -> None:
+    """As in the user's flow; where there is no hub, the removal says so and nothing hangs."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    service = start(data_dir=tmp_path / "data")
+    task_id = service.upload(astronaut, model="birefnet")
+    task = service.finished(task_id, timeout_s=90)
+    assert task["code"] == "download_failed"
+    assert any(each["task_id"].startswith("bgdownload_") for each in service.client.get("/tasks").json())
+
+
+def test_auto_takes_birefnet_once_it_is_on_disk(start: Callable[..., Service], checkpoint: Path) -> None:
+    """The better model, without being asked, as soon as there is one."""
+    service = start(model=checkpoint, birefnet_worker="tests.fake_workers.behaviours:answers")
+    task_id = service.upload((Path(__file__).parents[2] / "scripts/samples/cat.jpg").read_bytes())
+    assert service.finished(task_id)["status"] == "complete"
+    assert service.client.get(f"/remove/result/{task_id}").json()["model_id"] == "fake"
