@@ -24,8 +24,8 @@ class DeformableConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H, W)."""
         taps = self.kernel**2
-        offsets = self.offset_conv(x).permute(0, 2, 3, 1).unflatten(-1, (taps, 2))
-        strengths = 2 * torch.sigmoid(self.modulator_conv(x)).permute(0, 2, 3, 1)
+        offsets = self.offset_conv(x).permute(0, 2, 3, 1).contiguous().unflatten(-1, (taps, 2))
+        strengths = 2 * torch.sigmoid(self.modulator_conv(x).permute(0, 2, 3, 1).contiguous())
         return deformable_conv(x, offsets, strengths, self.regular_conv.weight, self.regular_conv.bias)
 
 
@@ -38,56 +38,47 @@ def deformable_conv(
     row; strengths (B, H, W, T); weight (C_out, C, k, k). Returns (B, C_out, H, W). Corners outside the map
     count as zero.
 
-    Bilinear sampling is a weighted sum of four rows of the (H W, C) table of pixels, which is what
-    `embedding_bag` does, threaded and vectorised, straight into the order that one GEMM wants.
+    Bilinear sampling is a weighted sum of four rows of a table of pixels, which is what `embedding_bag`
+    does, threaded and vectorised, straight into the order that one GEMM wants. A border of zeros around the
+    map stands for everything outside it.
     """
     batch, channels, height, width = x.shape
     kernel, taps = weight.shape[-1], offsets.shape[3]
     matrix = weight.permute(0, 2, 3, 1).reshape(len(weight), taps * channels)
+    tables = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 2, 1, 2)).flatten(1, 2)
     out = x.new_empty(batch, height * width, len(weight))
-    step = max(1, SLICE_BYTES // (taps * channels * x.element_size() * width)) * width
-    for item in range(batch):
-        table = x[item].permute(1, 2, 0).reshape(height * width, channels)
-        at = _positions(offsets[item].float(), kernel)
-        flat_at, flat_strengths = at.flatten(0, 1), strengths[item].flatten(0, 1)
-        for start in range(0, height * width, step):
-            rows, weights = _corners(flat_at[start : start + step], height, width)
-            weights = weights * flat_strengths[start : start + step, :, None].float()
+    step = max(1, SLICE_BYTES // (taps * channels * x.element_size() * width))
+    for item, table in enumerate(tables):
+        for top in range(0, height, step):
+            rows, weights = _corners(offsets[item, top : top + step].float(), top, height, kernel)
+            weights = weights * strengths[item, top : top + step, ..., None]
             samples = F.embedding_bag(
-                rows.flatten(0, 1),
-                table,
-                per_sample_weights=weights.flatten(0, 1).to(table.dtype),
-                mode="sum",
+                rows.view(-1, 4), table, per_sample_weights=weights.view(-1, 4).to(x.dtype), mode="sum"
             )
-            out[item, start : start + step] = F.linear(samples.view(-1, taps * channels), matrix, bias)
+            pixels = slice(top * width, (top + step) * width)
+            out[item, pixels] = F.linear(samples.view(-1, taps * channels), matrix, bias)
     return out.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
-def _positions(offsets: Tensor, kernel: int) -> Tensor:
-    """Return where each pixel's taps look, (H, W, T, 2) as (y, x).
+def _corners(offsets: Tensor, top: int, height: int, kernel: int) -> tuple[Tensor, Tensor]:
+    """Return the table rows and the bilinear weights of the four pixels around each sample.
 
-    Always float32: bfloat16 counts no further than 256 without gaps.
+    offsets (h, W, T, 2), float32 always: bfloat16 counts no further than 256 without gaps. They belong to
+    the map's rows from `top` on. Both results (h, W, T, 4); the table's rows are those of a map with a
+    border of one zero before and two after.
     """
-    height, width = offsets.shape[:2]
-    axis = torch.arange(kernel, device=offsets.device, dtype=torch.float32) - kernel // 2
-    taps = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).view(-1, 2)
-    rows = torch.arange(height, device=offsets.device, dtype=torch.float32)
-    columns = torch.arange(width, device=offsets.device, dtype=torch.float32)
-    pixels = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
-    return pixels[:, :, None] + taps + offsets
-
-
-def _corners(at: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return the table rows (int64) and bilinear weights of the four pixels around `at`.
-
-    at (P, T, 2) as (y, x); both results (P, T, 4).
-    """
-    low = at.floor()
-    fraction = at - low
-    y0, x0 = low.unbind(-1)
-    fy, fx = fraction.unbind(-1)
-    ys, xs = torch.stack((y0, y0, y0 + 1, y0 + 1), -1), torch.stack((x0, x0 + 1, x0, x0 + 1), -1)
-    weights = torch.stack(((1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx), -1)
-    inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
-    rows = ys.clamp(0, height - 1) * width + xs.clamp(0, width - 1)
-    return rows.long(), weights * inside
+    rows, width = offsets.shape[:2]
+    like = offsets.new_empty(0)
+    axis = torch.arange(kernel).to(like) - kernel // 2
+    down, across = torch.arange(top, top + rows).to(like), torch.arange(width).to(like)
+    y = offsets[..., 0] + axis.repeat_interleave(kernel) + down[:, None, None]
+    x = offsets[..., 1] + axis.repeat(kernel) + across[:, None]
+    y, x = y.clamp_(-1, height), x.clamp_(-1, width)
+    y0, x0 = y.floor(), x.floor()
+    y, x = y - y0, x - x0
+    stride = width + 3
+    first = ((y0 + 1) * stride + (x0 + 1)).int()
+    around = torch.tensor((0, 1, stride, stride + 1), device=offsets.device, dtype=torch.int32)
+    down, up = y * (1 - x), (1 - y) * (1 - x)
+    weights = torch.stack((up, (1 - y) - up, down, y - down), -1)
+    return first[..., None] + around, weights
