@@ -14,9 +14,9 @@ from types import FrameType
 from typing import NoReturn
 
 import bootstrap  # first of ours: it says so where Python is too old to read the rest
-from cli import download, remove
+from cli import download, install, remove
 
-COMMANDS = (remove, download)
+COMMANDS = (remove, download, install)
 
 
 def main() -> int:

@@ -13,7 +13,8 @@ BgremoveError                       500  internal_error
 ├── AccessDenied                    403  access_denied
 │   ├── Unauthorized                401  unauthorized
 │   ├── HostRefused                 403  host_refused
-│   └── OriginRefused               403  origin_refused
+│   ├── OriginRefused               403  origin_refused
+│   └── LocalOnly                   403  local_only
 ├── NotFound                        404  not_found
 ├── WrongState                      409  wrong_state
 │   ├── StillRunning                409  still_running
@@ -32,6 +33,7 @@ BgremoveError                       500  internal_error
 │   ├── DownloadDamaged             503  download_damaged
 │   ├── ModelNotFound               503  model_not_found
 │   └── ModelUnusable               503  model_unusable
+├── InstallFailed               503  install_failed
 └── WorkerFailed                    503  worker_failed
     ├── WorkerStartFailed           503  worker_start_failed
     ├── WorkerCrashed               503  worker_crashed
@@ -138,6 +140,12 @@ class OriginRefused(AccessDenied):
     """Pages of that origin may not change anything here."""
 
     code = "origin_refused"
+
+
+class LocalOnly(AccessDenied):
+    """Packages are installed only for clients on this machine itself, or for those with its token."""
+
+    code = "local_only"
 
 
 class NotFound(BgremoveError):
@@ -255,6 +263,13 @@ class ModelUnusable(DownloadFailed):
     """The model has no *.safetensors file, the only weights that this service reads."""
 
     code = "model_unusable"
+
+
+class InstallFailed(BgremoveError):
+    """The packages could not be installed."""
+
+    status = 503
+    code = "install_failed"
 
 
 class WorkerFailed(BgremoveError):

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
-from supervisor.api import files, remove, server, tasks
+from supervisor.api import env, files, remove, server, tasks
+from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard
 from supervisor.replies import ErrorBody, install_error_handlers
 from supervisor.services import Address, Services
@@ -16,16 +17,19 @@ from supervisor.settings import Settings
 API = "/api/v1"
 
 
-def create_app(settings: Settings, address: Address | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, address: Address | None = None, lists: PackageLists | None = None
+) -> FastAPI:
     """Return a FastAPI application of its own; nothing is shared between two of them.
 
-    `address` is where the server listens, for `/status`; without it the settings' own is told.
+    `address` is where the server listens, for `/status`; without it the settings' own is told. `lists`
+    are the packages that the environment is to hold; without them, the project's own.
     """
     where = address or Address(settings.host, settings.port)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = Services(settings, where)
+        services = Services(settings, where, lists)
         app.state.services = services
         await services.open()
         yield
@@ -39,7 +43,7 @@ def create_app(settings: Settings, address: Address | None = None) -> FastAPI:
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     install_error_handlers(app)
-    for router in (server.router, remove.router, tasks.router, files.router):
+    for router in (server.router, remove.router, tasks.router, files.router, env.router):
         app.include_router(router, prefix=API)
     if settings.allowed_origins:
         app.add_middleware(

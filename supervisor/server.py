@@ -13,6 +13,7 @@ import uvicorn
 from shared import logs
 from supervisor import __version__
 from supervisor.app import create_app
+from supervisor.environment.packages import PackageLists
 from supervisor.services import Address, Services
 from supervisor.settings import BadSettings, Settings, load_settings
 
@@ -20,8 +21,11 @@ GRACE_S = 3  # for requests under way at the end; open streams end by themselves
 log = logging.getLogger("supervisor")
 
 
-def main(arguments: list[str]) -> int:
-    """Serve until Ctrl-C, SIGTERM or, where asked for, the end of stdin. Return the exit code."""
+def main(arguments: list[str], lists: PackageLists | None = None) -> int:
+    """Serve until Ctrl-C, SIGTERM or, where asked for, the end of stdin. Return the exit code.
+
+    `lists` are the packages that the environment is to hold; without them, the project's own.
+    """
     try:
         settings = load_settings(arguments)
         logs.configure(settings.log_level)
@@ -32,7 +36,7 @@ def main(arguments: list[str]) -> int:
     host, port = listener.getsockname()[:2]
     address = Address(host, port)
     config = uvicorn.Config(
-        create_app(settings, address),
+        create_app(settings, address, lists),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,

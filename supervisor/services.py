@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from shared.catalog import find
 from supervisor.downloads import Downloads
+from supervisor.environment.installs import Installs
+from supervisor.environment.packages import PackageLists
+from supervisor.environment.report import Environment
 from supervisor.model_store import ModelStore
 from supervisor.models import Models
 from supervisor.removals import Removals
@@ -26,9 +29,12 @@ class Address:
 
 
 class Services:
-    """The supervisor's parts. Must be made on a running event loop."""
+    """The supervisor's parts. Must be made on a running event loop.
 
-    def __init__(self, settings: Settings, address: Address) -> None:
+    `lists` are the packages that the environment is to hold; without them, the project's own.
+    """
+
+    def __init__(self, settings: Settings, address: Address, lists: PackageLists | None = None) -> None:
         self.settings = settings
         self.address = address
         self.started_at = time.monotonic()
@@ -42,6 +48,9 @@ class Services:
         self.removals = Removals(
             self.tasks, self.results, self.models.served, settings.queue_limit, settings.retention_s
         )
+        self.environment = Environment(lists or PackageLists(), settings.loader)
+        pip_folder = self.results.folder / "pip"
+        self.installs = Installs(self.tasks, self.environment, self.models.workers, pip_folder)
         self._cleaning: asyncio.Task[None] | None = None
 
     @property
@@ -57,8 +66,10 @@ class Services:
         """End every task, worker and file; open streams get their last event. Safe to call twice."""
         if self._cleaning is not None:
             self._cleaning.cancel()
+        # First: at its end, an install starts the workers anew.
+        await self.installs.close()
         # Together: a removal that is told to stop would wait two seconds for a busy worker.
-        parts = (self.removals, self.models, self.downloads)
+        parts = (self.removals, self.models, self.downloads, self.environment)
         await asyncio.gather(*(part.close() for part in parts))
         await self.results.drop_all()
 

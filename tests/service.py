@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,27 @@ TASK_TIMEOUT_S = 60
 
 
 class Service:
-    """One `python -m supervisor` on a free port, with a data and a temp folder of its own."""
+    """One `python -m supervisor` on a free port, with a data and a temp folder of its own.
 
-    def __init__(self, data_dir: Path, temp_dir: Path, settings: dict[str, Any]) -> None:
+    `command` starts it otherwise, `variables` are further ones for its environment.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        temp_dir: Path,
+        settings: dict[str, Any],
+        command: Sequence[str] = (sys.executable, "-m", "supervisor"),
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
         values = {"data_dir": data_dir, "temp_dir": temp_dir, "port": 0, **settings}
         environment |= {f"BGREMOVE_{name.upper()}": str(value) for name, value in values.items()}
+        environment |= variables or {}
         self.temp_dir = temp_dir
         self._log = (temp_dir.parent / f"{temp_dir.name}.log").open("w+b")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor"],
+            command,
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -107,7 +118,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.wait()
-        _, alive = psutil.wait_procs(descendants, timeout=END_TIMEOUT_S)
+        alive = still_alive(descendants, END_TIMEOUT_S)
         assert not alive, f"left behind: {alive}\n{self.log}"
         assert "Traceback" not in self.log, self.log
         self._close()
@@ -136,6 +147,27 @@ def running(data_dir: Path, temp_dir: Path, **settings: Any) -> Iterator[Service
         yield service
     finally:
         service.end()
+
+
+def still_alive(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait for the processes' ends, and return those that still run.
+
+    An orphan that was killed stays as a zombie where nobody reaps, as in some containers.
+    """
+    deadline = time.monotonic() + timeout_s
+    while alive := [process for process in processes if process.is_running() and not is_zombie(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return alive
+
+
+def is_zombie(process: psutil.Process) -> bool:
+    """Whether a process has ended, and only waits to be reaped."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_for(probe: Callable[[], Any], timeout_s: float = 10) -> Any:

@@ -1,4 +1,4 @@
-"""Talks to the service: send the photo, follow the task, fetch the cutout."""
+"""Talks to the service: send the photo, follow the task, fetch the cutout; have packages installed."""
 
 import contextlib
 import json
@@ -19,6 +19,7 @@ Payload = dict[str, Any]
 API = "/api/v1"
 TIMEOUT_SECONDS = 60
 CONNECT_SECONDS = 10
+EXAMINING_SECONDS = 120  # the server tries every import before it answers
 MAX_FAILURES = 5  # in a row, of both the event stream and the plain question
 RETRY_SECONDS = 0.5
 FINAL = {"complete", "error"}
@@ -64,20 +65,38 @@ class Client:
             task_id = self._json(self._http.post(f"{API}/remove/download"), "task_id")["task_id"]
         return None if task_id is None else str(task_id)
 
-    def finish(self, task_id: str, show: Callable[[float, str], None]) -> None:
+    def finish(self, task_id: str, show: Callable[[float, str], None], kind: str = "remove") -> None:
         """Follow the task to its end, showing how far it is. A task that fails is a CommandFailed."""
-        for state in self.follow(task_id):
+        for state in self.follow(task_id, kind):
             message = str(state.get("message") or state["status"])
             if state["status"] == "error":
                 raise CommandFailed(message, str(state.get("code") or "task_failed"))
             show(float(state.get("percent") or 0), message)
 
-    def follow(self, task_id: str) -> Iterator[Payload]:
-        """The task's states up to the last one, through dropped connections."""
+    def environment(self) -> Payload:
+        """How the server's environment stands."""
+        with self._failures():
+            answer = self._http.get(f"{API}/env/status", timeout=EXAMINING_SECONDS)
+            return self._json(answer, "modules")
+
+    def install(self) -> str | None:
+        """Start the install of what is missing or broken; gives the task's id, None where nothing is."""
+        with self._failures():
+            answer = self._http.post(f"{API}/env/install", timeout=EXAMINING_SECONDS)
+            task_id = self._json(answer, "task_id")["task_id"]
+            return None if task_id is None else str(task_id)
+
+    def log_of(self, task_id: str) -> list[str]:
+        """What a task has logged."""
+        with self._failures():
+            return list(self._json(self._http.get(f"{API}/tasks/{task_id}"), "logs")["logs"])
+
+    def follow(self, task_id: str, kind: str = "remove") -> Iterator[Payload]:
+        """The states, up to the last one, of a task of that part of the API, through dropped connections."""
         failures = 0
         while True:
             try:
-                for state in self._stream(task_id):
+                for state in self._stream(f"{API}/{kind}/stream/{task_id}"):
                     failures = 0
                     yield state
                     if state["status"] in FINAL:
@@ -121,8 +140,8 @@ class Client:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
 
-    def _stream(self, task_id: str) -> Iterator[Payload]:
-        with self._http.stream("GET", f"{API}/remove/stream/{task_id}") as answer:
+    def _stream(self, address: str) -> Iterator[Payload]:
+        with self._http.stream("GET", address) as answer:
             if answer.is_success:
                 for event in httpx2.EventSource(answer):
                     with contextlib.suppress(ValueError):

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TASK_ID = "bgremove_0123456789abcdef"
+STREAMS = {f"/api/v1/remove/stream/{TASK_ID}", f"/api/v1/env/install/stream/{TASK_ID}"}
 CUTOUT = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 RESULT = {
     "result_url": "/api/v1/files/cutout",
@@ -45,6 +46,8 @@ class Script:
     drops: int = 0  # how many event streams break off before their last event
     hold_stream: bool = False  # the event stream stays open and says no more
     refusal: tuple[int, dict[str, str]] | None = None  # the answer to an upload
+    nothing_to_do: bool = False  # there is nothing to install
+    problem: str | None = None  # what is wrong with torch all the same
     result: dict[str, Any] = field(default_factory=lambda: dict(RESULT))
     torn_download: bool = False
     streams: int = 0
@@ -62,14 +65,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.script.refusal:
             self._json(*self.script.refusal)
         else:
-            self._json(200, {"task_id": TASK_ID})
+            self._json(200, {"task_id": None if self.script.nothing_to_do else TASK_ID})
 
     def do_GET(self) -> None:
         self.script.tokens.add(self.headers["Authorization"])
-        if self.path == f"/api/v1/remove/stream/{TASK_ID}":
+        if self.path in STREAMS:
             self._stream()
+        elif self.path == "/api/v1/env/status":
+            self._json(200, {"modules": [{"module": "torch", "problem": self.script.problem}]})
         elif self.path == f"/api/v1/tasks/{TASK_ID}":
-            self._json(200, RUNNING)
+            self._json(200, {**RUNNING, "logs": self.script.states[-1]["logs"]})
         elif self.path == f"/api/v1/remove/result/{TASK_ID}":
             self._json(200, self.script.result)
         elif self.path == RESULT["result_url"]:

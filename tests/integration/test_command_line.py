@@ -25,14 +25,22 @@ import json, os, subprocess, sys, time
 from pathlib import Path
 
 sys.path.append({root!r})
-from tests.integration.fake_service import Script, RUNNING, fake_service
+from tests.integration.fake_service import QUEUED, Script, RUNNING, fake_service, state
 
 mode = os.environ.get("FAKE_MODE", "")
 settings = {{name: value for name, value in os.environ.items() if name.startswith("BGREMOVE_")}}
 Path("seen.json").write_text(json.dumps({{"argv": sys.argv[1:], "settings": settings, "pid": os.getpid()}}))
 if mode == "die":
     sys.exit("no room for the queue")
-script = Script(states=[RUNNING], hold_stream=True) if mode in ("busy", "deaf") else Script()
+failed = state("error", 40, "The packages could not be installed: no compiler here.", "install_failed")
+failed["logs"] = ["Collecting torch", "ERROR: no compiler here"]
+scripts = {{
+    "busy": Script(states=[RUNNING], hold_stream=True),
+    "deaf": Script(states=[RUNNING], hold_stream=True),
+    "nothing to do": Script(nothing_to_do=True, problem="torch is built for CPUs only."),
+    "failed install": Script(states=[QUEUED, RUNNING, failed]),
+}}
+script = scripts.get(mode, Script())
 with fake_service(script) as address:
     host, port = address.removeprefix("http://").split(":")
     ready = {{"event": "ready", "host": host, "port": int(port), "pid": os.getpid(), "version": "0"}}
@@ -276,3 +284,54 @@ def _gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+INSTALLS = {
+    "": (0, ["bgremove: Removing the background", "bgremove: Done", "bgremove: installed what was missing"]),
+    "nothing to do": (
+        0,
+        [
+            "bgremove: Looking at what is installed",
+            "bgremove: nothing to install: every package is there",
+            "bgremove: torch is built for CPUs only.",
+        ],
+    ),
+    "failed install": (
+        1,
+        [
+            "bgremove:   Collecting torch",
+            "bgremove:   ERROR: no compiler here",
+            "bgremove: The packages could not be installed: no compiler here.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", INSTALLS)
+def test_an_install_tells_what_it_did_and_shows_pips_words_when_it_failed(
+    own_project: Path, mode: str
+) -> None:
+    """pip's output is what a person needs to mend things; a success needs no page of it."""
+    code, last_lines = INSTALLS[mode]
+    done = bgremove("install", project=own_project, settings={"FAKE_MODE": mode})
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.splitlines()[-3:] == last_lines
+    assert _gone(_seen(own_project)["pid"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c_ends_an_install(own_project: Path) -> None:
+    """The server ends with the command, and pip with the server."""
+    with subprocess.Popen(
+        command("install", project=own_project),
+        env={**ENVIRONMENT, "FAKE_MODE": "busy"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while RUNNING["message"] not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "bgremove: stopped\n"
+        assert process.wait(TIMEOUT_SECONDS) == 130
+    assert _gone(_seen(own_project)["pid"])

@@ -35,6 +35,9 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
         "/remove/stream/{task_id}",
         "/remove/result/{task_id}",
         "/files/{file_id}",
+        "/env/status",
+        "/env/install",
+        "/env/install/stream/{task_id}",
         "/tasks",
         "/tasks/{task_id}",
     }

@@ -15,6 +15,8 @@ EVERY_ROUTE = [
     ("GET", "/api/v1/files/" + "0" * 32),
     ("POST", "/api/v1/remove/upload"),
     ("POST", "/api/v1/remove/url"),
+    ("GET", "/api/v1/env/status"),
+    ("POST", "/api/v1/env/install"),
     ("DELETE", "/api/v1/tasks/x"),
     ("OPTIONS", "/api/v1/status"),
     ("GET", "/docs"),

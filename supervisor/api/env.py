@@ -1,0 +1,106 @@
+"""The environment: what is installed, what is missing, and the install of it."""
+
+import platform
+import sys
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
+
+from shared.errors import LocalOnly, NotFound
+from supervisor.api.common import Accepted, KnownTask, Supervisor
+from supervisor.environment.report import PackageState
+from supervisor.guards import is_loopback
+from supervisor.tasks import Task, TaskKind
+
+STREAM_INTERVAL_S = 0.5
+RETRY_MS = 1000
+
+router = APIRouter(prefix="/env", tags=["env"])
+
+
+class ModuleStatus(TypedDict):
+    """One module: what pip installs it by, whether it is there, who needs it, what is wrong with it."""
+
+    module: str
+    package: str
+    required: bool
+    installed: bool
+    version: str | None
+    needed_by: list[str]
+    problem: str | None
+
+
+class EnvironmentStatus(TypedDict):
+    """The Python environment. `ready`: all that the service needs as it is set is there and imports."""
+
+    installed: bool
+    ready: bool
+    missing: list[str]
+    modules: list[ModuleStatus]
+    python: str
+    venv: str | None
+
+
+class Nothing(BaseModel):
+    """No body, or an empty one: what is installed is for this project's lists to say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _from_here(request: Request, services: Supervisor) -> None:
+    """Let in clients on this machine, and those whose token the guard has checked. Raises LocalOnly."""
+    address = request.client.host if request.client else ""
+    if services.settings.token is None and not is_loopback(address):
+        raise LocalOnly
+
+
+def _install_task(task: KnownTask) -> Task:
+    if task.kind is not TaskKind.INSTALL:
+        raise NotFound("That task is not an install.")
+    return task
+
+
+@router.get("/status")
+async def status(services: Supervisor) -> EnvironmentStatus:
+    """What is installed, missing or broken. The first answer after a change tries every import."""
+    report = await services.environment.report()
+    return {
+        "installed": all(row.installed for row in report.rows),
+        "ready": report.ready,
+        "missing": [state.package.requirement for state in report.missing],
+        "modules": [_module(row) for row in report.rows],
+        "python": platform.python_version(),
+        "venv": sys.prefix if sys.prefix != sys.base_prefix else None,
+    }
+
+
+@router.post("/install", dependencies=[Depends(_from_here)])
+async def install(services: Supervisor, _: Annotated[Nothing | None, Body()] = None) -> Accepted:
+    """Install what is missing or broken; null where nothing is. One install runs at a time."""
+    task = await services.installs.start()
+    return {"task_id": task.id if task else None}
+
+
+@router.get("/install/stream/{task_id}", response_class=EventSourceResponse)
+async def stream(task: Annotated[Task, Depends(_install_task)]) -> AsyncIterable[ServerSentEvent]:
+    """The install's progress as server-sent events: its state now, then every change until its end."""
+    number = 0
+    async for update in task.updates(STREAM_INTERVAL_S):
+        number += 1
+        yield ServerSentEvent(data=update, id=str(number), retry=RETRY_MS)
+
+
+def _module(row: PackageState) -> ModuleStatus:
+    return {
+        "module": row.package.module,
+        "package": row.package.requirement,
+        "required": row.required,
+        "installed": row.installed,
+        "version": row.version,
+        "needed_by": list(row.package.needed_by),
+        "problem": row.problem.sentence if row.problem else None,
+    }

@@ -1,0 +1,170 @@
+"""Installs what the environment lacks, one install at a time, with the workers ended while pip writes."""
+
+import asyncio
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+from shared.errors import BgremoveError, Cancelled, InstallFailed, Stopping, StorageFailed
+from supervisor import pip
+from supervisor.environment import torch_index
+from supervisor.environment.findings import drop_torn, loaded_versions, site_folders, version_of
+from supervisor.environment.pip_progress import PipProgress, progress_arguments
+from supervisor.environment.plan import PipRun, Wanted, merged_constraints, steps, wanted
+from supervisor.environment.problems import sees_nvidia_gpu
+from supervisor.environment.report import Environment
+from supervisor.tasks import Task, TaskKind, TaskRegistry
+from supervisor.worker_manager import WorkerManager
+
+DONE = "Dependencies installed. The worker was restarted; the server kept running."
+PERCENT_PIP = 95  # where pip's work ends and the check of what it did begins
+log = logging.getLogger("supervisor.environment")
+
+
+class Installs:
+    """Starts installs, at most one at a time. Lives on the event loop.
+
+    `folder` is where pip may keep what it unpacks; what a killed pip leaves there goes with the folder.
+    """
+
+    def __init__(
+        self, tasks: TaskRegistry, environment: Environment, workers: Sequence[WorkerManager], folder: Path
+    ) -> None:
+        self._tasks = tasks
+        self._environment = environment
+        self._workers = workers
+        self._folder = folder
+        self._deciding = asyncio.Lock()
+        self._task: Task | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self) -> Task | None:
+        """Install what is missing or broken: the task, the one under way if there is one; None for nothing.
+
+        Raises Stopping.
+        """
+        async with self._deciding:
+            if self._task is not None and not self._task.finished:
+                return self._task
+            loaded = await asyncio.to_thread(self._before)
+            work = wanted(await self._environment.report(), loaded)
+            if self._closed:
+                raise Stopping
+            if not work:
+                return None
+            self._task = self._begin(work)
+            return self._task
+
+    async def close(self) -> None:
+        """Start no more, cancel the one that runs, and wait for its end."""
+        self._closed = True
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    def _before(self) -> dict[str, str]:
+        """Tidy up after a pip that was killed together with its supervisor; return what is loaded here."""
+        drop_torn(site_folders())
+        return loaded_versions()
+
+    def _begin(self, work: Wanted) -> Task:
+        task = self._tasks.create(TaskKind.INSTALL)
+        running = self._running = asyncio.create_task(self._run(task, work), name=task.id)
+
+        async def cancel() -> None:
+            running.cancel()
+            await asyncio.wait([running])
+
+        task.cancel = cancel
+        return task
+
+    async def _run(self, task: Task, work: Wanted) -> None:
+        """Take one install to its end; the task tells clients how it went."""
+        log.info("install", extra={"missing": " ".join(work.fresh), "broken": " ".join(work.again)})
+        try:
+            async with AsyncExitStack() as held:
+                task.progress(0, "Ending the worker")
+                for worker in self._workers:
+                    await held.enter_async_context(worker.held())
+                await held.enter_async_context(self._environment.changing())
+                await self._install(task, work)
+            task.progress(PERCENT_PIP, "Checking what was installed")
+            await self._check(task, work)
+            task.complete(DONE)
+        except asyncio.CancelledError:
+            task.fail(Cancelled())
+        except BgremoveError as error:
+            log.warning("install failed", extra={"reason": error.detail})
+            task.fail(error)
+        except Exception:
+            log.exception("install failed")
+            task.fail(BgremoveError())
+
+    async def _install(self, task: Task, work: Wanted) -> None:
+        index = await self._torch_index(task) if work.torch else None
+        runs = steps(work, index)
+        try:
+            always = await asyncio.to_thread(self._prepare)
+            for number, run in enumerate(runs):
+                share = PERCENT_PIP / len(runs)
+                await self._pip(task, always, run, (share * number, share * (number + 1)))
+        finally:
+            await asyncio.to_thread(self._tidy_up)
+
+    async def _pip(self, task: Task, always: Sequence[str], run: PipRun, span: tuple[float, float]) -> None:
+        """Run pip once; it takes the task's percentage through `span`. Raises InstallFailed."""
+        start, end = span
+        progress = PipProgress(len(run.requirements))
+        temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._folder))
+        command = ("install", *always, *run.options, *run.requirements)
+        try:
+            async with aclosing(pip.run(*command, environment=temporary)) as output:
+                async for line in output:
+                    if progress.feed(line):
+                        task.log(line)
+                    percent = start + (end - start) * progress.percent / 100
+                    task.progress(percent, progress.message, passing=True)
+        except pip.PipFailed as error:
+            advice = " Check the network connection and try again." if error.offline else ""
+            raise InstallFailed(f"The packages could not be installed: {error.reason}.{advice}") from error
+
+    async def _torch_index(self, task: Task) -> str | None:
+        gpu = await asyncio.to_thread(sees_nvidia_gpu, sys.platform, os.environ, os.path.exists, shutil.which)
+        if torch_index.is_chosen(sys.platform, os.environ, gpu=gpu) and await torch_index.answers():
+            task.log(f"torch and torchvision come from {torch_index.CPU_INDEX}, in their builds for CPUs.")
+            return torch_index.CPU_INDEX
+        task.log("torch and torchvision come from pip's own package index.")
+        return None
+
+    async def _check(self, task: Task, work: Wanted) -> None:
+        """Make sure that what was installed is there, and works where it is needed. Raises InstallFailed."""
+        report = await self._environment.report()
+        for state in report.states:
+            requirement = state.package.requirement
+            if state.usable or requirement not in (*work.fresh, *work.again):
+                continue
+            what = state.problem.sentence if state.problem else f"{requirement} is still missing."
+            task.log(what)
+            broken = state.problem is not None and state.problem.mend is not None
+            if not state.installed or (state.required and broken):
+                raise InstallFailed(f"pip has installed the packages, but {what}")
+
+    def _prepare(self) -> list[str]:
+        """Write what pip is held to; return the arguments for every run. Raises StorageFailed."""
+        constraints = self._folder / "constraints.txt"
+        text = merged_constraints(self._environment.lists.constraints(), loaded_versions())
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            constraints.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StorageFailed("The temporary folder cannot be written.") from error
+        return ["-c", str(constraints), *progress_arguments(version_of("pip"))]
+
+    def _tidy_up(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        drop_torn(site_folders())

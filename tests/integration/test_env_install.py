@@ -1,0 +1,246 @@
+"""Installing from inside the running service, with a real pip on packages made here."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.package_index import FAILING_BACKEND, SLOW_BACKEND, add_source, add_wheel, put
+from tests.integration.scratch import Scratch, install, installed, problem_of, status
+from tests.photos import wish
+from tests.service import Service, still_alive, wait_for
+
+DONE = "Dependencies installed. The worker was restarted; the server kept running."
+BREAKS = 'raise RuntimeError("operator torchvision::nms does not exist")\n'
+Make = Callable[..., Scratch]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Make a throw-away environment that wants the given packages."""
+    return lambda *names, **more: Scratch(tmp_path / "scratch", *names, **more)
+
+
+class Gate:
+    """Holds the build of a package until it is opened."""
+
+    def __init__(self, scratch: Scratch, name: str) -> None:
+        self._file = scratch.root / "gate"
+        self._file.write_text("shut")
+        built = scratch.root / "built"
+        built.mkdir()
+        backend = SLOW_BACKEND.format(gate=str(self._file), wheel=str(add_wheel(built, name)))
+        add_source(scratch.index, name, backend)
+
+    def reached(self) -> bool:
+        """Whether a build waits."""
+        return self._file.read_text() == "reached"
+
+    def open(self) -> None:
+        """Let builds through from now on."""
+        self._file.write_text("open")
+
+
+def pip_processes(service: Service) -> list[psutil.Process]:
+    """Return the processes of an install: pip on its tether, and what it builds with."""
+    tethers = [process for process in service.descendants() if "shared.tether" in process.cmdline()]
+    return [process for tether in tethers for process in (tether, *tether.children(recursive=True))]
+
+
+def worker_is_back(service: Service, generation: int) -> None:
+    """Wait until the worker that was ended for an install is loaded again."""
+    wait_for(lambda: service.worker()["state"] == "ready")
+    assert service.worker()["generation"] == generation
+
+
+def test_what_is_missing_is_installed_while_the_server_runs(make: Make, data_dir: Path) -> None:
+    """The user's second step: one button, and no restart by hand."""
+    scratch = make("tiny", "needy")
+    scratch.wheel("tiny")
+    scratch.wheel("needy", "1.0", "tiny")
+    with scratch.service(data_dir) as service:
+        service.cut(wish())
+        before = status(service)
+        assert (before["ready"], before["installed"], before["missing"]) == (False, False, ["tiny", "needy"])
+        task_id = install(service)
+        assert task_id is not None
+        assert task_id.startswith("envinstall_")
+        with service.client.stream("GET", f"/env/install/stream/{task_id}") as response:
+            events = [
+                (time.monotonic(), json.loads(line[6:]))
+                for line in response.iter_lines()
+                if line.startswith("data: ")
+            ]
+        last = events[-1][1]
+        assert (last["status"], last["message"], last["percent"]) == ("complete", DONE, 100)
+        assert any(line.startswith("Successfully installed") for line in last["logs"])
+        times = [moment for moment, _ in events]
+        assert all(later - earlier > 0.45 for earlier, later in pairwise(times))
+        after = status(service)
+        assert (after["ready"], after["installed"], after["missing"]) == (True, True, [])
+        assert [row["version"] for row in after["modules"]] == ["1.0", "1.0"]
+        assert install(service) is None
+        worker_is_back(service, generation=2)
+        assert service.client.get("/status").json()["server"]["pid"] == service.process.pid
+
+
+def test_a_broken_package_is_installed_anew(make: Make, data_dir: Path) -> None:
+    """pip alone would say that it is installed already."""
+    scratch = make("tiny")
+    put(scratch.site, "tiny", 'raise ImportError("libtiny.so: file too short")\n')
+    scratch.wheel("tiny")
+    with scratch.service(data_dir) as service:
+        assert (
+            problem_of(service, "tiny")
+            == "tiny cannot be imported (ImportError: libtiny.so: file too short); install it again."
+        )
+        assert status(service)["ready"] is False
+        assert installed(service)["message"] == DONE
+        assert status(service)["ready"] is True
+        assert problem_of(service, "tiny") is None
+
+
+def test_a_package_that_pip_was_killed_in_is_installed_anew(make: Make, data_dir: Path) -> None:
+    """With its metadata there, pip takes it for installed; with no list of files, it can't remove it."""
+    scratch = make("tiny")
+    put(scratch.site, "tiny", "", torn=True)
+    scratch.wheel("tiny", body="whole = True\n")
+    with scratch.service(data_dir) as service:
+        assert installed(service)["message"] == DONE
+        assert "whole" in (scratch.site / "tiny.py").read_text()
+
+
+def test_a_failed_build_is_told_by_pips_own_words_and_can_be_retried(make: Make, data_dir: Path) -> None:
+    """A compiler that is missing is for the user to mend, who has to read so."""
+    scratch = make("tiny")
+    add_source(scratch.index, "tiny", FAILING_BACKEND)
+    with scratch.service(data_dir) as service:
+        service.cut(wish())
+        task = installed(service)
+        assert (task["status"], task["code"]) == ("error", "install_failed")
+        assert task["message"].startswith("The packages could not be installed: ")
+        assert any("no compiler here" in line for line in task["logs"])
+        worker_is_back(service, generation=2)
+        assert status(service)["missing"] == ["tiny"]
+        (scratch.index / "tiny-1.0.tar.gz").unlink()
+        scratch.wheel("tiny", body='raise RuntimeError("wrong kind of processor")\n')
+        task = installed(service)
+        assert task["code"] == "install_failed", "pip was content, and still it does not work"
+        assert "wrong kind of processor" in task["message"]
+
+
+def test_what_the_supervisor_has_loaded_is_never_replaced(make: Make, data_dir: Path) -> None:
+    """It would fall over at the next module it loads: better a package less, and a reason."""
+    scratch = make("easy", constraints="anyio==99.0\n")
+    scratch.wheel("anyio", "99.0")
+    scratch.wheel("easy", "1.0", "anyio")
+    scratch.wheel("clash", "1.0", "anyio>=99")
+    with scratch.service(data_dir) as service:
+        assert installed(service)["message"] == DONE, "the constraints may not ask for it either"
+        scratch.want("easy", "clash")
+        task = installed(service)
+        assert task["code"] == "install_failed"
+        assert "conflicting dependencies" in task["message"]
+        assert service.client.get("/health").status_code == 200
+    assert not list(scratch.site.glob("anyio*"))
+
+
+def test_an_install_is_shared_cancelled_within_two_seconds_and_retried(make: Make, data_dir: Path) -> None:
+    """A download of gigabytes on a slow line is what people cancel."""
+    scratch = make("slow")
+    gate = Gate(scratch, "slow")
+    with scratch.service(data_dir) as service:
+        service.cut(wish())
+        task_id = install(service)
+        wait_for(gate.reached)
+        assert install(service) == task_id
+        processes = pip_processes(service)
+        assert len(processes) >= 4, "the tether, pip, the build, and what that started"
+        waiting = service.upload(wish())
+        began = time.monotonic()
+        assert service.client.delete(f"/tasks/{task_id}").json()["code"] == "cancelled"
+        assert time.monotonic() - began < 2
+        assert not still_alive(processes, timeout_s=1)
+        assert service.finished(waiting)["status"] == "complete"
+        assert not list(scratch.temp.glob("*/pip/*"))
+        gate.open()
+        assert installed(service)["message"] == DONE
+
+
+def test_the_end_of_the_service_ends_an_install(make: Make, data_dir: Path) -> None:
+    """Closing the window in the middle must not leave pip writing on its own."""
+    scratch = make("slow")
+    gate = Gate(scratch, "slow")
+    with scratch.service(data_dir) as service:
+        install(service)
+        wait_for(gate.reached)
+        # `end` checks that every process goes, and that there was time enough for it.
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_a_supervisor_that_is_killed_takes_the_install_with_it(make: Make, data_dir: Path) -> None:
+    """Nobody would be there to stop pip, and the next start would install beside it."""
+    scratch = make("slow")
+    gate = Gate(scratch, "slow")
+    with scratch.service(data_dir) as service:
+        install(service)
+        wait_for(gate.reached)
+        processes = pip_processes(service)
+        os.kill(service.process.pid, signal.SIGKILL)
+        assert not still_alive(processes, timeout_s=1)
+
+
+def test_a_pair_that_does_not_match_is_told_and_installed_together(make: Make, data_dir: Path) -> None:
+    """torchvision from one index beside torch from another: the import fails with a riddle."""
+    scratch = make("torch", "torchvision")
+    put(scratch.site, "torch", "", "2.0")
+    put(scratch.site, "torchvision", BREAKS, "0.15")
+    scratch.wheel("torch", "2.0")
+    scratch.wheel("torchvision", "0.15")
+    with scratch.service(data_dir) as service:
+        assert problem_of(service, "torchvision") == (
+            "torchvision 0.15 does not match torch 2.0: its compiled operators are missing; "
+            "install the pair again."
+        )
+        task = installed(service)
+        assert task["message"] == DONE
+        assert any("pip's own package index" in line for line in task["logs"])
+        assert any("Uninstalling torch-2.0" in line for line in task["logs"])
+        assert status(service)["ready"] is True
+
+
+def test_the_end_of_the_service_ends_a_look_at_the_packages(make: Make, data_dir: Path) -> None:
+    """The first look takes seconds; whoever waits for it is told, and nothing is left behind."""
+    scratch = make("tiny")
+    put(scratch.site, "tiny", "import time; time.sleep(30)")
+    with scratch.service(data_dir) as service, ThreadPoolExecutor() as pool:
+        asked = pool.submit(service.client.get, "/env/status")
+        wait_for(lambda: any("shared.probe" in process.cmdline() for process in service.descendants()))
+        os.kill(service.process.pid, signal.SIGTERM)
+        assert asked.result().json()["code"] == "stopping"
+        assert service.wait() == 0
+
+
+def test_a_package_that_comes_or_goes_is_noticed_at_once(make: Make, data_dir: Path) -> None:
+    """People install by hand as well, while the service runs."""
+    scratch = make("tiny")
+
+    def seen(service: Service) -> tuple[Any, ...]:
+        (row,) = status(service)["modules"]
+        return row["installed"], row["version"], row["problem"], status(service)["ready"]
+
+    with scratch.service(data_dir) as service:
+        assert seen(service) == (False, None, None, False)
+        put(scratch.site, "tiny", "")
+        assert seen(service) == (True, "1.0", None, True)
+        (scratch.site / "tiny.py").unlink()
+        assert seen(service) == (False, "1.0", None, False)
