@@ -9,7 +9,8 @@ from shared.errors import UnknownModel
 DEFAULT_MODEL = "ZhengPeng7/BiRefNet"
 DEFAULT_REVISION = "main"
 SQUARE = (1024, 1024)
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/(?P<name>[A-Za-z0-9][\w.-]*)")
+# As strict as the hub itself, since it becomes part of file names.
+HUB_ID = re.compile(r"(?!.*(--|\.\.))(?=.{3,96}$)\w[\w.-]*/(?P<name>\w[\w.-]*)(?<![.-])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def find(wanted: str) -> ModelSpec:
     if Path(wanted).is_absolute() or wanted.startswith((".", "~")):
         return _in_folder(wanted)
     match = HUB_ID.fullmatch(wanted)
-    if match and "--" not in wanted and ".." not in wanted and not wanted.endswith((".", "-")):
+    if match:
         return ModelSpec(match["name"], wanted)
     names = ", ".join(spec.name for spec in CATALOG)
     raise UnknownModel(f"There is no model {wanted!r}: name one of {names}, a hub id or a folder.")

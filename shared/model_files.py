@@ -22,6 +22,7 @@ CHUNK_BYTES = 1024**2
 WEIGHTS_SUFFIX = ".safetensors"
 CONFIG_NAME = "config.json"
 CODE_SUFFIX = ".py"
+PLAIN_NAME = re.compile(r"\w[\w .+-]*")  # in no folder, nor on another drive
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -118,7 +119,7 @@ def cache_root(data_dir: Path) -> Path:
 
 def is_wanted(name: str, *, code: bool) -> bool:
     """Whether a repository's file belongs to a model: weights, configuration and, if asked for, code."""
-    if "/" in name or "\\" in name:
+    if not PLAIN_NAME.fullmatch(name):
         return False
     return name.endswith(WEIGHTS_SUFFIX) or name == CONFIG_NAME or (code and name.endswith(CODE_SUFFIX))
 

@@ -19,6 +19,7 @@ from shared.model_files import (
     flush_to_disk,
     in_words,
     is_wanted,
+    sha256_of,
 )
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
@@ -136,10 +137,14 @@ def _copy(source: Path, cache: ModelCache, count: Callable[[int], None]) -> str:
                 copy.write(chunk)
                 count(len(chunk))
         flush_to_disk(part)
-        part.replace(cache.blob(digest.hexdigest()))
+        sha256 = digest.hexdigest()
+        blob = cache.blob(sha256)
+        # What is there already keeps its time of change, by which other records know it.
+        if not blob.is_file() or sha256_of(blob, lambda _: None) != sha256:
+            part.replace(blob)
     finally:
         part.unlink(missing_ok=True)
-    return digest.hexdigest()
+    return sha256
 
 
 def _is_whole(weights: Path) -> bool:

@@ -51,6 +51,7 @@ class Fault:
 class Hub:
     """What the hub has, what goes wrong, and what it was asked."""
 
+    repo_id: str = REPO_ID
     files: dict[str, bytes] = field(default_factory=files)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the listing says instead
     refusal: tuple[int, dict[str, str]] | None = None  # the answer to every question for the listing
@@ -85,7 +86,7 @@ class Hub:
 
     def asked_for(self, name: str) -> int:
         """Return how often a file's bytes were asked for."""
-        return sum(path.startswith(f"GET /{REPO_ID}/resolve/{COMMIT}/{name}") for path in self.paths)
+        return sum(path.startswith(f"GET /{self.repo_id}/resolve/{COMMIT}/{name}") for path in self.paths)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,11 +103,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.paths.append(f"{self.command} {path}")
         route = "storage" if path.startswith("/storage/") else "hub"
         self.hub.tokens.setdefault(route, set()).add(self.headers["Authorization"])
-        if match := re.fullmatch(rf"/api/models/{REPO_ID}/revision/[^/]+", path):
+        if match := re.fullmatch(rf"/api/models/{self.hub.repo_id}/revision/[^/]+", path):
             self._listing()
-        elif re.fullmatch(rf"/api/models/{REPO_ID}/tree/[^/]+", path):
+        elif re.fullmatch(rf"/api/models/{self.hub.repo_id}/tree/[^/]+", path):
             self._json([self._entry(name) for name in self.hub.files])
-        elif match := re.fullmatch(rf"/{REPO_ID}/resolve/[^/]+/(.+)", path):
+        elif match := re.fullmatch(rf"/{self.hub.repo_id}/resolve/[^/]+/(.+)", path):
             self._resolve(match[1])
         elif match := re.fullmatch(r"/storage/(.+)", path):
             self._send(match[1])
@@ -124,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             blobs = parse_qs(urlsplit(self.path).query).get("blobs") is not None
             siblings = [self._sibling(name) if blobs else {"rfilename": name} for name in self.hub.files]
-            self._json({"id": REPO_ID, "sha": COMMIT, "siblings": siblings})
+            self._json({"id": self.hub.repo_id, "sha": COMMIT, "siblings": siblings})
 
     def _sibling(self, name: str) -> dict[str, Any]:
         size = self.hub.size(name)

@@ -143,6 +143,7 @@ class Fetch:
     def _fill(self, part: Path, file: HubFile, commit: str) -> None:
         """Append to a part what it lacks of a file, through broken connections."""
         part.touch()
+        self._meter.say(f"Fetching {file.name}")
         patience = _Patience(self._meter, FILLING_WAITS_S)
         longest = size_of(part)
         while size_of(part) < file.size:

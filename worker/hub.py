@@ -113,7 +113,8 @@ class Hub:
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise DownloadFailed(NOT_A_HUB) from error
         except httpx2.ConnectError as error:
-            raise Interrupted(f"There is no connection to {_host()}.") from error
+            # The reason may be a certificate, a name or a port: each is mended elsewhere.
+            raise Interrupted(f"There is no connection to {_host()}: {_reason(error)}.") from error
         except httpx2.ProxyError as error:
             raise Interrupted(f"The proxy does not let us through to {_host()}.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
@@ -121,7 +122,7 @@ class Hub:
         except (httpx2.HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise DownloadFailed(NOT_A_HUB) from error  # such as a hotel's login page
         except OSError as error:  # such as certificates that cannot be read
-            raise DownloadFailed(f"The hub cannot be asked: {error}.") from error
+            raise DownloadFailed(f"The hub cannot be asked: {_reason(error)}.") from error
 
     def _refusal(self, error: HfHubHTTPError) -> Exception:
         status = error.response.status_code
@@ -150,6 +151,11 @@ def _known(file: RepoSibling) -> HubFile:
     if not etag or not HASH.fullmatch(etag) or size is None or size < 0:
         raise DownloadFailed(NOT_A_HUB)
     return HubFile(file.rfilename, size, etag, in_lfs=file.lfs is not None)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
 
 
 def _host() -> str:

@@ -1,0 +1,93 @@
+"""What the supervisor makes of a download's process that misbehaves."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.catalog import find
+from shared.errors import DownloadFailed, ModelUnusable, Stopping
+from supervisor import downloads
+from supervisor.downloads import Downloads
+from supervisor.model_store import ModelStore, import_folder
+from supervisor.tasks import TaskRegistry
+from tests.hub import WEIGHTS, weights
+
+BEHAVIOURS = "tests.fake_workers.downloads"
+SPEC = find("BiRefNet")
+
+
+def ignore(_percent: float, _message: str) -> None:
+    """Follow nothing."""
+
+
+def make(tmp_path: Path, model: str = "BiRefNet") -> Downloads:
+    """Return downloads into an empty data folder. On a running loop."""
+    store = ModelStore(tmp_path / "data", find(model), "main", "native")
+    return Downloads(TaskRegistry(60), store, tmp_path / "logs")
+
+
+def do(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a test's coroutine, in bounded time."""
+    asyncio.run(asyncio.wait_for(coroutine, 30))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        ("crashes", "ended with code 3: no more file handles"),
+        ("falls_silent", "said nothing for 1 s"),
+        ("claims", "were changed"),
+        ("is_not_there", "has no attribute 'is_not_there'"),
+    ],
+)
+def test_whatever_the_process_does_the_waiter_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str, sentence: str
+) -> None:
+    """A load that waits for its download must never wait in vain, nor load what is not there."""
+    monkeypatch.setattr(downloads, "ENTRY", f"{BEHAVIOURS}:{behaviour}")
+    monkeypatch.setattr(downloads, "SILENCE_TIMEOUT_S", 20.0 if behaviour != "falls_silent" else 1.0)
+
+    async def act() -> None:
+        one = make(tmp_path)
+        with pytest.raises(DownloadFailed, match=sentence):
+            await one.ensure(ignore)
+        assert not one.downloading
+        assert one.error is None if behaviour == "claims" else sentence in (one.error or "")
+        assert not list((tmp_path / "logs").iterdir())
+
+    do(act())
+
+
+def test_who_waits_for_a_model_that_is_there_does_not_wait(tmp_path: Path) -> None:
+    """No process is started for nothing."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / WEIGHTS).write_bytes(weights(1000))
+    import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+
+    async def act() -> None:
+        one = make(tmp_path)
+        assert one.start() is None
+        assert (await one.ensure(ignore) / WEIGHTS).exists()
+
+    do(act())
+
+
+def test_a_folder_without_weights_and_a_closing_service_start_nothing(tmp_path: Path) -> None:
+    """There is nothing to download, or nobody to download for."""
+
+    async def act() -> None:
+        with pytest.raises(ModelUnusable):
+            make(tmp_path, str(tmp_path)).start()
+        one = make(tmp_path)
+        task = one.start()
+        assert task is not None
+        await one.close()
+        assert (task.code, one.error, one.downloading) == ("cancelled", None, False)
+        with pytest.raises(Stopping):
+            one.start()
+
+    do(act())

@@ -1,0 +1,187 @@
+"""When a model counts as being there, and how it gets there without a network."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.catalog import find
+from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
+from shared.model_files import ModelCache, cache_root, is_wanted
+from supervisor.model_store import ModelStore, import_folder
+from tests.hub import WEIGHTS, weights
+
+SPEC = find("BiRefNet")
+
+
+def ignore(_percent: float, _message: str) -> None:
+    """Follow nothing."""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder with a model, and with what else people keep in folders."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / WEIGHTS).write_bytes(weights(50_000))
+    (folder / "config.json").write_text("{}")
+    (folder / "birefnet.py").write_text("")
+    (folder / "notes.txt").write_text("private")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "data", SPEC, "main", "native")
+
+
+def test_an_imported_model_is_there_and_whole(source: Path, store: ModelStore, tmp_path: Path) -> None:
+    """It lies where a download would have put it, under a name of its own."""
+    shown: list[float] = []
+    assert store.snapshot() is None
+    commit = import_folder(
+        source, tmp_path / "data", SPEC, "main", lambda percent, _message: shown.append(percent)
+    )
+    folder = store.snapshot()
+    assert folder is not None
+    assert (store.commit, store.downloaded, folder.name) == (commit, True, commit)
+    assert {path.name for path in folder.iterdir()} == {WEIGHTS, "config.json", "birefnet.py"}
+    assert (folder / WEIGHTS).read_bytes() == (source / WEIGHTS).read_bytes()
+    assert shown == sorted(shown)
+    assert shown[-1] == 100
+    assert not list((tmp_path / "data").rglob("*.incomplete"))
+    assert import_folder(folder, tmp_path / "data", SPEC, "main", ignore) == commit
+    assert ModelStore(tmp_path / "data", SPEC, "main", "transformers").downloaded
+    assert not ModelStore(tmp_path / "data", SPEC, "other", "native").downloaded
+
+
+def test_without_links_the_files_themselves_are_shown(
+    source: Path, store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows lets only some users make links."""
+
+    def refuse(*_: object) -> None:
+        raise OSError("a required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    folder = store.snapshot()
+    assert folder is not None
+    assert not (folder / WEIGHTS).is_symlink()
+    assert (folder / WEIGHTS).read_bytes() == (source / WEIGHTS).read_bytes()
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, 10)
+
+
+def replace(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+HARM: dict[str, Callable[[Path], None]] = {
+    "truncated": truncate,
+    "replaced": replace,
+    "deleted": Path.unlink,
+    "touched": os.utime,
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_file_that_was_changed_makes_the_model_incomplete(
+    source: Path, store: ModelStore, tmp_path: Path, harm: str
+) -> None:
+    """Loading it would crash or, worse, work."""
+    import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    folder = store.snapshot()
+    assert folder is not None
+    HARM[harm]((folder / WEIGHTS).resolve())
+    assert (store.snapshot(), store.commit, store.downloaded) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"files": 1}', '{"files": {}}', '{"files": {"a": {}}}']
+)
+def test_a_torn_record_is_no_record(source: Path, store: ModelStore, tmp_path: Path, text: str) -> None:
+    """A full disk may leave anything."""
+    import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    (record,) = (store.root / "records").iterdir()
+    record.write_text(text)
+    assert store.snapshot() is None
+
+
+def test_a_record_without_files_proves_nothing(store: ModelStore) -> None:
+    """All of nothing is there; that is no model."""
+    cache = ModelCache(store.root, SPEC.model_id)
+    cache.write_record("main", "a" * 40, {}, code=False)
+    assert cache.read_record("main") is not None
+    assert store.snapshot() is None
+
+
+def test_each_revision_has_its_record(source: Path, tmp_path: Path) -> None:
+    """An operator who pins a commit, then goes back, downloads nothing twice."""
+    for revision in ("main", "refs/pr/1"):
+        import_folder(source, tmp_path / "data", SPEC, revision, ignore)
+    for revision in ("main", "refs/pr/1"):
+        assert ModelStore(tmp_path / "data", SPEC, revision, "native").downloaded
+    assert len(list((cache_root(tmp_path / "data") / "records").iterdir())) == 2
+
+
+def test_a_folder_of_the_users_own_is_used_where_it_lies(source: Path, tmp_path: Path) -> None:
+    """A fine-tune under work is not copied."""
+    spec = find(str(source))
+    store = ModelStore(tmp_path / "data", spec, "main", "native")
+    assert (store.snapshot(), store.commit, store.revision) == (source.resolve(), None, None)
+    with pytest.raises(ModelUnusable):
+        import_folder(source, tmp_path / "data", spec, "main", ignore)
+    (source / WEIGHTS).unlink()
+    assert store.snapshot() is None
+    shutil.rmtree(source)
+    assert store.snapshot() is None
+
+
+def test_weights_cut_short_are_not_imported(source: Path, store: ModelStore, tmp_path: Path) -> None:
+    """A copy to a stick that was pulled out too early looks like a model."""
+    for content in (weights(50_000)[:-1], weights(50_000) + b"x", b"", b"\xff" * 100, b"<html>"):
+        (source / WEIGHTS).write_bytes(content)
+        with pytest.raises(DownloadDamaged):
+            import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    (source / WEIGHTS).unlink()
+    with pytest.raises(ModelUnusable):
+        import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    assert store.snapshot() is None
+
+
+def test_an_import_without_room_or_a_folder_to_write_is_told(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence, not a trace."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFailed):
+        import_folder(source, tmp_path / "file", SPEC, "main", ignore)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(StorageFailed, match=r"0\.1 MB"):
+        import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "wanted"),
+    [
+        (WEIGHTS, False, True),
+        ("config.json", False, True),
+        ("birefnet.py", False, False),
+        ("birefnet.py", True, True),
+        (f"onnx/{WEIGHTS}", True, False),
+        (f"../{WEIGHTS}", True, False),
+        (f"..\\{WEIGHTS}", True, False),
+        (f"C:{WEIGHTS}", True, False),
+        ("pytorch_model.bin", True, False),
+        ("config.json\n", True, False),
+    ],
+)
+def test_only_what_belongs_to_a_model_is_taken(name: str, code: bool, wanted: bool) -> None:  # noqa: FBT001
+    """A name from the hub becomes a path here: it must not lead out of the folder."""
+    assert is_wanted(name, code=code) is wanted
