@@ -168,6 +168,7 @@ class Fetch:
             out.seek(start)
             for chunk in chunks:
                 out.write(chunk)
+                out.flush()  # a kill must not lose what came
                 self._meter.here += len(chunk)
                 if out.tell() > file.size:  # too much is found out by the check
                     break
