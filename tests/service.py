@@ -179,6 +179,14 @@ def wait_for(probe: Callable[[], Any], timeout_s: float = 10) -> Any:
     return value
 
 
+def shape(service: Service) -> tuple[int, int, int, int]:
+    """Return what a leak would make grow: descriptors, threads, processes, pieces of shared memory."""
+    process = psutil.Process(service.process.pid)
+    maps = process.memory_maps(grouped=False) if sys.platform == "linux" else []
+    shared = [part for part in maps if part.path.startswith("/dev/shm/")]
+    return process.num_fds(), process.num_threads(), len(service.descendants()), len(shared)
+
+
 def stream_events(service: Service, task_id: str) -> list[dict[str, Any]]:
     """Follow a task's stream to its end and return the payloads of its events."""
     with service.client.stream("GET", f"/remove/stream/{task_id}") as response:

@@ -1,0 +1,108 @@
+"""The engine around the network: devices, progress, memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from make_checkpoint import write_plain
+from shared.errors import Cancelled, OutOfMemory, WorkerStartFailed
+from shared.messages import WorkerConfig
+from worker.engines.birefnet import BirefnetEngine, Load, load_native
+from worker.torch_device import choose
+
+PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8))
+
+
+def ignore(*_: object) -> None:
+    """Follow nothing."""
+
+
+def engine(load: Load, path: Path = Path()) -> BirefnetEngine:
+    """Make an engine with a small input, on the CPU."""
+    return BirefnetEngine(
+        WorkerConfig(str(path), 10**9, "owner/name", "cpu", "float32", (64, 96)), "native", load, ignore
+    )
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> BirefnetEngine:
+    """An engine with a seeded swin_v1_t."""
+    folder = tmp_path_factory.mktemp("model")
+    write_plain(folder, "swin_v1_t", "bfloat16")
+    return engine(load_native, folder)
+
+
+def failing(error: Exception) -> Load:
+    """Make a loader whose network cannot run."""
+
+    class Network(nn.Module):
+        def forward(self, _: Tensor) -> Tensor:
+            raise error
+
+    return lambda *_: Network()
+
+
+def test_progress_rises_with_the_work_to_its_end(loaded: BirefnetEngine) -> None:
+    """The bar between 45 and 80 percent is the network's own, not a timer's."""
+    shares: list[float] = []
+    alpha = loaded.alpha(PHOTO, shares.append)
+    assert alpha.shape == (90, 130)
+    assert shares == sorted(shares)
+    assert len(shares) > 20
+    assert shares[0] > 0
+    assert shares[-1] == pytest.approx(1)
+
+
+def test_a_cancelled_pass_stops_and_the_next_one_is_whole(loaded: BirefnetEngine) -> None:
+    """Cancelling must not leave the network half watched."""
+
+    def cancel(share: float) -> None:
+        if share > 0.3:
+            raise Cancelled
+
+    before = loaded.alpha(PHOTO, ignore)
+    with pytest.raises(Cancelled):
+        loaded.alpha(PHOTO, cancel)
+    assert np.array_equal(loaded.alpha(PHOTO, ignore), before)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_photo_that_memory_has_no_room_for_is_told_as_such(error: Exception) -> None:
+    """The user must read "memory", not a trace."""
+    with pytest.raises(OutOfMemory):
+        engine(failing(error)).alpha(PHOTO, ignore)
+
+
+def test_other_faults_are_not_taken_for_want_of_memory() -> None:
+    """A fault must be found, not explained away."""
+    with pytest.raises(RuntimeError, match="shapes"):
+        engine(failing(RuntimeError("shapes do not match"))).alpha(PHOTO, ignore)
+
+
+def test_a_device_that_is_not_there_is_refused_by_name() -> None:
+    """Falling back in silence would make the service mysteriously slow."""
+    if not torch.cuda.is_available():
+        with pytest.raises(WorkerStartFailed, match="cuda"):
+            choose("cuda", "auto")
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_a_precision_asked_for_is_the_one_that_is_used(name: str, dtype: torch.dtype) -> None:
+    """`float32` is the exact one; whoever sets it means it."""
+    assert choose("cpu", name) == (torch.device("cpu"), dtype)
+
+
+def test_the_precision_chosen_by_itself_is_one_that_the_hardware_has() -> None:
+    """Emulated bfloat16 would be slower than float32."""
+    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    assert choose("cpu", "auto")[1] == (torch.bfloat16 if native else torch.float32)
