@@ -61,6 +61,8 @@ class Services:
     async def open(self) -> None:
         """Start what runs in the background."""
         self._cleaning = asyncio.create_task(self._clean_for_ever())
+        if self.settings.preload:
+            self.models.life("auto").load()
 
     async def close(self) -> None:
         """End every task, worker and file; open streams get their last event. Safe to call twice."""

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     url_allow_private: bool = Field(
         default=False, description="let image URLs lead to private addresses (inside networks)"
     )
+    preload: bool = Field(
+        default=False, description="load a model at the start: BiRefNet if it is on disk, else the built-in"
+    )
     keep_alive_s: Seconds | None = Field(
         None,
         description="end a worker idle that long; without it only the built-in's ends, after 60",

@@ -1,6 +1,7 @@
 """Tasks: every long action a client can follow, and how it is followed."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections import OrderedDict, deque
@@ -52,6 +53,7 @@ class Task:
         self.cancel: Callable[[], Awaitable[None]] | None = None
         self._logs: deque[str] = deque(maxlen=LOG_LINES)
         self._followers: set[asyncio.Event] = set()
+        self._ended = asyncio.Event()
 
     @property
     def finished(self) -> bool:
@@ -106,6 +108,7 @@ class Task:
         if not self.finished:
             self.status = status
             self.finished_at = time.monotonic()
+            self._ended.set()
             self._changed()
 
     def _changed(self) -> None:
@@ -113,7 +116,7 @@ class Task:
             follower.set()
 
     async def updates(self, min_interval_s: float) -> AsyncIterator[TaskPayload]:
-        """Yield the task now and after changes, at most once per `min_interval_s`; ends after the end."""
+        """Yield the task now, after changes at most once per `min_interval_s`, and at its end at once."""
         changed = asyncio.Event()
         self._followers.add(changed)
         try:
@@ -123,7 +126,8 @@ class Task:
                 yield self.payload()
                 if last:
                     return
-                await asyncio.sleep(min_interval_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), min_interval_s)
                 await changed.wait()
         finally:
             self._followers.discard(changed)

@@ -101,7 +101,9 @@ def _ask_running(server: str, token: str | None, job: Job) -> dict[str, Any]:
 
 def _ask_own(python: Path, job: Job) -> dict[str, Any]:
     job.progress.show(0, "Starting the server")
-    with PrivateServer(python, bootstrap.ROOT) as server:
+    # The model that "auto" means loads while this process still gets ready to send the photo.
+    preload = {"BGREMOVE_PRELOAD": "1"} if job.options.get("model", "auto") == "auto" else {}
+    with PrivateServer(python, bootstrap.ROOT, preload) as server:
         try:
             return _ask(server.wait_ready, None, job)
         except CommandFailed as error:

@@ -239,7 +239,8 @@ def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings
     assert json.loads(done.stdout)["model_id"] == "builtin"
     seen = _seen(own_project)
     assert seen["argv"] == ["--port", "0", "--exit-on-stdin-eof"]
-    assert seen["settings"] == {"BGREMOVE_NO_BOOTSTRAP": "1", "BGREMOVE_CACHE": "/kept"}
+    kept = {"BGREMOVE_NO_BOOTSTRAP": "1", "BGREMOVE_CACHE": "/kept"}
+    assert seen["settings"] == kept | {"BGREMOVE_PRELOAD": "1"}
     assert _gone(seen["pid"])
 
 

@@ -128,3 +128,10 @@ def test_a_late_answer_never_reaches_another_task(start: Callable[..., Service])
     assert service.cut(photo) == photo
     assert service.task(abandoned)["code"] == "cancelled"
     assert service.worker()["generation"] == 1
+
+
+def test_a_model_can_be_loaded_from_the_start(start: Callable[..., Service]) -> None:
+    """The first photo of the day need not wait for the load."""
+    service = start(builtin_worker=OBEYS, preload=True)
+    wait_for(lambda: service.worker()["state"] == "ready")
+    assert service.client.get("/tasks").json()[0]["task_id"].startswith("bgload_")
