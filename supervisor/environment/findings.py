@@ -79,10 +79,15 @@ def version_of(name: str) -> str:
         return "?"
 
 
+# In every interpreter of a virtual environment, by a .pth file of setuptools; nothing here uses it, and torch
+# needs a newer setuptools than Python 3.11 brings.
+START_UP_HOOKS = frozenset({"_distutils_hack"})
+
+
 def loaded_versions() -> dict[str, str]:
     """Return name and version of every package that this process has loaded modules of."""
     owners = importlib.metadata.packages_distributions()
-    loaded = {module.partition(".")[0] for module in list(sys.modules)}
+    loaded = {module.partition(".")[0] for module in list(sys.modules)} - START_UP_HOOKS
     names = {name for module in loaded for name in owners.get(module, ()) if name}
     return {name_of(name): importlib.metadata.version(name) for name in names}
 

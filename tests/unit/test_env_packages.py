@@ -1,6 +1,7 @@
 """The table of packages, the constraints and the runs of pip, as made from the project's own lists."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,13 @@ def test_this_process_knows_what_it_has_loaded() -> None:
     loaded = loaded_versions()
     assert {"pytest", "hypothesis", "typing-extensions", "psutil"} <= loaded.keys()
     assert all(re.match(r"\d", version) for version in loaded.values())
+
+
+def test_a_hook_that_every_interpreter_runs_holds_no_package_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh virtual environment's old setuptools, held to its version, would keep torch out."""
+    monkeypatch.delitem(sys.modules, "setuptools", raising=False)
+    monkeypatch.setitem(sys.modules, "_distutils_hack", sys)
+    assert "setuptools" not in loaded_versions()
 
 
 def report(**wrong: str) -> Report:
