@@ -83,7 +83,7 @@ def test_what_is_missing_is_installed_while_the_server_runs(make: Make, data_dir
         last = events[-1][1]
         assert (last["status"], last["message"], last["percent"]) == ("complete", DONE, 100)
         assert any(line.startswith("Successfully installed") for line in last["logs"])
-        times = [moment for moment, _ in events]
+        times = [moment for moment, _ in events[:-1]]  # the end is told at once
         assert all(later - earlier > 0.45 for earlier, later in pairwise(times))
         after = status(service)
         assert (after["ready"], after["installed"], after["missing"]) == (True, True, [])
