@@ -80,6 +80,7 @@ class WorkerProcess:
             self._close_far_ends()
             self._commands.close()
             self._events.close()
+            del self._events  # its semaphores go now, not when the garbage collector comes round
             self._call_on_loop(lambda: self._on_exit(code))
 
     def _spawn(self) -> bool:
