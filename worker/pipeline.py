@@ -53,8 +53,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     report(SAVE_PERCENT, "Saving the result")
     with clock.step("encode"):
         alpha = alpha if photo.alpha is None else _multiplied(alpha, photo.alpha)
-        pixels = alpha if job.options.output == "mask" else _cutout(photo, alpha)
-        _save(pixels, photo, Path(job.result_path))
+        _save(job, photo, alpha)
     height, width = alpha.shape
     facts = engine.facts
     return RemovalResult(width, height, "png", facts.model_id, facts.device, clock.timings_ms)
@@ -65,23 +64,31 @@ def _multiplied(alpha: NDArray[np.uint8], own: NDArray[np.uint8]) -> NDArray[np.
     return ((alpha.astype(np.uint16) * own + 127) // 255).astype(np.uint8)
 
 
-def _cutout(photo: image_io.Photo, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return straight RGBA. Fully hidden pixels are black: they show nowhere, and pack to nothing."""
-    image = photo.rgb.convert("RGBA")
-    rgba = np.array(image)
-    rgba[..., 3] = alpha
-    packed = rgba.view(np.uint32)[..., 0]
-    packed *= alpha != 0
-    return rgba
+def _cutout(photo: image_io.Photo, alpha: NDArray[np.uint8]) -> png.Rows:
+    """Return the rows of straight RGBA. Hidden pixels are black: they show nowhere, and pack to nothing."""
+    width = photo.rgb.width
+
+    def rows(top: int, bottom: int) -> NDArray[np.uint8]:
+        rgba = np.array(photo.rgb.crop((0, top, width, bottom)).convert("RGBA"))
+        rgba[..., 3] = alpha[top:bottom]
+        packed = rgba.view(np.uint32)[..., 0]
+        packed *= alpha[top:bottom] != 0
+        return rgba
+
+    return rows
 
 
-def _save(pixels: NDArray[np.uint8], photo: image_io.Photo, path: Path) -> None:
-    # A mask is no colour picture: a colour profile would make viewers change its greys.
-    profile = photo.icc_profile if pixels.ndim == 3 else None
+def _save(job: RemovalJob, photo: image_io.Photo, alpha: NDArray[np.uint8]) -> None:
+    if job.options.output == "mask":
+        # A mask is no colour picture: a colour profile would make viewers change its greys.
+        shape, rows, profile = alpha.shape, lambda top, bottom: alpha[top:bottom], None
+    else:
+        shape, rows, profile = (*alpha.shape, 4), _cutout(photo, alpha), photo.icc_profile
+    path = Path(job.result_path)
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
-            png.encode(pixels, stream, icc_profile=profile, dpi=photo.dpi, threads=available_cores())
+            png.encode(shape, rows, stream, icc_profile=profile, dpi=photo.dpi, threads=available_cores())
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -12,8 +12,9 @@ Sources: PNG Specification, third edition (W3C), clauses 5 (chunks), 9 (filters)
 (chunk contents), the same format as RFC 2083; RFC 1950 (zlib); RFC 1951 (deflate).
 """
 
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -36,30 +37,36 @@ _STRIP_BYTES = 1 << 20
 _METRES_PER_INCH = 0.0254
 
 
+# Returns the picture's rows from the first up to, without, the second; asked for on several threads at once.
+Rows = Callable[[int, int], npt.NDArray[np.uint8]]
+
+
 def encode(
-    pixels: npt.NDArray[np.uint8],
+    shape: tuple[int, ...],
+    rows_of: Rows,
     stream: BinaryIO,
     *,
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     threads: int = 2,
 ) -> None:
-    """Write `pixels` to `stream` as one complete PNG file, 8 bits a sample, not interlaced.
+    """Write a picture to `stream` as one complete PNG file, 8 bits a sample, not interlaced.
 
-    pixels: uint8, of shape (H, W) for grey, (H, W, 3) for RGB or (H, W, 4) for RGBA with alpha not
-        premultiplied; any strides. Every sample comes back exactly, colours under transparent pixels too.
-        The picture is not copied whole: the work needs a few MiB per thread beyond the compressed file.
+    shape: (H, W) for grey, (H, W, 3) for RGB or (H, W, 4) for RGBA with alpha not premultiplied.
+    rows_of: gives the picture's rows, uint8; it is asked for a strip at a time, in any order, with one row of
+        overlap, so that the picture never has to exist whole. Every sample comes back exactly, colours under
+        transparent pixels too. The work needs a few MiB per thread beyond the compressed file.
     stream: takes bytes in order; it is never sought, flushed or closed.
     icc_profile: the pixels' colour profile, stored as it is (None or empty: none). It has to describe RGB, or
         grey where the pixels are grey; readers ignore one that does not.
     dpi: (horizontal, vertical) resolution in pixels per inch, stored in whole pixels per metre.
     threads: how many strips are worked on at once.
 
-    Raises ValueError, before anything is written, for pixels of any other type or shape, for a side of 0 or
-    of more than 2**31 - 1 pixels, for a resolution the file cannot state, and for fewer than one thread.
-    What `stream.write` raises passes through.
+    Raises ValueError, before anything is written, for any other shape, for a side of 0 or of more than
+    2**31 - 1 pixels, for a resolution the file cannot state, and for fewer than one thread; later, for rows
+    of another type or shape. What `stream.write` and `rows_of` raise passes through.
     """
-    header = _header(pixels)
+    header = _header(shape)
     resolution = b"" if dpi is None else _resolution(dpi)
     with ThreadPoolExecutor(threads) as pool:
         stream.write(_SIGNATURE)
@@ -68,20 +75,17 @@ def encode(
             _write_chunk(stream, b"iCCP", b"ICC Profile\0\0" + isal_zlib.compress(icc_profile))
         if resolution:
             _write_chunk(stream, b"pHYs", resolution)
-        for piece in _zlib_pieces(pixels, pool):
+        for piece in _zlib_pieces(shape, rows_of, pool):
             _write_chunk(stream, b"IDAT", piece)
         _write_chunk(stream, b"IEND", b"")
 
 
-def _header(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """IHDR's contents; ValueError for pixels that are not a picture this module writes."""
-    colour_type = {(): _GREY, (3,): _RGB, (4,): _RGBA}.get(pixels.shape[2:])
-    if pixels.dtype != np.uint8 or pixels.ndim < 2 or colour_type is None:
-        raise ValueError(
-            "PNG pixels are a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), "
-            f"not {pixels.dtype} of shape {pixels.shape}."
-        )
-    height, width = pixels.shape[:2]
+def _header(shape: tuple[int, ...]) -> bytes:
+    """IHDR's contents; ValueError for a shape that is no picture this module writes."""
+    colour_type = {(): _GREY, (3,): _RGB, (4,): _RGBA}.get(shape[2:])
+    if len(shape) < 2 or colour_type is None:
+        raise ValueError(f"PNG pixels have the shape (H, W), (H, W, 3) or (H, W, 4), not {shape}.")
+    height, width = shape[:2]
     if not (1 <= height <= _MAX_INT and 1 <= width <= _MAX_INT):
         raise ValueError(f"A PNG is 1 to {_MAX_INT} pixels wide and high, not {width} x {height}.")
     return struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
@@ -101,36 +105,44 @@ def _write_chunk(stream: BinaryIO, name: bytes, contents: bytes) -> None:
     stream.write(struct.pack(">I", isal_zlib.crc32(contents, isal_zlib.crc32(name))))
 
 
-def _zlib_pieces(pixels: npt.NDArray[np.uint8], pool: ThreadPoolExecutor) -> Iterator[bytes]:
+def _zlib_pieces(shape: tuple[int, ...], rows_of: Rows, pool: ThreadPoolExecutor) -> Iterator[bytes]:
     """The filtered picture's zlib stream in pieces, in order: one per strip, and one that ends it."""
-    row_bytes = pixels[0].size
-    rows = max(1, _STRIP_BYTES // row_bytes)
-    tops = range(0, len(pixels), rows)
-    strips = pool.map(lambda top: _deflated_strip(pixels, top, top + rows), tops)
+    height = shape[0]
+    step = max(1, _STRIP_BYTES // math.prod(shape[1:]))
+
+    def deflated(top: int) -> tuple[bytes, int, int]:
+        first, bottom = max(top - 1, 0), min(top + step, height)
+        rows = rows_of(first, bottom)
+        if rows.dtype != np.uint8 or rows.shape != (bottom - first, *shape[1:]):
+            raise ValueError(
+                f"Rows {first} to {bottom} of a {shape} picture came as {rows.dtype} {rows.shape}."
+            )
+        return _deflated(_average_filtered(rows, is_top=top == 0))
+
+    strips = pool.map(deflated, range(0, height, step))
     lead, checksum = _ZLIB_HEADER, 1
-    for deflated, strip_checksum, length in strips:
-        yield lead + deflated
+    for data, strip_checksum, length in strips:
+        yield lead + data
         lead, checksum = b"", _joined_adler32(checksum, strip_checksum, length)
     yield _EMPTY_LAST_BLOCK + struct.pack(">I", checksum)
 
 
-def _deflated_strip(pixels: npt.NDArray[np.uint8], top: int, bottom: int) -> tuple[bytes, int, int]:
-    """Rows `top` to `bottom` filtered and deflated; and the Adler-32 and length of the filtered bytes."""
-    filtered = _average_filtered(pixels, top, bottom)
+def _deflated(filtered: npt.NDArray[np.uint8]) -> tuple[bytes, int, int]:
+    """A filtered strip, deflated; and the Adler-32 and length of the filtered bytes."""
     deflater = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
-    deflated = deflater.compress(filtered) + deflater.flush(isal_zlib.Z_SYNC_FLUSH)
-    return deflated, isal_zlib.adler32(filtered), filtered.size
+    data = deflater.compress(filtered) + deflater.flush(isal_zlib.Z_SYNC_FLUSH)
+    return data, isal_zlib.adler32(filtered), filtered.size
 
 
-def _average_filtered(pixels: npt.NDArray[np.uint8], top: int, bottom: int) -> npt.NDArray[np.uint8]:
+def _average_filtered(strip: npt.NDArray[np.uint8], *, is_top: bool) -> npt.NDArray[np.uint8]:
     """Each byte minus the rounded-down mean of those to the left and above, modulo 256; filter type first.
 
-    "Left" is the same sample of the pixel to the left; outside the picture, everything is 0.
+    "Left" is the same sample of the pixel to the left; outside the picture, everything is 0. A strip that is
+    not the picture's top begins with the row above it.
     """
-    step = 1 if pixels.ndim == 2 else pixels.shape[2]
-    strip = pixels[max(top - 1, 0) : bottom]
+    step = 1 if strip.ndim == 2 else strip.shape[2]
     rows = np.ascontiguousarray(strip).reshape(len(strip), -1)
-    if top == 0:
+    if is_top:
         rows = np.pad(rows, ((1, 0), (0, 0)))
     above, current = rows[:-1], rows[1:]
     filtered = np.empty((current.shape[0], 1 + current.shape[1]), np.uint8)

@@ -31,8 +31,12 @@ def noise(*shape: int) -> Pixels:
 
 def encoded(pixels: Pixels, **options: Any) -> bytes:
     stream = io.BytesIO()
-    png.encode(pixels, stream, **options)
+    encode(pixels, stream, **options)
     return stream.getvalue()
+
+
+def encode(pixels: npt.NDArray[Any], stream: Any, **options: Any) -> None:
+    png.encode(pixels.shape, lambda top, bottom: pixels[top:bottom], stream, **options)
 
 
 def decoded(file: bytes) -> Pixels:
@@ -203,15 +207,12 @@ def test_pngcheck_finds_nothing_wrong(
 @pytest.mark.parametrize(
     ("pixels", "sentence"),
     [
-        (np.zeros((4, 5, 3), np.float32), "not float32 of shape"),
-        (np.zeros((4, 5, 3), np.uint16), "not uint16 of shape"),
-        (np.zeros((4, 5), np.bool_), "not bool of shape"),
-        (np.zeros((), np.uint8), "of shape"),
-        (np.zeros(5, np.uint8), "of shape"),
-        (np.zeros((4, 5, 1), np.uint8), "of shape"),
-        (np.zeros((4, 5, 2), np.uint8), "of shape"),
-        (np.zeros((4, 5, 5), np.uint8), "of shape"),
-        (np.zeros((1, 4, 5, 3), np.uint8), "of shape"),
+        (np.zeros((), np.uint8), "have the shape"),
+        (np.zeros(5, np.uint8), "have the shape"),
+        (np.zeros((4, 5, 1), np.uint8), "have the shape"),
+        (np.zeros((4, 5, 2), np.uint8), "have the shape"),
+        (np.zeros((4, 5, 5), np.uint8), "have the shape"),
+        (np.zeros((1, 4, 5, 3), np.uint8), "have the shape"),
         (np.zeros((0, 5, 3), np.uint8), "not 5 x 0"),
         (np.zeros((5, 0), np.uint8), "not 0 x 5"),
         (np.broadcast_to(np.uint8(0), (2**31, 1)), "not 1 x 2147483648"),
@@ -224,8 +225,19 @@ def test_what_is_not_a_picture_is_refused_before_anything_is_written(
     """Else a programming slip leaves a broken file behind instead of an error that names it."""
     stream = io.BytesIO()
     with pytest.raises(ValueError, match=sentence):
-        png.encode(pixels, stream)
+        encode(pixels, stream)
     assert stream.getvalue() == b""
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [np.zeros((4, 5), np.float32), np.zeros((4, 5), np.bool_), np.zeros((3, 5), np.uint8)],
+    ids=["float", "bool", "too few"],
+)
+def test_rows_of_another_kind_are_refused(rows: npt.NDArray[Any]) -> None:
+    """Else a programming slip makes a file that no reader opens."""
+    with pytest.raises(ValueError, match="Rows 0 to 4"):
+        png.encode((4, 5), lambda _top, _bottom: rows, io.BytesIO())
 
 
 @pytest.mark.parametrize("per_inch", [0.0, -72.0, 0.001, 1e9, float("inf"), float("nan")])
@@ -233,7 +245,7 @@ def test_a_resolution_the_file_cannot_state_is_refused_before_anything_is_writte
     """Else a photo with senseless metadata gives a file that readers refuse."""
     stream = io.BytesIO()
     with pytest.raises(ValueError, match="resolution of 72 x"):
-        png.encode(noise(2, 2), stream, dpi=(72, per_inch))
+        encode(noise(2, 2), stream, dpi=(72, per_inch))
     assert stream.getvalue() == b""
 
 
@@ -241,7 +253,7 @@ def test_no_threads_are_refused_before_anything_is_written() -> None:
     """Else a wrong setting leaves a broken file behind."""
     stream = io.BytesIO()
     with pytest.raises(ValueError, match="greater than 0"):
-        png.encode(noise(2, 2), stream, threads=0)
+        encode(noise(2, 2), stream, threads=0)
     assert stream.getvalue() == b""
 
 
@@ -250,4 +262,4 @@ def test_a_full_disk_is_reported_as_such() -> None:
     stream = mock.Mock()
     stream.write.side_effect = OSError(28, "No space left on device")
     with pytest.raises(OSError, match="No space left"):
-        png.encode(noise(20, 20, 4), stream)
+        encode(noise(20, 20, 4), stream)
