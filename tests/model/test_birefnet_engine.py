@@ -52,7 +52,7 @@ def test_progress_rises_with_the_work_to_its_end(loaded: BirefnetEngine) -> None
     alpha = loaded.alpha(PHOTO, shares.append)
     assert alpha.shape == (90, 130)
     assert shares == sorted(shares)
-    assert len(shares) > 20
+    assert len(shares) > 15  # the backbone's blocks, and the decoder's
     assert shares[0] > 0
     assert shares[-1] == pytest.approx(1)
 

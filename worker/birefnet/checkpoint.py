@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from shared.errors import ModelUnfit
 from worker.birefnet.config import backbone_of
-from worker.birefnet.fuse import fuse
+from worker.birefnet.fused import FusedBiRefNet
 from worker.birefnet.model import BiRefNet
 from worker.birefnet.swin import relative_position_index
 
@@ -18,8 +18,10 @@ def from_state_dict(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     optimize: bool = True,
-) -> BiRefNet:
+) -> nn.Module:
     """Return the network that `state` belongs to, in evaluation mode, without gradients.
+
+    It maps a normalised (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W) in float32.
 
     `state` holds the tensors of a published checkpoint or one with the same names and shapes, of any float
     dtype; the backbone is told by them. `optimize` derives the fused form, which computes the same; without
@@ -40,9 +42,8 @@ def from_state_dict(
             f"The checkpoint does not fit {config.name}: {str(error).splitlines()[-1].strip()}"
         ) from error
     network.eval().requires_grad_(requires_grad=False)
-    if optimize:
-        fuse(network)
-    return network.to(device=device, dtype=dtype)
+    ready = FusedBiRefNet(network).eval() if optimize else network
+    return ready.to(device=device, dtype=dtype)
 
 
 def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,14 +1,16 @@
 """How far a forward pass has come, by the arithmetic that its blocks have done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
+from typing import cast
 
 from torch import nn
 
-from worker.birefnet.blocks import BRANCH, INNER, BasicDecBlk
-from worker.birefnet.model import BiRefNet
-from worker.birefnet.swin import SwinBlock, SwinTransformer
+from worker.birefnet.blocks import BRANCH, INNER
+from worker.birefnet.fused import FusedBiRefNet
+from worker.birefnet.fused.decoder import BasicDecBlk
+from worker.birefnet.fused.swin import SwinBlock
 
 DEFORMABLE_TAPS = 1 + 1 + 9 + 49  # of the four branches
 
@@ -19,7 +21,7 @@ def watched(network: nn.Module, height: int, width: int, step: Callable[[float],
 
     What `step` raises ends the pass. A network of another kind is not watched.
     """
-    if not isinstance(network, BiRefNet):
+    if not isinstance(network, FusedBiRefNet):
         yield
         return
     done = list(accumulate(_costs(network, height, width)))
@@ -33,23 +35,14 @@ def watched(network: nn.Module, height: int, width: int, step: Callable[[float],
             hook.remove()
 
 
-def _costs(network: BiRefNet, height: int, width: int) -> Iterator[float]:
+def _costs(network: FusedBiRefNet, height: int, width: int) -> Iterator[float]:
     """Yield the multiplications of each block of a pass, in the order of their running."""
-    yield from _backbone_costs(network.bb, height * width)
-    yield from _backbone_costs(network.bb, height * width / 4)
-    decoder = network.decoder
-    ups = (decoder.decoder_block4, decoder.decoder_block3, decoder.decoder_block2, decoder.decoder_block1)
-    squeeze = network.squeeze_module[0]
-    for block, stride in zip((squeeze, *ups), (32, 32, 16, 8, 4), strict=True):
-        if isinstance(block, BasicDecBlk):
-            around = 9 * INNER * (block.conv_in.in_channels + block.conv_out.out_channels)
-            yield height * width / stride**2 * (around + DEFORMABLE_TAPS * INNER * BRANCH)
-
-
-def _backbone_costs(backbone: SwinTransformer, pixels: float) -> Iterator[float]:
-    for number, stage in enumerate(backbone.layers):
-        tokens = pixels / 16 / 4**number
-        for block in stage.modules():
-            if isinstance(block, SwinBlock):
-                channels = block.norm1.normalized_shape[0]
-                yield tokens * channels * (12 * channels + 2 * block.window**2)
+    pixels = height * width
+    for number, stage in enumerate(network.bb.stages):
+        tokens = 1.25 * pixels / 16 / 4**number  # of the full and the half-size image
+        for block in cast("Iterable[SwinBlock]", stage.children()):
+            channels = block.norm1.normalized_shape[0]
+            yield tokens * channels * (12 * channels + 2 * block.window**2)
+    for block, stride in zip((network.squeeze, *network.decoder.steps), (32, 32, 16, 8, 4), strict=True):
+        channels = sum(conv.in_channels for conv in block.convs_in) + block.conv_out.out_channels
+        yield pixels / stride**2 * (9 * INNER * channels + DEFORMABLE_TAPS * INNER * BRANCH)

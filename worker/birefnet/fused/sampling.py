@@ -1,0 +1,82 @@
+"""Deformable sampling: from where each tap looks to what it sees, four pixels blended by their distance.
+
+On CUDA, where Triton is there, one kernel does it all; everywhere else `embedding_bag` gathers, blends and
+modulates in one threaded call. Coordinates are float32 always: bfloat16 counts no further than 256 without
+gaps.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+try:
+    from worker.birefnet.fused import triton_sampling
+except ImportError:  # PyTorch brings Triton only with CUDA on Linux
+    triton_sampling = None  # type: ignore[assignment]
+
+
+class Shifts(NamedTuple):
+    """One branch's k x k taps: (H, W, ≥ 3k²), all taps' dy in pixels, then all dx, then all modulators."""
+
+    kernel: int
+    values: Tensor
+
+
+# Takes the map's rows from `top` up to, without, `bottom`; returns ((bottom - top) x W, taps, C).
+Sampler = Callable[[int, int], Tensor]
+
+
+def sampler(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
+    """Return what samples `pixels`, (H, W, C), at every tap of all branches, one branch behind the other.
+
+    Corners outside the map count as zero.
+    """
+    if triton_sampling is not None and pixels.is_cuda:
+        return triton_sampling.sampler(pixels, branches)
+    return _by_embedding_bag(pixels, branches)
+
+
+def _by_embedding_bag(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
+    height, width, channels = pixels.shape
+    # A border of zeros, one before and two after, stands for everything outside the map.
+    table = F.pad(pixels, (0, 0, 1, 2, 1, 2)).flatten(0, 1)
+    taps = [branch.kernel**2 for branch in branches]
+    axes = [torch.arange(branch.kernel, dtype=torch.float32) - branch.kernel // 2 for branch in branches]
+    down = torch.cat([axis.repeat_interleave(len(axis)) for axis in axes]).to(pixels.device)
+    across = torch.cat([axis.repeat(len(axis)) for axis in axes]).to(pixels.device)
+    columns = torch.arange(width, device=pixels.device, dtype=torch.float32)[:, None]
+
+    def sample(top: int, bottom: int) -> Tensor:
+        rows = torch.arange(top, bottom, device=pixels.device, dtype=torch.float32)[:, None, None]
+        each = [
+            branch.values[top:bottom, :, : 3 * count].float().chunk(3, -1)
+            for branch, count in zip(branches, taps, strict=True)
+        ]
+        y, x, strength = (torch.cat(parts, -1) for parts in zip(*each, strict=True))
+        y = (y + (down + rows)).clamp_(-1, height)
+        x = (x + (across + columns)).clamp_(-1, width)
+        corners, weights = _corners(y, x, strength.sigmoid_().mul_(2), width + 3)
+        sampled = F.embedding_bag(corners, table, per_sample_weights=weights.to(table.dtype), mode="sum")
+        return sampled.view(-1, sum(taps), channels)
+
+    return sample
+
+
+def _corners(y: Tensor, x: Tensor, strength: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Return the table's rows of the four pixels around each sample, and their weights: (samples, 4) each.
+
+    A map's row takes `stride` rows of the table. Uses its arguments up.
+    """
+    y0, x0 = y.floor(), x.floor()
+    y -= y0
+    x -= x0
+    first = y0.add_(1).mul_(stride).add_(x0).add_(1).int()
+    corners = torch.stack((first, first + 1, first + stride, first + stride + 1), -1)
+    low = y.mul_(strength)
+    high = strength.sub_(low)
+    low_right, high_right = low * x, high * x
+    weights = torch.stack((high.sub_(high_right), high_right, low.sub_(low_right), low_right), -1)
+    return corners.view(-1, 4), weights.view(-1, 4)
