@@ -58,8 +58,8 @@ def own_modules_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def engine(folder: Path) -> birefnet.BirefnetEngine:
     """Load a model as the worker does."""
-    config = WorkerConfig(str(folder), 10**9, "owner/tiny", "cpu", "float32", (32, 32))
-    return birefnet.BirefnetEngine(config, "transformers", transformers.load, lambda _percent, _message: None)
+    config = WorkerConfig("transformers", str(folder), 10**9, "owner/tiny", "cpu", "float32", (32, 32))
+    return birefnet.BirefnetEngine(config, transformers.load, lambda _percent, _message: None)
 
 
 @pytest.mark.filterwarnings("ignore")  # transformers' own
