@@ -89,15 +89,16 @@ def _sides(sides: range) -> InputSides:
     return {"least": sides[0], "most": sides[-1], "step": sides.step}
 
 
-def worker_status(worker: WorkerManager) -> WorkerStatus:
+async def worker_status(worker: WorkerManager) -> WorkerStatus:
     """Describe a worker; its memory is asked of the operating system."""
     pid = worker.pid
+    rss = await asyncio.to_thread(rss_bytes, pid) if pid else None
     return {
         "state": worker.state,
         "pid": pid,
         "generation": worker.starts,
         "restarts": max(0, worker.starts - 1),
-        "rss_bytes": rss_bytes(pid) if pid else None,
+        "rss_bytes": rss,
         "device_memory_bytes": worker.facts.device_memory_bytes if worker.facts else None,
         "last_exit": worker.last_exit,
         "problem": worker.problem,
