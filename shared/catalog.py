@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UnknownModel
+from shared.input_size import InputSize
 
 DEFAULT_MODEL = "ZhengPeng7/BiRefNet"
 DEFAULT_REVISION = "main"
@@ -18,17 +19,15 @@ class ModelSpec:
     """One model. Sizes are in pixels, (width, height).
 
     `repo_id` is its name on the hub, None for a model that lies in `folder` on this machine. `backbone`
-    None means that the weights tell. `sides` are the widths and heights that a model takes which is not
-    bound to `input_size`.
+    None means that the weights tell.
     """
 
     name: str
     repo_id: str | None
     backbone: str | None = None
-    input_size: tuple[int, int] = SQUARE
+    input_size: InputSize = SQUARE
     licence: str | None = None
     purpose: str | None = None
-    sides: range | None = None
     folder: Path | None = None
 
     @property
@@ -37,22 +36,16 @@ class ModelSpec:
         return self.repo_id or self.name
 
 
-def _birefnet(
-    suffix: str,
-    backbone: str,
-    input_size: tuple[int, int],
-    purpose: str,
-    sides: range | None = None,
-) -> ModelSpec:
+def _birefnet(suffix: str, backbone: str, input_size: InputSize, purpose: str) -> ModelSpec:
     name = f"BiRefNet{suffix}"
-    return ModelSpec(name, f"ZhengPeng7/{name}", backbone, input_size, "MIT", purpose, sides)
+    return ModelSpec(name, f"ZhengPeng7/{name}", backbone, input_size, "MIT", purpose)
 
 
 _LARGE, _TINY = "swin_v1_l", "swin_v1_t"
 CATALOG = (
     _birefnet("", _LARGE, SQUARE, "general"),
     _birefnet("_HR", _LARGE, (2048, 2048), "general, high resolution"),
-    _birefnet("_dynamic", _LARGE, SQUARE, "general, any size", range(256, 2304 + 1, 32)),
+    _birefnet("_dynamic", _LARGE, range(256, 2304 + 1, 32), "general, any size"),
     _birefnet("_512x512", _LARGE, (512, 512), "general, fast"),
     _birefnet("-matting", _LARGE, SQUARE, "trimap-free matting"),
     _birefnet("_HR-matting", _LARGE, (2048, 2048), "trimap-free matting, high resolution"),

@@ -33,7 +33,7 @@ BgremoveError                       500  internal_error
 │   ├── DownloadDamaged             503  download_damaged
 │   ├── ModelNotFound               503  model_not_found
 │   └── ModelUnusable               503  model_unusable
-├── InstallFailed               503  install_failed
+├── InstallFailed                   503  install_failed
 └── WorkerFailed                    503  worker_failed
     ├── WorkerStartFailed           503  worker_start_failed
     ├── WorkerCrashed               503  worker_crashed
@@ -51,262 +51,170 @@ class BgremoveError(Exception):
     status = 500
     code = "internal_error"
 
+    def __init_subclass__(cls, *, code: str, status: int | None = None) -> None:
+        """Give a kind of error its code and, unless it has its parent's, its HTTP status."""
+        cls.code = code
+        cls.status = status or cls.status
+
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip()
         super().__init__(self.detail)
 
 
-class BadInput(BgremoveError):
+class BadInput(BgremoveError, code="invalid_request", status=422):
     """The request cannot be understood."""
 
-    status = 422
-    code = "invalid_request"
 
-
-class InvalidOption(BadInput):
+class InvalidOption(BadInput, code="invalid_option"):
     """An option has a value that is not allowed."""
 
-    code = "invalid_option"
 
-
-class UnknownModel(BadInput):
+class UnknownModel(BadInput, code="unknown_model"):
     """There is no model by that name."""
 
-    code = "unknown_model"
 
-
-class NotAnImage(BadInput):
+class NotAnImage(BadInput, code="not_an_image", status=415):
     """The file is not an image of a known format."""
 
-    status = 415
-    code = "not_an_image"
 
-
-class DamagedImage(BadInput):
+class DamagedImage(BadInput, code="damaged_image"):
     """The image is damaged or cut short."""
 
-    code = "damaged_image"
 
-
-class TooManyPixels(BadInput):
+class TooManyPixels(BadInput, code="too_many_pixels", status=413):
     """The image has more pixels than this service accepts."""
 
-    status = 413
-    code = "too_many_pixels"
 
-
-class UploadTooLarge(BadInput):
+class UploadTooLarge(BadInput, code="upload_too_large", status=413):
     """The file is larger than this service accepts."""
 
-    status = 413
-    code = "upload_too_large"
 
-
-class UrlRefused(BadInput):
+class UrlRefused(BadInput, code="url_refused", status=400):
     """This service does not fetch from that address."""
 
-    status = 400
-    code = "url_refused"
 
-
-class UrlFailed(BadInput):
+class UrlFailed(BadInput, code="url_failed", status=400):
     """The image could not be fetched from its address."""
 
-    status = 400
-    code = "url_failed"
 
-
-class AccessDenied(BgremoveError):
+class AccessDenied(BgremoveError, code="access_denied", status=403):
     """This request is not allowed."""
 
-    status = 403
-    code = "access_denied"
 
-
-class Unauthorized(AccessDenied):
+class Unauthorized(AccessDenied, code="unauthorized", status=401):
     """This service wants its token: send it as 'Authorization: Bearer' or 'X-API-Key'."""
 
-    status = 401
-    code = "unauthorized"
 
-
-class HostRefused(AccessDenied):
+class HostRefused(AccessDenied, code="host_refused"):
     """This service does not answer under that host name."""
 
-    code = "host_refused"
 
-
-class OriginRefused(AccessDenied):
+class OriginRefused(AccessDenied, code="origin_refused"):
     """Pages of that origin may not change anything here."""
 
-    code = "origin_refused"
 
-
-class LocalOnly(AccessDenied):
+class LocalOnly(AccessDenied, code="local_only"):
     """Packages are installed only for clients on this machine itself, or for those with its token."""
 
-    code = "local_only"
 
-
-class NotFound(BgremoveError):
+class NotFound(BgremoveError, code="not_found", status=404):
     """There is nothing by that name."""
 
-    status = 404
-    code = "not_found"
 
-
-class WrongState(BgremoveError):
+class WrongState(BgremoveError, code="wrong_state", status=409):
     """That cannot be done now."""
 
-    status = 409
-    code = "wrong_state"
 
-
-class StillRunning(WrongState):
+class StillRunning(WrongState, code="still_running"):
     """The task has not finished yet."""
 
-    code = "still_running"
 
-
-class AlreadyFinished(WrongState):
+class AlreadyFinished(WrongState, code="already_finished"):
     """The task has already finished."""
 
-    code = "already_finished"
 
-
-class Cancelled(WrongState):
+class Cancelled(WrongState, code="cancelled"):
     """The task was cancelled."""
 
-    code = "cancelled"
 
-
-class ModelUnavailable(WrongState):
+class ModelUnavailable(WrongState, code="model_unavailable"):
     """The model is not available."""
 
-    code = "model_unavailable"
 
-
-class ModelUnfit(WrongState):
+class ModelUnfit(WrongState, code="model_unfit"):
     """The model's files do not fit any network that this service knows."""
 
-    code = "model_unfit"
 
-
-class Expired(BgremoveError):
+class Expired(BgremoveError, code="expired", status=410):
     """The result has expired and was deleted."""
 
-    status = 410
-    code = "expired"
 
-
-class QueueFull(BgremoveError):
+class QueueFull(BgremoveError, code="queue_full", status=429):
     """The queue is full; try again shortly."""
 
-    status = 429
-    code = "queue_full"
 
-
-class NotReady(BgremoveError):
+class NotReady(BgremoveError, code="not_ready", status=503):
     """A removal would not be accepted now."""
 
-    status = 503
-    code = "not_ready"
 
-
-class Stopping(BgremoveError):
+class Stopping(BgremoveError, code="stopping", status=503):
     """The service is shutting down."""
 
-    status = 503
-    code = "stopping"
 
-
-class StorageFailed(BgremoveError):
+class StorageFailed(BgremoveError, code="storage_failed", status=507):
     """The result could not be stored."""
 
-    status = 507
-    code = "storage_failed"
 
-
-class BuiltinModelFailed(BgremoveError):
+class BuiltinModelFailed(BgremoveError, code="builtin_model_failed", status=503):
     """The built-in model could not be fetched."""
 
-    status = 503
-    code = "builtin_model_failed"
 
-
-class DownloadFailed(BgremoveError):
+class DownloadFailed(BgremoveError, code="download_failed", status=503):
     """The model could not be downloaded."""
 
-    status = 503
-    code = "download_failed"
 
-
-class DownloadDenied(DownloadFailed):
+class DownloadDenied(DownloadFailed, code="download_denied"):
     """The hub does not give this model without a token that may read it: set HF_TOKEN."""
 
-    code = "download_denied"
 
-
-class DownloadDamaged(DownloadFailed):
+class DownloadDamaged(DownloadFailed, code="download_damaged"):
     """A file of the model is damaged and was not kept."""
 
-    code = "download_damaged"
 
-
-class ModelNotFound(DownloadFailed):
+class ModelNotFound(DownloadFailed, code="model_not_found"):
     """The hub has no such model."""
 
-    code = "model_not_found"
 
-
-class ModelUnusable(DownloadFailed):
+class ModelUnusable(DownloadFailed, code="model_unusable"):
     """The model has no *.safetensors file, the only weights that this service reads."""
 
-    code = "model_unusable"
 
-
-class InstallFailed(BgremoveError):
+class InstallFailed(BgremoveError, code="install_failed", status=503):
     """The packages could not be installed."""
 
-    status = 503
-    code = "install_failed"
 
-
-class WorkerFailed(BgremoveError):
+class WorkerFailed(BgremoveError, code="worker_failed", status=503):
     """The worker process failed."""
 
-    status = 503
-    code = "worker_failed"
 
-
-class WorkerStartFailed(WorkerFailed):
+class WorkerStartFailed(WorkerFailed, code="worker_start_failed"):
     """The worker process could not start."""
 
-    code = "worker_start_failed"
 
-
-class WorkerCrashed(WorkerFailed):
+class WorkerCrashed(WorkerFailed, code="worker_crashed"):
     """The worker process ended unexpectedly."""
 
-    code = "worker_crashed"
 
-
-class WorkerTimeout(WorkerFailed):
+class WorkerTimeout(WorkerFailed, code="worker_timeout"):
     """The worker process took too long and was ended."""
 
-    code = "worker_timeout"
 
-
-class OutOfMemory(WorkerFailed):
+class OutOfMemory(WorkerFailed, code="out_of_memory"):
     """There was not enough memory for this image."""
 
-    code = "out_of_memory"
 
-
-class WorkerReplaced(WorkerFailed):
+class WorkerReplaced(WorkerFailed, code="requested"):
     """The worker process was ended on request."""
-
-    code = "requested"
 
 
 def _tree(root: type[BgremoveError]) -> Iterator[type[BgremoveError]]:

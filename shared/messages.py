@@ -7,25 +7,30 @@ worker killed while it writes therefore leaves no half message behind.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
+from shared.input_size import InputSize
 from shared.options import RemovalOptions
+
+WorkerLoader = Literal["builtin", "native", "transformers"]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """What a worker is told once, at its start.
 
-    `model_path` is a file or a folder, as the engine wants it; what follows `max_pixels` is for BiRefNet:
-    the name that results carry, "auto" or a device and a dtype, the network's input as (width, height) in
-    pixels, and whether a removal that the device has no memory for is tried on the CPU.
+    `loader` says which engine to load, and `model_path` is a file or a folder, as that one wants it. What
+    follows is for BiRefNet: the name that results carry, "auto" or a device and a dtype, the network's input,
+    and whether a removal that the device has no memory for is tried on the CPU.
     """
 
+    loader: WorkerLoader
     model_path: str
     max_pixels: int
     model_id: str = ""
     device: str = "auto"
     dtype: str = "auto"
-    input_size: tuple[int, int] = (1024, 1024)
+    input_size: InputSize = (1024, 1024)
     cpu_fallback: bool = False
 
 
@@ -100,7 +105,7 @@ class Ready:
     device: str
     dtype: str
     loader: str
-    input_size: tuple[int, int]
+    input_size: InputSize
     device_memory_bytes: int = 0  # held on a device of its own, beside the process's memory
 
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
-from supervisor.api import env, files, remove, server, tasks
+from supervisor.api import env, files, metrics, remove, server, tasks
 from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard
 from supervisor.replies import ErrorBody, install_error_handlers
@@ -43,8 +43,9 @@ def create_app(
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     install_error_handlers(app)
-    for router in (server.router, remove.router, tasks.router, files.router, env.router):
+    for router in (server.router, remove.router, tasks.router, files.router, env.router, metrics.router):
         app.include_router(router, prefix=API)
+    app.include_router(metrics.router, include_in_schema=False)  # where Prometheus looks by default
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -24,11 +24,20 @@ class WorkerStatus(TypedDict):
     problem: str | None
 
 
+class InputSides(TypedDict):
+    """The least and the most that a side of a network's input may measure, and in which steps; in pixels."""
+
+    least: int
+    most: int
+    step: int
+
+
 class ModelStatus(TypedDict):
     """BiRefNet: on disk, in memory, on its way to either.
 
-    `dtype`, `loader` and `input_size` (width, height) are those of the loaded model; `device` is the one it
-    would be loaded on, as far as that is known without PyTorch.
+    `dtype` and `loader` are those of the loaded model; `device` is the one it would be loaded on, as far as
+    that is known without PyTorch. `input_size` is (width, height) in pixels; it is null for a model that sees
+    each photo in its own size, with sides as `input_sides` says.
     """
 
     model_id: str
@@ -41,7 +50,8 @@ class ModelStatus(TypedDict):
     device: str
     dtype: str | None
     loader: str
-    input_size: tuple[int, int]
+    input_size: tuple[int, int] | None
+    input_sides: InputSides | None
     licence: str | None
     revision: str | None
     commit: str | None
@@ -54,6 +64,7 @@ async def model_status(services: Services) -> ModelStatus:
     snapshot = await asyncio.to_thread(store.current)
     life = services.models.lives["birefnet"]
     facts = life.worker.facts
+    size = store.spec.input_size
     return {
         "model_id": store.spec.model_id,
         "model_loaded": facts is not None,
@@ -66,22 +77,28 @@ async def model_status(services: Services) -> ModelStatus:
         "device": facts.device if facts else settings.device.replace("auto", "cpu"),
         "dtype": facts.dtype if facts else None,
         "loader": settings.loader,
-        "input_size": store.spec.input_size,
+        "input_size": size if isinstance(size, tuple) else None,
+        "input_sides": _sides(size) if isinstance(size, range) else None,
         "licence": store.spec.licence,
         "revision": store.revision,
         "commit": snapshot.commit if snapshot else None,
     }
 
 
-def worker_status(worker: WorkerManager) -> WorkerStatus:
+def _sides(sides: range) -> InputSides:
+    return {"least": sides[0], "most": sides[-1], "step": sides.step}
+
+
+async def worker_status(worker: WorkerManager) -> WorkerStatus:
     """Describe a worker; its memory is asked of the operating system."""
     pid = worker.pid
+    rss = await asyncio.to_thread(rss_bytes, pid) if pid else None
     return {
         "state": worker.state,
         "pid": pid,
         "generation": worker.starts,
         "restarts": max(0, worker.starts - 1),
-        "rss_bytes": rss_bytes(pid) if pid else None,
+        "rss_bytes": rss,
         "device_memory_bytes": worker.facts.device_memory_bytes if worker.facts else None,
         "last_exit": worker.last_exit,
         "problem": worker.problem,

@@ -1,6 +1,7 @@
 """The models that this supervisor serves, and how each one's worker is started."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 from shared.errors import ModelUnavailable
@@ -16,7 +17,7 @@ from supervisor.worker_generation import OnProgress, WorkerSpec
 from supervisor.worker_manager import WorkerManager
 
 BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay
-BIREFNET_WORKERS = {"native": "worker.main:serve_birefnet", "transformers": "worker.main:serve_transformers"}
+log = logging.getLogger("supervisor.models")
 
 
 class Models:
@@ -71,7 +72,7 @@ class Models:
 
     async def _prepare_builtin(self, on_progress: OnProgress) -> WorkerSpec:
         model = await self.builtin_file.ensure(on_progress)
-        config = WorkerConfig(str(model), self._settings.max_pixels)
+        config = WorkerConfig("builtin", str(model), self._settings.max_pixels)
         return self._spec(self._settings.builtin_worker, config)
 
     async def _prepare_birefnet(self, _: OnProgress) -> WorkerSpec:
@@ -79,7 +80,10 @@ class Models:
         if folder is None:
             raise ModelUnavailable("The model is not on this machine yet: download it first.")
         settings, spec = self._settings, self._store.spec
+        if settings.loader == "transformers":
+            log.warning("running code from the hub", extra={"model": spec.model_id, "snapshot": folder.name})
         config = WorkerConfig(
+            loader=settings.loader,
             model_path=str(folder),
             max_pixels=settings.max_pixels,
             model_id=spec.model_id,
@@ -88,7 +92,7 @@ class Models:
             input_size=spec.input_size,
             cpu_fallback=settings.cpu_fallback,
         )
-        return self._spec(settings.birefnet_worker or BIREFNET_WORKERS[settings.loader], config)
+        return self._spec(settings.birefnet_worker, config)
 
     def _spec(self, entry: str, config: WorkerConfig) -> WorkerSpec:
         settings = self._settings

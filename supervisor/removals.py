@@ -15,6 +15,7 @@ from shared.errors import BgremoveError, Cancelled, QueueFull, Stopping
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.messages import RemovalJob, RemovalResult
 from shared.options import RemovalOptions
+from supervisor.metrics import Metrics
 from supervisor.model_life import ServedModel
 from supervisor.results import ResultStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
@@ -74,6 +75,7 @@ class Removals:
         tasks: TaskRegistry,
         results: ResultStore,
         models: Mapping[str, ServedModel],
+        metrics: Metrics,
         queue_limit: int,
         retention_s: float,
     ) -> None:
@@ -81,6 +83,7 @@ class Removals:
         self._tasks = tasks
         self._results = results
         self._models = models
+        self._metrics = metrics
         self._retention_s = retention_s
         # A semaphore's waiters are served in the order they came: it is the queue.
         self._turns = {name: asyncio.Semaphore(1) for name in models}
@@ -102,6 +105,7 @@ class Removals:
         if self._closed:
             raise Stopping
         if self.queue_length >= self.queue_limit:
+            self._metrics.ended(QueueFull.code)
             raise QueueFull(f"The queue is full with {self.queue_limit} removals; try again shortly.")
         model = self._model_for(options)
         task = self._tasks.create(TaskKind.REMOVE)
@@ -173,6 +177,7 @@ class Removals:
         finally:
             del self._running[task.id]
             self._admitted.discard(task.id)
+            self._metrics.ended(task.code)
             if task.status == "error":
                 await self._results.drop(task.id)
 
@@ -200,6 +205,8 @@ class Removals:
             f"{stem_of(name)}-{options.output}.{made.format}",
         )
         total_ms = (time.monotonic() - removal.admitted_at) * 1000
+        timings_ms = {"queued": round(queued_s * 1000, 1), **made.timings_ms, "total": round(total_ms, 1)}
+        self._metrics.timed(removal.model.worker.name, timings_ms)
         self._finished[task.id] = Result(
             task_id=task.id,
             status="complete",
@@ -212,7 +219,7 @@ class Removals:
             format=made.format,
             model_id=made.model_id,
             device=made.device,
-            timings_ms={"queued": round(queued_s * 1000, 1), **made.timings_ms, "total": round(total_ms, 1)},
+            timings_ms=timings_ms,
             expires_at=round(time.time() + self._retention_s, 3),
         )
         task.complete("Background removed")

@@ -10,6 +10,7 @@ from supervisor.downloads import Downloads
 from supervisor.environment.installs import Installs
 from supervisor.environment.packages import PackageLists
 from supervisor.environment.report import Environment
+from supervisor.metrics import Metrics
 from supervisor.model_store import ModelStore
 from supervisor.models import Models
 from supervisor.removals import Removals
@@ -38,6 +39,7 @@ class Services:
         self.settings = settings
         self.address = address
         self.started_at = time.monotonic()
+        self.metrics = Metrics()
         self.tasks = TaskRegistry(settings.retention_s)
         self.results = ResultStore(settings.temp_dir)
         logs = self.results.folder / "workers"
@@ -46,7 +48,12 @@ class Services:
         self.downloads = Downloads(self.tasks, self.model_store, logs)
         self.models = Models(settings, self.tasks, self.model_store, self.downloads, logs)
         self.removals = Removals(
-            self.tasks, self.results, self.models.served, settings.queue_limit, settings.retention_s
+            self.tasks,
+            self.results,
+            self.models.served,
+            self.metrics,
+            settings.queue_limit,
+            settings.retention_s,
         )
         self.environment = Environment(lists or PackageLists(), settings.loader)
         pip_folder = self.results.folder / "pip"

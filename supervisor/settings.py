@@ -115,11 +115,9 @@ class Settings(BaseSettings):
     )
     job_timeout_s: Seconds = Field(300, description="deadline for one removal")
     builtin_worker: str = Field(
-        "worker.main:serve_builtin", description="entry point of the built-in model's worker (tests)"
+        "worker.main:serve", description="entry point of the built-in model's worker (tests)"
     )
-    birefnet_worker: str | None = Field(
-        None, description="entry point of BiRefNet's worker, in place of its loader's (tests)"
-    )
+    birefnet_worker: str = Field("worker.main:serve", description="entry point of BiRefNet's worker (tests)")
     exit_on_stdin_eof: bool = Field(
         default=False, description="end when standard input closes, so that no parent leaves us behind"
     )

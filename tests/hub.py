@@ -52,6 +52,7 @@ class Hub:
     """What the hub has, what goes wrong, and what it was asked."""
 
     repo_id: str = REPO_ID
+    commit: str = COMMIT  # what every branch stands for
     files: dict[str, bytes] = field(default_factory=files)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the listing says instead
     refusal: tuple[int, dict[str, str]] | None = None  # the answer to every question for the listing
@@ -86,7 +87,9 @@ class Hub:
 
     def asked_for(self, name: str) -> int:
         """Return how often a file's bytes were asked for."""
-        return sum(path.startswith(f"GET /{self.repo_id}/resolve/{COMMIT}/{name}") for path in self.paths)
+        return sum(
+            path.startswith(f"GET /{self.repo_id}/resolve/{self.commit}/{name}") for path in self.paths
+        )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -125,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             blobs = parse_qs(urlsplit(self.path).query).get("blobs") is not None
             siblings = [self._sibling(name) if blobs else {"rfilename": name} for name in self.hub.files]
-            self._json({"id": self.hub.repo_id, "sha": COMMIT, "siblings": siblings})
+            self._json({"id": self.hub.repo_id, "sha": self.hub.commit, "siblings": siblings})
 
     def _sibling(self, name: str) -> dict[str, Any]:
         size = self.hub.size(name)
@@ -148,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in self.hub.files:
             self._json({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
             return
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{self.hub.etag(name)}"'}
+        headers = {"X-Repo-Commit": self.hub.commit, "ETag": f'"{self.hub.etag(name)}"'}
         if not name.endswith(".safetensors"):
             self._reply(200, self.hub.files[name], headers)
             return

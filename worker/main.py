@@ -22,9 +22,8 @@ from shared.messages import (
     WorkerConfig,
 )
 from worker import pipeline
-from worker.engines import Engine
+from worker.engines import Engine, OnLoading, loading
 
-OnLoading = Callable[[float, str], None]
 log = logging.getLogger("worker")
 
 
@@ -61,45 +60,11 @@ class Inbox:
                 self._cancelled.add(task_id)
 
 
-def serve_builtin(
+def serve(
     commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
 ) -> None:
-    """Entry point of the built-in model's worker."""
-
-    def load(_: OnLoading) -> Engine:
-        from worker.engines.builtin import BuiltinEngine  # noqa: PLC0415  # only this worker has onnxruntime
-
-        return BuiltinEngine(config)
-
-    _serve(Inbox(commands), events, config, load)
-
-
-def serve_birefnet(
-    commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
-) -> None:
-    """Entry point of BiRefNet's worker, with the native network."""
-
-    def load(on_loading: OnLoading) -> Engine:
-        on_loading(0, "Starting PyTorch")
-        from worker.engines import birefnet  # noqa: PLC0415  # torch takes seconds to import
-
-        return birefnet.BirefnetEngine(config, "native", birefnet.load_native, on_loading)
-
-    _serve(Inbox(commands), events, config, load)
-
-
-def serve_transformers(
-    commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
-) -> None:
-    """Entry point of BiRefNet's worker, with the hub's own code."""
-
-    def load(on_loading: OnLoading) -> Engine:
-        on_loading(0, "Starting transformers")
-        from worker.engines import birefnet, transformers  # noqa: PLC0415  # as above
-
-        return birefnet.BirefnetEngine(config, "transformers", transformers.load, on_loading)
-
-    _serve(Inbox(commands), events, config, load)
+    """Entry point of every worker: serve the model that `config.loader` loads."""
+    _serve(Inbox(commands), events, config, lambda on_loading: loading.load(config, on_loading))
 
 
 def _serve(

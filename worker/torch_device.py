@@ -4,6 +4,13 @@ import torch
 
 from shared.errors import WorkerStartFailed
 
+# CUDA's allocator has an error class of its own; the others have words, by the source of PyTorch.
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "MPS backend out of memory",
+    "STATUS_ALLOC_FAILED",
+)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -36,3 +43,8 @@ def best_dtype(device: str) -> torch.dtype:
         torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001
     )
     return torch.bfloat16 if native else torch.float32
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether PyTorch has failed for want of memory, on whichever device."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from shared.errors import NotAnImage, NotFound, StillRunning, StorageFailed, UploadTooLarge, error_from
 from shared.formats import SIGNATURE_BYTES, sniff
+from shared.model_files import size_of
 from shared.options import RemovalOptions, option_fields
 from supervisor.api.common import Accepted, KnownTask, Supervisor
 from supervisor.model_life import Unloaded
@@ -63,6 +64,7 @@ async def upload(
     except OSError as error:
         await services.removals.abandon(removal)
         raise StorageFailed("The temporary folder cannot take the upload.") from error
+    services.metrics.received("upload", photo.size or 0)
 
     async def uploaded() -> str:
         return name
@@ -81,7 +83,7 @@ async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Acce
     async def fetched() -> str:
         removal.task.progress(0, "Fetching the image")
         try:
-            return await fetch(
+            name = await fetch(
                 address,
                 removal.source,
                 max_bytes=settings.max_upload_bytes,
@@ -89,6 +91,8 @@ async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Acce
             )
         except OSError as error:
             raise StorageFailed("The temporary folder cannot take the image.") from error
+        services.metrics.received("url", size_of(removal.source))
+        return name
 
     return {"task_id": services.removals.start(removal, fetched).id}
 

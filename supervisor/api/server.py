@@ -1,6 +1,5 @@
 """The server itself: health, readiness, status."""
 
-import asyncio
 import os
 from typing import Literal
 
@@ -96,7 +95,7 @@ async def restart_worker(services: Supervisor, model: ModelChoice = "auto") -> A
 async def status(services: Supervisor) -> Status:
     """The server, its models, their workers and the queue."""
     models = services.models
-    workers = {worker.name: await asyncio.to_thread(worker_status, worker) for worker in models.workers}
+    workers = {worker.name: await worker_status(worker) for worker in models.workers}
     return {
         "server": {
             "host": services.address.host,

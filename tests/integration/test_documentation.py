@@ -29,6 +29,7 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
         "/health",
         "/ready",
         "/status",
+        "/metrics",
         "/remove/upload",
         "/remove/url",
         "/remove/download",

@@ -19,6 +19,8 @@ EVERY_ROUTE = [
     ("POST", "/api/v1/env/install"),
     ("DELETE", "/api/v1/tasks/x"),
     ("OPTIONS", "/api/v1/status"),
+    ("GET", "/api/v1/metrics"),
+    ("GET", "/metrics"),
     ("GET", "/docs"),
     ("GET", "/nowhere"),
 ]

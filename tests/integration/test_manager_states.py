@@ -47,7 +47,7 @@ class ManagerMachine(RuleBasedStateMachine):
         """Make the manager on its loop."""
 
         async def prepare(_: OnProgress) -> WorkerSpec:
-            return WorkerSpec(OBEYS, WorkerConfig("", 1), 20, 20, 20)
+            return WorkerSpec(OBEYS, WorkerConfig("builtin", "", 1), 20, 20, 20)
 
         return WorkerManager("test", prepare, Path(self.folder.name))
 

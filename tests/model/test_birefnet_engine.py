@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from make_checkpoint import write_plain
 from shared.errors import Cancelled, OutOfMemory, WorkerStartFailed
 from shared.messages import WorkerConfig
-from worker.engines.birefnet import BirefnetEngine, Load, load_native
+from worker.engines import native
+from worker.engines.birefnet import BirefnetEngine, Load
 from worker.torch_device import choose
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8))
@@ -24,7 +25,7 @@ def ignore(*_: object) -> None:
 def engine(load: Load, path: Path = Path()) -> BirefnetEngine:
     """Make an engine with a small input, on the CPU."""
     return BirefnetEngine(
-        WorkerConfig(str(path), 10**9, "owner/name", "cpu", "float32", (64, 96)), "native", load, ignore
+        WorkerConfig("native", str(path), 10**9, "owner/name", "cpu", "float32", (64, 96)), load, ignore
     )
 
 
@@ -33,7 +34,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> BirefnetEngine:
     """An engine with a seeded swin_v1_t."""
     folder = tmp_path_factory.mktemp("model")
     write_plain(folder, "swin_v1_t", "bfloat16")
-    return engine(load_native, folder)
+    return engine(native.load, folder)
 
 
 def failing(error: Exception) -> Load:

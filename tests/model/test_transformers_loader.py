@@ -1,51 +1,28 @@
 """The transformers loader on a complete hub-format repository, remote code included."""
 
 import json
+import secrets
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from shared.errors import ModelUnfit, WorkerStartFailed
 from shared.messages import WorkerConfig
+from tests.remote_code import CODE, CONFIG, alpha_of, repository
 from worker.engines import birefnet, transformers
-
-CODE = """
-import torch
-from transformers import PretrainedConfig, PreTrainedModel
-
-
-class TinyConfig(PretrainedConfig):
-    model_type = "tiny_matting"
-
-
-class Tiny(PreTrainedModel):
-    config_class = TinyConfig
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.conv = torch.nn.Conv2d(3, 1, 1)
-        self.post_init()
-
-    def forward(self, x):
-        return [torch.zeros_like(x[:, :1]), self.conv(x)]
-"""
 
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
     """A snapshot whose network calls bright pixels the subject."""
-    folder = tmp_path / "models--owner--tiny" / "snapshots" / ("a" * 40)
+    # Of another name each time: within one process, transformers knows code by the name of its folder.
+    folder = tmp_path / "models--owner--tiny" / "snapshots" / secrets.token_hex(20)
     folder.mkdir(parents=True)
-    (folder / "tiny.py").write_text(CODE)
-    auto = {"AutoConfig": "tiny.TinyConfig", "AutoModelForImageSegmentation": "tiny.Tiny"}
-    config = {"model_type": "tiny_matting", "architectures": ["Tiny"], "auto_map": auto}
-    (folder / "config.json").write_text(json.dumps(config))
-    weights = {"conv.weight": torch.full((1, 3, 1, 1), 5.0), "conv.bias": torch.zeros(1)}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for name, content in repository().items():
+        (folder / name).write_bytes(content)
     return folder
 
 
@@ -58,21 +35,18 @@ def own_modules_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def engine(folder: Path) -> birefnet.BirefnetEngine:
     """Load a model as the worker does."""
-    config = WorkerConfig(str(folder), 10**9, "owner/tiny", "cpu", "float32", (32, 32))
-    return birefnet.BirefnetEngine(config, "transformers", transformers.load, lambda _percent, _message: None)
+    config = WorkerConfig("transformers", str(folder), 10**9, "owner/tiny", "cpu", "float32", (32, 32))
+    return birefnet.BirefnetEngine(config, transformers.load, lambda _percent, _message: None)
 
 
 @pytest.mark.filterwarnings("ignore")  # transformers' own
 def test_the_hubs_own_code_gives_the_alpha(snapshot: Path) -> None:
-    """As the user wrote it: from_pretrained, eval, and the last output's sigmoid."""
+    """Eval mode, and the last output's sigmoid."""
     loaded = engine(snapshot)
     assert loaded.facts.loader == "transformers"
-    pixels = np.zeros((64, 64, 3), np.uint8)
-    pixels[:, 32:] = 255
-    alpha = loaded.alpha(Image.fromarray(pixels), lambda _share: None)
-    assert alpha.shape == (64, 64)
-    assert alpha[:, :24].max() < 5
-    assert alpha[:, 40:].min() > 250
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8))
+    alpha = loaded.alpha(photo, lambda _share: None)
+    assert np.abs(alpha.astype(int) - alpha_of(photo, (32, 32))).max() <= 1
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -88,3 +62,21 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     """Not with a stack trace."""
     with pytest.raises(ModelUnfit):
         engine(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_code_from_another_repository_is_refused_before_it_runs(snapshot: Path) -> None:
+    """It was not downloaded with the model, so nobody has looked at it, and it may change at any time."""
+    auto = {name: f"stranger/code--{where}" for name, where in CONFIG["auto_map"].items()}
+    (snapshot / "config.json").write_text(json.dumps(CONFIG | {"auto_map": auto}))
+    with pytest.raises(ModelUnfit, match="another repository"):
+        engine(snapshot)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_do_not_fit_the_code_are_refused(snapshot: Path) -> None:
+    """A network with random weights in it would cut out nonsense."""
+    state = load_file(snapshot / "model.safetensors")
+    save_file({"conv.weight": state["conv.weight"]}, snapshot / "model.safetensors")
+    with pytest.raises(ModelUnfit):
+        engine(snapshot)

@@ -27,9 +27,7 @@ def test_the_family_is_what_it_is() -> None:
     assert {spec.licence for spec in CATALOG} == {"MIT"}
     assert all(spec.model_id == f"ZhengPeng7/{spec.name}" for spec in CATALOG)
     assert find(DEFAULT_MODEL) is CATALOG[0]
-    dynamic = find("BiRefNet_dynamic")
-    assert dynamic.sides is not None
-    assert (256 in dynamic.sides, 2304 in dynamic.sides, 300 in dynamic.sides) == (True, True, False)
+    assert facts["BiRefNet_dynamic"] == ("swin_v1_l", range(256, 2305, 32))
 
 
 def test_a_fine_tune_is_known_by_its_hub_id_alone() -> None:

@@ -9,6 +9,8 @@ from PIL import Image
 
 from shared.messages import Ready
 
+# Told how much of the load is done, 0 to 100, and what is being done.
+OnLoading = Callable[[float, str], None]
 # Told how much of a step is done, 0 to 1; may raise to stop it.
 Step = Callable[[float], None]
 
@@ -17,7 +19,7 @@ STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
 
 
 class Engine(Protocol):
-    """A loaded model."""
+    """A loaded model. Its facts' device and dtype are those that the last photo was computed with."""
 
     facts: Ready
 

@@ -1,0 +1,90 @@
+"""The transformers loader through the service, end to end: code from a hub, run by a worker."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.hub import Hub, running_hub
+from tests.photos import opened
+from tests.remote_code import CODE, alpha_of, repository
+from tests.service import Service
+
+MODEL = "owner/tiny-matting"
+CHANGED = (
+    CODE
+    + """
+raise RuntimeError("code that came after the download")
+"""
+)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A hub that has a small network with its code."""
+    with running_hub() as hub:
+        hub.repo_id = MODEL
+        hub.files = repository()
+        yield hub
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_download_load_remove_unload_with_the_downloaded_code_alone(
+    start: Callable[..., Service],
+    hub: Hub,
+    astronaut: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the user's third row, by the code that was downloaded, whatever the hub has by now."""
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    service = start(model=MODEL, loader="transformers", data_dir=tmp_path / "data", dtype="float32")
+
+    def act(path: str) -> None:
+        task = service.finished(service.client.post(path).json()["task_id"], timeout_s=120)
+        assert task["status"] == "complete", task
+
+    def status() -> dict[str, object]:
+        told: dict[str, object] = service.client.get("/status").json()["models"]["background_removal"]
+        return told
+
+    act("/remove/download")
+    commit = status()["commit"]
+    assert commit == hub.commit
+    assert "running code from the hub" not in service.log
+
+    hub.files["tiny.py"] = CHANGED.encode()
+    hub.commit = "f" * 40
+    asked = len(hub.paths)
+    for _ in range(2):
+        act("/remove/load")
+        told = status()
+        assert (told["model_loaded"], told["loader"], told["commit"]) == (True, "transformers", commit)
+        alpha = np.asarray(opened(service.cut(astronaut)).getchannel("A")).astype(int)
+        assert np.abs(alpha - alpha_of(opened(astronaut), (1024, 1024))).max() <= 1
+        pid = service.worker()["pid"]
+        assert service.client.post("/remove/unload").json()["unloaded"] is True
+        assert not psutil.pid_exists(pid)
+        assert status()["model_loaded"] is False
+    assert len(hub.paths) == asked, "nothing may be fetched to load what is there"
+    (line, *_) = [line for line in service.log.splitlines() if "running code from the hub" in line]
+    assert f"model={MODEL} snapshot={commit}" in line
+
+
+@pytest.mark.timeout(200)
+def test_changed_code_runs_once_it_is_downloaded_and_its_fault_is_told(
+    start: Callable[..., Service], hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code above would have been noticed: this is what happens when it runs."""
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    hub.files["tiny.py"] = CHANGED.encode()
+    service = start(model=MODEL, loader="transformers", data_dir=tmp_path / "data")
+    service.finished(service.client.post("/remove/download").json()["task_id"])
+    task = service.finished(service.client.post("/remove/load").json()["task_id"], timeout_s=120)
+    assert (task["status"], task["code"]) == ("error", "model_unfit")
+    assert "code that came after the download" in task["message"]
