@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
-from supervisor.api import env, files, remove, server, tasks
+from supervisor.api import env, files, options, remove, server, tasks
 from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard
+from supervisor.page import page_routes
 from supervisor.replies import ErrorBody, install_error_handlers
 from supervisor.services import Address, Services
 from supervisor.settings import Settings
@@ -43,8 +44,9 @@ def create_app(
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     install_error_handlers(app)
-    for router in (server.router, remove.router, tasks.router, files.router, env.router):
+    for router in (server.router, options.router, remove.router, tasks.router, files.router, env.router):
         app.include_router(router, prefix=API)
+    app.router.routes.extend(page_routes())
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
