@@ -24,10 +24,10 @@ export class Row {
     return button;
   }
 
-  /** Show Ready or Not Ready; null while that is not known. */
-  tell(ready) {
+  /** Show Ready or Not Ready; null while that is not known. What is wrong is red, what is not yet there is not. */
+  tell(ready, wrong = ready === false) {
     this.lamp.textContent = ready === null ? 'Checking…' : ready ? 'Ready' : 'Not Ready';
-    this.lamp.className = ready === null ? 'lamp' : ready ? 'lamp ready' : 'lamp broken';
+    this.lamp.className = ready ? 'lamp ready' : wrong ? 'lamp broken' : 'lamp';
   }
 
   /** Offer one of the row's buttons, or none; a busy one is disabled and says so. */

@@ -4,6 +4,8 @@ import { host } from './host.js';
 import { Operation } from './operation.js';
 import { COLUMNS, Row } from './row.js';
 
+const WIDE = '(min-width: 761px)';
+
 /** Server: its address, and Stop or Start where an application around the page can do that. */
 export class ServerRow {
   #hostStatus = null;
@@ -59,7 +61,10 @@ export class EnvironmentRow {
     this.status = status;
     this.operation = new Operation('env/install', COLUMNS, () => status.refresh());
     this.row = new Row(byId('row-environment'), 'Environment', this.operation);
-    this.install = this.row.button('Install Library', () => this.operation.begin('env/install'), 'primary');
+    this.install = this.row.button('Install Library', () => this.operation.begin('env/install'));
+    this.summary = h('summary');
+    this.modules = h('ul');
+    this.list = h('details', { className: 'modules', open: matchMedia(WIDE).matches }, this.summary, this.modules);
   }
 
   render() {
@@ -75,18 +80,23 @@ export class EnvironmentRow {
     this.row.info.replaceChildren(...this.#described(environment));
     const lacks = !environment.installed || !environment.ready || environment.modules.some((one) => one.problem);
     const busy = this.operation.running || environment.task_id !== null;
+    this.install.classList.toggle('primary', !environment.ready);
     this.row.offer(lacks || busy ? this.install : null, busy);
   }
 
   #described({ modules }) {
-    const missing = modules.filter((one) => !one.installed).map((one) => one.package);
-    const broken = modules.filter((one) => one.problem).map((one) => one.problem);
-    const list = modules.filter((one) => one.installed).map((one) =>
-      h('li', { className: one.problem ? 'lacking' : '' }, h('b', {}, one.module), ` ${one.version ?? ''}`));
+    const installed = modules.filter((one) => one.installed);
+    this.summary.textContent = `${installed.length} of ${modules.length} modules installed`;
+    this.modules.replaceChildren(...installed.map((one) =>
+      h('li', { className: one.problem ? 'lacking' : '' }, h('b', {}, one.module), ` ${one.version ?? ''}`)));
+    const missing = (required) => modules.filter((one) => !one.installed && one.required === required)
+      .map((one) => one.package).join(', ');
+    const line = (className, text) => h('p', { className }, text);
     return [
-      h('ul', { className: 'modules', 'aria-label': 'Installed modules' }, ...list),
-      missing.length && h('p', { className: 'problem' }, `Missing: ${missing.join(', ')}`),
-      ...broken.map((sentence) => h('p', { className: 'problem' }, sentence)),
+      this.list,
+      missing(true) && line('problem', `Missing: ${missing(true)}`),
+      missing(false) && line('note muted', `Missing, but not needed as the service is set: ${missing(false)}`),
+      ...modules.filter((one) => one.problem).map((one) => line('problem', one.problem)),
     ].filter(Boolean);
   }
 }
@@ -112,14 +122,14 @@ export class ModelRow {
 
   render() {
     const { model, problem } = this.status;
-    this.row.tell(problem ? false : model ? model.model_loaded : null);
+    const error = model?.model_error ?? model?.model_download_error;
+    this.row.tell(problem ? false : model ? model.model_loaded : null, Boolean(problem || error));
     if (problem) this.operation.clear();
     if (!model) {
       this.row.info.replaceChildren();
       this.row.offer(null);
       return;
     }
-    const error = model.model_error ?? model.model_download_error;
     const where = model.model_loaded || model.model_downloaded ? '' : 'Not downloaded: the built-in model does the work.';
     this.row.info.replaceChildren(
       h('span', {}, `${model.model_id} • ${model.device}`),

@@ -2,6 +2,7 @@
 
 const MAX_SCALE = 16; // CSS pixels for one of the photo's
 const MAX_FIT = 4; // small photos are not blown up further than that to fill the view
+const MARGIN_PX = 14; // around a fitted photo
 const STEP = 1.25;
 const PIXELS_FROM = 3; // from that scale on, the photo's pixels are shown as squares
 
@@ -17,7 +18,8 @@ export class Zoom extends EventTarget {
   /** The scale at which the whole photo is seen. */
   get fitScale() {
     const { view, photo } = this;
-    return Math.min(view.width / photo.width, view.height / photo.height, MAX_FIT);
+    const [width, height] = [view.width - 2 * MARGIN_PX, view.height - 2 * MARGIN_PX];
+    return Math.min(Math.max(width, 1) / photo.width, Math.max(height, 1) / photo.height, MAX_FIT);
   }
 
   get zoomed() {
