@@ -17,9 +17,8 @@ export class Backdrop {
   constructor(sheet) {
     this.sheet = sheet;
     this.picker = h('input', { type: 'color', className: 'unseen', value: '#e8a33d', tabIndex: -1,
-      'aria-label': 'Colour behind the cut-out', oninput: () => this.#colour() });
-    this.file = h('input', { type: 'file', className: 'unseen', accept: 'image/*', tabIndex: -1,
-      'aria-label': 'Image behind the cut-out', onchange: () => this.#load() });
+      'aria-hidden': 'true', oninput: () => this.#colour() });
+    this.file = h('input', { type: 'file', hidden: true, accept: 'image/*', onchange: () => this.#load() });
     const swatches = KINDS.map(([kind, label]) => this.#swatch(kind, label));
     const legend = h('legend', { className: 'unseen' }, 'Background while looking');
     this.node = h('fieldset', { className: 'backdrops' }, legend, ...swatches, this.picker, this.file);

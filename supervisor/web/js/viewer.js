@@ -106,7 +106,7 @@ export class Viewer {
     const save = h('button', { type: 'button', className: 'primary', onclick: () => download(this.#job) }, 'Download');
     this.tools = h('div', { className: 'tools', hidden: true }, new Backdrop(this.afterSheet).node, zoom,
       h('span', { className: 'push' }), h('div', { className: 'group out' }, this.copyButton, save));
-    this.note = h('p', { className: 'facts muted', hidden: true });
+    this.note = h('p', { className: 'note muted', hidden: true });
   }
 
   #split(percent) {
