@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.axe import fetched_axe
 from tests.browser.visit import PATIENCE_MS, Visit, visiting
+from tests.integration.scratch import Scratch
+from tests.service import Service
 
 FLAGS = (
     "--no-sandbox",  # tests run as root in containers
@@ -22,6 +24,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+ECHO = "tests.fake_workers.behaviours:answers"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -46,6 +49,13 @@ def browser(data_dir: Path) -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="package")
+def echo(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose results are the photos that it is given, at once, and whose environment is quick to look at."""
+    with Scratch(tmp_path_factory.mktemp("echo")).service(data_dir, builtin_worker=ECHO) as service:
+        yield service
 
 
 @pytest.fixture

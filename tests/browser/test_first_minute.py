@@ -1,6 +1,5 @@
 """A cut-out in three clicks, with the real built-in model."""
 
-import re
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +7,6 @@ from playwright.sync_api import expect
 
 from tests.browser.visit import Visit
 from tests.conftest import SAMPLES
-from tests.photos import opened
 from tests.service import Service
 
 Open = Callable[..., Visit]
@@ -83,57 +81,3 @@ def test_options_come_from_the_service_and_are_sent(visit: Open, service: Servic
     expect(page.done("cat.jpg")).to_be_visible()
     name, mask = page.downloaded(page.button("Download"))
     assert (name, mask.mode) == ("cat-mask.png", "L")
-
-
-def test_a_result_can_be_copied(visit: Open, service: Service) -> None:
-    """Into a slide or a chat, without a file between."""
-    page = visit(service.url, permissions=["clipboard-read", "clipboard-write"])
-    page.drop(("cat.jpg", "image/jpeg", CAT))
-    expect(page.done("cat.jpg")).to_be_visible()
-    page.button("Copy").click()
-    expect(page.button("Copied")).to_be_visible()
-    kinds = page.page.evaluate(
-        "() => navigator.clipboard.read().then((items) => items.flatMap((item) => item.types))"
-    )
-    assert kinds == ["image/png"]
-
-
-def test_a_pasted_photo_is_taken(visit: Open, service: Service) -> None:
-    """A screenshot goes straight from the clipboard into the page."""
-    page = visit(service.url, permissions=["clipboard-read", "clipboard-write"])
-    page.drop(("cat.jpg", "image/jpeg", CAT))
-    expect(page.done("cat.jpg")).to_be_visible()
-    page.button("Copy").click()
-    expect(page.button("Copied")).to_be_visible()
-    page.page.keyboard.press("Control+v")
-    expect(page.page.locator(".photo[data-state=done]")).to_have_count(2)
-    expect(page.done("image.png")).to_be_visible()
-
-
-def test_the_background_can_be_switched_while_looking(visit: Open, service: Service) -> None:
-    """Hair that looks right on a checkerboard may have a halo on black."""
-    page = visit(service.url)
-    page.drop(("cat.jpg", "image/jpeg", CAT))
-    expect(page.done("cat.jpg")).to_be_visible()
-    expect(page.page.locator(".layer.after img")).to_be_visible()
-    slider = page.page.get_by_role("slider")
-    slider.focus()
-    slider.press("Home")
-    corner = page.page.locator(".layer.after .sheet").bounding_box()
-    assert corner
-    for name, colour in (("White", (255, 255, 255)), ("Black", (0, 0, 0))):
-        page.page.get_by_role("radio", name=name).check(force=True)
-        assert pixel(page, corner["x"] + corner["width"] - 8, corner["y"] + 8) == colour
-    page.page.get_by_role("radio", name="Black").press("ArrowRight")
-    assert pixel(page, corner["x"] + corner["width"] - 8, corner["y"] + 8) == (0xE8, 0xA3, 0x3D)
-    with page.page.expect_file_chooser() as chooser:
-        page.page.get_by_role("radio", name="An image").check(force=True)
-    chooser.value.set_files(SAMPLES / "astronaut.jpg")
-    expect(page.page.locator(".layer.after .sheet")).to_have_css("background-image", re.compile("blob:"))
-
-
-def pixel(page: Visit, x: float, y: float) -> tuple[int, ...]:
-    """Return the colour of a point of the page, as the user sees it."""
-    shot = opened(page.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1}))
-    found: tuple[int, ...] = shot.convert("RGB").getpixel((0, 0))
-    return found
