@@ -53,7 +53,7 @@ def browser(data_dir: Path) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def echo(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose results are the photos that it is given, at once, and whose environment is quick to look at."""
+    """A service that gives every photo back at once, and whose environment is quick to look at."""
     with Scratch(tmp_path_factory.mktemp("echo")).service(data_dir, builtin_worker=ECHO) as service:
         yield service
 

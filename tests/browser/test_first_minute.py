@@ -1,5 +1,6 @@
-"""A cut-out in three clicks, with the real built-in model."""
+"""A cut-out in three clicks, with the real built-in model; and several photos at once."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -20,9 +21,7 @@ def astronaut_photo(astronaut: bytes) -> tuple[str, str, bytes]:
     return "astronaut.jpg", "image/jpeg", astronaut
 
 
-def test_drop_look_download(
-    visit: Open, service: Service, astronaut_photo: tuple[str, str, bytes]
-) -> None:
+def test_drop_look_download(visit: Open, service: Service, astronaut_photo: tuple[str, str, bytes]) -> None:
     """The whole first minute: nothing is set up but the service itself."""
     page = visit(service.url)
     expect(page.row("server")).to_contain_text("Ready")
@@ -30,7 +29,7 @@ def test_drop_look_download(
     page.drop(astronaut_photo)
     expect(page.photo("astronaut.jpg").get_by_role("progressbar")).to_be_visible()
     expect(page.page.locator(".wait")).to_be_visible()
-    expect(page.done("astronaut.jpg")).to_contain_text("512 × 512 · PNG")
+    expect(page.done("astronaut.jpg")).to_contain_text(re.compile("512 . 512 · PNG"))
     expect(page.page.locator(".facts")).to_contain_text("Made by the built-in model (u2netp) on cpu")
     for step in ("Queued", "Decode", "Inference", "Encode", "Total"):
         expect(page.page.locator(".steps")).to_contain_text(step)
@@ -49,14 +48,14 @@ def test_drop_look_download(
 
 
 def test_several_photos_and_a_broken_file_together(
-    visit: Open, service: Service, astronaut_photo: tuple[str, str, bytes]
+    visit: Open, echo: Service, astronaut_photo: tuple[str, str, bytes]
 ) -> None:
     """One bad file says what is wrong with it, and keeps no other waiting."""
-    page = visit(service.url, expected=(REFUSED,))
+    page = visit(echo.url, expected=(REFUSED,))
     page.drop(astronaut_photo, ("notes.png", "image/png", b"shopping list"), ("cat.jpg", "image/jpeg", CAT))
     expect(page.photo("notes.png")).to_contain_text("not an image")
     expect(page.done("astronaut.jpg")).to_be_visible()
-    expect(page.done("cat.jpg")).to_contain_text("451 × 300")
+    expect(page.done("cat.jpg")).to_be_visible()
     names = []
     page.page.on("download", lambda download: names.append(download.suggested_filename))
     page.button("Download all").click()
@@ -67,11 +66,11 @@ def test_several_photos_and_a_broken_file_together(
     expect(page.page.locator(".photo")).to_have_count(0)
 
 
-def test_options_come_from_the_service_and_are_sent(visit: Open, service: Service) -> None:
-    """Every option is offered with its help; what was chosen is what comes back."""
-    page = visit(service.url)
+def test_options_come_from_the_service_and_are_sent(visit: Open, echo: Service) -> None:
+    """Every option is offered with its help, and the service hears what was chosen."""
+    page = visit(echo.url)
     page.page.get_by_text("Options").click()
-    for option in service.client.get("/options").json():
+    for option in echo.client.get("/options").json():
         control = page.page.locator(f"#option-{option['name']}")
         expect(control).to_be_visible()
         expect(control).to_have_accessible_description(f"{option['help'][0].upper()}{option['help'][1:]}.")
@@ -79,5 +78,5 @@ def test_options_come_from_the_service_and_are_sent(visit: Open, service: Servic
     expect(page.page.locator("#options-summary")).to_have_text("1 changed")
     page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
     expect(page.done("cat.jpg")).to_be_visible()
-    name, mask = page.downloaded(page.button("Download"))
-    assert (name, mask.mode) == ("cat-mask.png", "L")
+    name, _ = page.downloaded(page.button("Download"))
+    assert name == "cat-mask.png"

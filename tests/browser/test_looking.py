@@ -1,4 +1,4 @@
-"""Looking at a result, and taking it along: backdrop, zoom, divider, clipboard. The fake worker answers at once."""
+"""Looking at a result, and taking it along: backdrop, zoom, divider, clipboard."""
 
 import re
 from collections.abc import Callable
@@ -41,7 +41,8 @@ def with_result(page: Visit, photo: tuple[str, str, bytes]) -> Visit:
 def pixel(page: Visit, x: float, y: float) -> tuple[int, ...]:
     """Return the colour that the user sees at a point of the page."""
     shot = opened(page.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1}))
-    found: tuple[int, ...] = shot.convert("RGB").getpixel((0, 0))
+    found = shot.convert("RGB").getpixel((0, 0))
+    assert isinstance(found, tuple)
     return found
 
 
@@ -49,7 +50,7 @@ def sheet(page: Visit) -> dict[str, float]:
     """Return where the result lies on the screen."""
     box = page.page.locator(".layer.after .sheet").bounding_box()
     assert box
-    return {**box}
+    return {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
 
 
 def zoom(page: Visit) -> int:
@@ -85,7 +86,8 @@ def test_the_divider_follows_keys_and_mouse(looking: Visit) -> None:
         expect(slider).to_have_attribute("aria-valuetext", f"{told} original")
     knob = page.locator(".knob").bounding_box()
     view = page.locator(".view").bounding_box()
-    assert knob and view
+    assert knob
+    assert view
     page.mouse.move(knob["x"] + 5, knob["y"] + 22)
     page.mouse.down()
     page.mouse.move(view["x"] + view["width"] * 0.25, view["y"] + 50, steps=4)
@@ -100,7 +102,9 @@ def test_zoom_and_pan_by_wheel_keys_and_mouse(looking: Visit) -> None:
     point = (before["x"] + before["width"] * 0.25, before["y"] + before["height"] * 0.25)
     page.mouse.move(*point)
     page.mouse.wheel(0, -600)
-    page.wait_for_function("(fitted) => parseInt(document.querySelector('output').value) > fitted", arg=fitted)
+    page.wait_for_function(
+        "(fitted) => parseInt(document.querySelector('output').value) > fitted", arg=fitted
+    )
     after = sheet(looking)
     for side, start, spot in (("width", "x", point[0]), ("height", "y", point[1])):
         assert (spot - after[start]) / after[side] == pytest.approx(0.25, abs=0.01), "the point moved"

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.visit import Visit
-from tests.hub import Fault, Hub, running_hub
+from tests.hub import Fault, Hub, running_hub, weights
 from tests.integration.package_index import FAILING_BACKEND, add_source, put
 from tests.integration.scratch import Scratch
 from tests.service import Service, wait_for
@@ -32,9 +32,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 
 @contextmanager
-def service_of(folder: Path, worker: str = "loads_slowly") -> Iterator[Service]:
+def service_of(folder: Path, worker: str = "loads_slowly", **more: object) -> Iterator[Service]:
     """Run a service that has no model yet, with a fake worker and no packages to look at."""
-    settings = {"birefnet_worker": f"tests.fake_workers.behaviours:{worker}"}
+    settings = {"birefnet_worker": f"tests.fake_workers.behaviours:{worker}", **more}
     with Scratch(folder / "scratch").service(folder / "data", **settings) as service:
         yield service
 
@@ -62,7 +62,9 @@ def test_what_is_missing_and_broken_is_named_and_installed(
         expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
         expect(row.get_by_role("progressbar")).to_be_visible()
         expect(row.get_by_role("region", name="Log")).to_contain_text("Processing")
-        expect(row).to_contain_text("Dependencies installed. The worker was restarted; the server kept running.")
+        expect(row).to_contain_text(
+            "Dependencies installed. The worker was restarted; the server kept running."
+        )
         expect(lamp(row)).to_have_text("Ready")
         for module in ("tiny 1.0", "other 2.0"):
             expect(row.get_by_role("listitem").filter(has_text=module)).to_be_visible()
@@ -125,16 +127,24 @@ def test_a_download_can_be_cancelled(visit: Open, hub: Hub, tmp_path: Path) -> N
         expect(row.get_by_role("button", name="Download Model")).to_be_enabled()
 
 
-def test_failures_are_told_in_words(visit: Open, hub: Hub, tmp_path: Path) -> None:
-    """Of the download and of the load; also to a page that was not there when it happened."""
+def test_a_download_that_fails_says_why(visit: Open, hub: Hub, tmp_path: Path) -> None:
+    """Also to a page that was not there when it happened."""
     hub.refusal = (401, {"X-Error-Code": "GatedRepo"})
-    with service_of(tmp_path, "dies_in_load") as service:
+    with service_of(tmp_path) as service:
         row = visit(service.url).row("model")
         row.get_by_role("button", name="Download Model").click()
         expect(row.locator(".failed")).to_contain_text("HF_TOKEN")
         expect(visit(service.url).row("model").locator(".problem")).to_contain_text("HF_TOKEN")
-        hub.refusal = None
-        row.get_by_role("button", name="Download Model").click()
+        expect(row.get_by_role("button", name="Download Model")).to_be_enabled()
+
+
+def test_a_load_that_fails_says_why(visit: Open, tmp_path: Path) -> None:
+    """A model on disk, here a folder of the user's own, whose worker crashes."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(weights(1000))
+    with service_of(tmp_path, "dies_in_load", model=folder) as service:
+        row = visit(service.url).row("model")
         row.get_by_role("button", name="Load Model").click()
         expect(row.locator(".failed")).to_contain_text("SIGSEGV")
         expect(row.get_by_role("button", name="Load Model")).to_be_enabled()
@@ -164,7 +174,7 @@ def test_an_idle_page_asks_nothing(visit: Open, echo: Service) -> None:
     expect(page.row("environment")).to_contain_text("modules installed")
     wait_for(lambda: any(url.endswith("/options") for url in page.asked))
     asked = len(page.asked)
-    page.page.wait_for_timeout(2500)
+    page.page.wait_for_timeout(1500)
     assert page.asked[asked:] == []
     page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(lamp(page.row("server"))).to_have_text("Ready")

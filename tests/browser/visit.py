@@ -1,4 +1,4 @@
-"""One visit to the page, with what users do there, and everything that the page asked for or complained about."""
+"""One visit to the page: what users do there, and all that the page asked for or complained about."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -83,9 +83,7 @@ class Visit:
 
 
 @contextmanager
-def visiting(
-    browser: Browser, url: str, expected: Sequence[str], context: dict[str, Any]
-) -> Iterator[Visit]:
+def visiting(browser: Browser, url: str, expected: Sequence[str], context: dict[str, Any]) -> Iterator[Visit]:
     """Visit the page in a context of its own. Console lines with one of the `expected` parts are forgiven."""
     scripts = context.pop("scripts", ())
     with browser.new_context(**{"viewport": WIDE, **context}) as own:
