@@ -1,10 +1,22 @@
-"""The options of a removal, declared once for HTTP, the command line and the page."""
+"""The options of a removal, declared once for HTTP, the command line and the page.
 
-from dataclasses import Field, dataclass, field, fields
-from typing import Literal, get_args, get_type_hints
+A field's type says what may be sent: one of a `Literal`'s words, a `bool`, an `int` or a `str`, each of them
+`| None` where leaving it out means something else than any value. Its metadata says the rest:
+
+- `help`: what it does, in a sentence for people;
+- `minimum`, `maximum`: the limits of an integer, both included;
+- `unit`: what an integer counts, such as "px";
+- `kind`: what a string is, where it is not just "text": "colour", or "image" for an uploaded file.
+"""
+
+from dataclasses import MISSING, Field, dataclass, field, fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 ModelChoice = Literal["auto", "birefnet", "builtin"]
 OutputChoice = Literal["cutout", "mask"]
+OptionKind = Literal["choice", "boolean", "integer", "text", "colour", "image"]
+_KINDS: dict[type, OptionKind] = {bool: "boolean", int: "integer", str: "text"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +33,45 @@ class RemovalOptions:
     )
 
 
-def option_fields() -> list[tuple[Field[str], type]]:
-    """Return each option's dataclass field beside its resolved type, in declared order."""
-    types = get_type_hints(RemovalOptions)
-    return [(option, types[option.name]) for option in fields(RemovalOptions)]
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option, described for whoever offers it without knowing it by name."""
+
+    name: str
+    kind: OptionKind
+    annotation: type  # the declared type, None included
+    default: str | int | bool | None
+    choices: tuple[str, ...]
+    minimum: int | None
+    maximum: int | None
+    unit: str | None
+    help: str
 
 
-def choices_of(kind: type) -> tuple[str, ...]:
-    """Return the values that an option of this type may take."""
-    return get_args(kind)
+def declared_options(declaration: type = RemovalOptions) -> list[Option]:
+    """Return the options that a dataclass declares, in their order."""
+    types = get_type_hints(declaration)
+    return [_described(option, types[option.name]) for option in fields(declaration)]
+
+
+def _described(option: Field[Any], kind: type) -> Option:
+    value, told = _without_none(kind), option.metadata
+    choices = get_args(value) if get_origin(value) is Literal else ()
+    return Option(
+        name=option.name,
+        kind="choice" if choices else told.get("kind", _KINDS[value]),
+        annotation=kind,
+        default=None if option.default is MISSING else option.default,
+        choices=choices,
+        minimum=told.get("minimum"),
+        maximum=told.get("maximum"),
+        unit=told.get("unit"),
+        help=told["help"],
+    )
+
+
+def _without_none(kind: type) -> type:
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    given: tuple[type, ...] = tuple(part for part in get_args(kind) if part is not NoneType)
+    return given[0]

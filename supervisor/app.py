@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
-from supervisor.api import env, files, metrics, remove, server, tasks
+from supervisor.api import env, files, metrics, options, remove, server, tasks
 from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard
+from supervisor.page import page_routes
 from supervisor.replies import ErrorBody, install_error_handlers
 from supervisor.services import Address, Services
 from supervisor.settings import Settings
@@ -43,9 +44,11 @@ def create_app(
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     install_error_handlers(app)
-    for router in (server.router, remove.router, tasks.router, files.router, env.router, metrics.router):
-        app.include_router(router, prefix=API)
+    routers = (server, options, remove, tasks, files, env, metrics)
+    for resource in routers:
+        app.include_router(resource.router, prefix=API)
     app.include_router(metrics.router, include_in_schema=False)  # where Prometheus looks by default
+    app.router.routes.extend(page_routes())
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -40,9 +40,9 @@ class Downloads:
         self._closed = False
 
     @property
-    def downloading(self) -> bool:
-        """Whether a download is under way."""
-        return self._current is not None
+    def current(self) -> Task | None:
+        """The download under way."""
+        return self._current.task if self._current else None
 
     def start(self) -> Task | None:
         """Start a download and return its task, the one under way if there is one; None when downloaded.

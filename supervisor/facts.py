@@ -37,7 +37,7 @@ class ModelStatus(TypedDict):
 
     `dtype` and `loader` are those of the loaded model; `device` is the one it would be loaded on, as far as
     that is known without PyTorch. `input_size` is (width, height) in pixels; it is null for a model that sees
-    each photo in its own size, with sides as `input_sides` says.
+    each photo in its own size, with sides as `input_sides` says. `task_id` is the download or load under way.
     """
 
     model_id: str
@@ -55,24 +55,26 @@ class ModelStatus(TypedDict):
     licence: str | None
     revision: str | None
     commit: str | None
+    task_id: str | None
 
 
 async def model_status(services: Services) -> ModelStatus:
     """Describe BiRefNet."""
     settings, store, downloads = services.settings, services.model_store, services.downloads
-    downloading, download_error = downloads.downloading, downloads.error
+    downloading, download_error = downloads.current, downloads.error
     snapshot = await asyncio.to_thread(store.current)
     life = services.models.lives["birefnet"]
     facts = life.worker.facts
     size = store.spec.input_size
+    under_way = downloading or life.loading
     return {
         "model_id": store.spec.model_id,
         "model_loaded": facts is not None,
         "model_loading": facts is None
         and (life.worker.state is WorkerState.STARTING or life.loading is not None),
         "model_error": life.error,
-        "model_downloaded": snapshot is not None and not downloading,
-        "model_downloading": downloading,
+        "model_downloaded": snapshot is not None and downloading is None,
+        "model_downloading": downloading is not None,
         "model_download_error": download_error,
         "device": facts.device if facts else settings.device.replace("auto", "cpu"),
         "dtype": facts.dtype if facts else None,
@@ -82,6 +84,7 @@ async def model_status(services: Services) -> ModelStatus:
         "licence": store.spec.licence,
         "revision": store.revision,
         "commit": snapshot.commit if snapshot else None,
+        "task_id": under_way.id if under_way else None,
     }
 
 

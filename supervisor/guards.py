@@ -10,10 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import BgremoveError, HostRefused, OriginRefused, Unauthorized, UploadTooLarge
+from supervisor.page import PREFIX
 from supervisor.replies import error_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS = frozenset({"/api/v1/health"})
+# The page asks for the token itself: it and its files hold nothing that is worth one.
+OPEN_PATHS = frozenset({"/api/v1/health", "/"})
+OPEN_FOLDER = f"{PREFIX}/"
 FORM_OVERHEAD_BYTES = 1024**2  # what a form's other fields may add to the file
 
 
@@ -59,7 +62,8 @@ class Guard:
         if origin is not None and method not in SAFE_METHODS and not self._is_welcome(origin, host):
             raise OriginRefused
         # A preflight carries no token by design; it is answered by the CORS rules alone.
-        if self._token is not None and path not in OPEN_PATHS and method != "OPTIONS":
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
+        if self._token is not None and not is_open:
             self._check_token(headers)
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._max_body_bytes:

@@ -19,10 +19,10 @@ from shared.errors import (
     Unauthorized,
     UploadTooLarge,
 )
-from shared.options import option_fields
+from shared.options import declared_options
 
 RETRY_AFTER_S = 2
-OPTION_NAMES = frozenset(option.name for option, _ in option_fields())
+OPTION_NAMES = frozenset(option.name for option in declared_options())
 log = logging.getLogger("supervisor.http")
 
 

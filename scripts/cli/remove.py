@@ -14,7 +14,7 @@ import bootstrap
 from cli.errors import MISUSED, CommandFailed
 from cli.progress import Progress
 from cli.server import PrivateServer
-from shared.options import choices_of, option_fields
+from shared.options import Option, declared_options
 
 REPORTED = ("width", "height", "model_id", "device", "timings_ms")
 
@@ -45,9 +45,8 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="the PNG to write (default: PHOTO-cutout.png)",
     )
     add("--json", action="store_true", help="print one JSON object instead of words")
-    for option, kind in option_fields():
-        told = f"{option.metadata['help']} (default: {option.default})"
-        add(f"--{option.name.replace('_', '-')}", choices=choices_of(kind), help=told)
+    for option in declared_options():
+        add(f"--{option.name.replace('_', '-')}", **_parsing(option))
     add("--server", metavar="URL", type=_server, help="use this running server instead of starting one")
     add("--token", help="that server's token (default: what BGREMOVE_TOKEN says)")
     parser.set_defaults(run=run)
@@ -83,8 +82,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the options that were given; the server knows the defaults of the others."""
-    given = {option.name: getattr(arguments, option.name) for option, _ in option_fields()}
-    return {name: value for name, value in given.items() if value is not None}
+    given = {option.name: getattr(arguments, option.name) for option in declared_options()}
+    return {
+        name: str(value).lower() if value in (True, False) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _parsing(option: Option) -> dict[str, Any]:
+    """Return how argparse reads an option; the server checks limits, and names the option in its answer."""
+    default = "" if option.default is None else f" (default: {str(option.default).lower()})"
+    told: dict[str, Any] = {"help": option.help + default, "default": None}
+    match option.kind:
+        case "choice":
+            return told | {"choices": option.choices}
+        case "boolean":
+            return told | {"action": argparse.BooleanOptionalAction}
+        case "integer":
+            return told | {"type": int, "metavar": (option.unit or "N").upper()}
+    return told | {"metavar": option.kind.upper()}
 
 
 def _environment(*, with_model: bool) -> Path:

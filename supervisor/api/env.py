@@ -35,7 +35,10 @@ class ModuleStatus(TypedDict):
 
 
 class EnvironmentStatus(TypedDict):
-    """The Python environment. `ready`: all that the service needs as it is set is there and imports."""
+    """The Python environment. `ready`: all that the service needs as it is set is there and imports.
+
+    `task_id` is the install under way.
+    """
 
     installed: bool
     ready: bool
@@ -43,6 +46,7 @@ class EnvironmentStatus(TypedDict):
     modules: list[ModuleStatus]
     python: str
     venv: str | None
+    task_id: str | None
 
 
 class Nothing(BaseModel):
@@ -68,6 +72,7 @@ def _install_task(task: KnownTask) -> Task:
 async def status(services: Supervisor) -> EnvironmentStatus:
     """What is installed, missing or broken. The first answer after a change tries every import."""
     report = await services.environment.report()
+    installing = services.installs.current
     return {
         "installed": all(row.installed for row in report.rows),
         "ready": report.ready,
@@ -75,6 +80,7 @@ async def status(services: Supervisor) -> EnvironmentStatus:
         "modules": [_module(row) for row in report.rows],
         "python": platform.python_version(),
         "venv": sys.prefix if sys.prefix != sys.base_prefix else None,
+        "task_id": installing.id if installing else None,
     }
 
 

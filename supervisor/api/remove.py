@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from shared.errors import NotAnImage, NotFound, StillRunning, StorageFailed, UploadTooLarge, error_from
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.model_files import size_of
-from shared.options import RemovalOptions, option_fields
+from shared.options import RemovalOptions, declared_options
 from supervisor.api.common import Accepted, KnownTask, Supervisor
 from supervisor.model_life import Unloaded
 from supervisor.removals import Result, safe_name
@@ -26,8 +26,11 @@ RETRY_MS = 1000
 router = APIRouter(prefix="/remove", tags=["remove"])
 
 _OPTIONS: dict[str, Any] = {
-    option.name: (kind, Field(option.default, description=option.metadata["help"]))
-    for option, kind in option_fields()
+    option.name: (
+        option.annotation,
+        Field(option.default, description=option.help, ge=option.minimum, le=option.maximum),
+    )
+    for option in declared_options()
 }
 LoadableModel = Literal["birefnet", "builtin"]
 _STRICT = ConfigDict(extra="forbid")

@@ -43,14 +43,19 @@ class Installs:
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def current(self) -> Task | None:
+        """The install under way."""
+        return self._task if self._task and not self._task.finished else None
+
     async def start(self) -> Task | None:
         """Install what is missing or broken: the task, the one under way if there is one; None for nothing.
 
         Raises Stopping.
         """
         async with self._deciding:
-            if self._task is not None and not self._task.finished:
-                return self._task
+            if self.current is not None:
+                return self.current
             loaded = await asyncio.to_thread(self._before)
             work = wanted(await self._environment.report(), loaded)
             if self._closed:

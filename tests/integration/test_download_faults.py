@@ -54,7 +54,7 @@ def test_whatever_the_process_does_the_waiter_is_told(
         one = make(tmp_path)
         with pytest.raises(DownloadFailed, match=sentence):
             await one.ensure(ignore)
-        assert not one.downloading
+        assert one.current is None
         assert one.error is None if behaviour == "claims" else sentence in (one.error or "")
         assert not list((tmp_path / "logs").iterdir())
 
@@ -86,7 +86,7 @@ def test_a_folder_without_weights_and_a_closing_service_start_nothing(tmp_path: 
         task = one.start()
         assert task is not None
         await one.close()
-        assert (task.code, one.error, one.downloading) == ("cancelled", None, False)
+        assert (task.code, one.error, one.current) == ("cancelled", None, None)
         with pytest.raises(Stopping):
             one.start()
 

@@ -1,0 +1,125 @@
+// One photo on its way: sent, followed, fetched. The photo is sent as it is, never scaled.
+import { file, post, postJson, get, remove } from './api.js';
+import { follow } from './stream.js';
+
+const QUEUE_FULL_RETRY_MS = 2000;
+
+/**
+ * Emits "change". `state` is "waiting", "running", "done", "failed" or "cancelled"; `message` says more, for people.
+ * Once done: `result` as the service tells it, `original` and `cutout` blobs, `fileName` to save the cutout under.
+ */
+export class Job extends EventTarget {
+  state = 'waiting';
+  message = 'Waiting';
+  percent = 0;
+  code = null;
+  result = null;
+  cutout = null;
+  fileName = null;
+  #aborter = null;
+  #taskId = null;
+
+  /** `source` is a File, or the address of a photo; `options` as OptionsForm.values() gives them. */
+  constructor(source, options) {
+    super();
+    this.source = source;
+    this.options = options;
+    this.original = source instanceof File ? source : null;
+    this.name = source instanceof File ? source.name || 'pasted photo' : nameOf(source);
+  }
+
+  get ended() {
+    return this.state !== 'waiting' && this.state !== 'running';
+  }
+
+  /** Take the photo through to its result, or to an error in words. Never rejects. */
+  async run() {
+    this.#aborter = new AbortController();
+    this.#set({ state: 'running', message: this.original ? 'Sending the photo' : 'Asking for the photo' });
+    try {
+      this.#taskId = await this.#send();
+      const last = await follow('remove', this.#taskId, (task) => this.#progress(task), this.#aborter.signal);
+      if (last.status === 'error') this.#fail(last.message, last.code);
+      else await this.#collect();
+    } catch (error) {
+      if (error.name === 'AbortError') this.#set({ state: 'cancelled', message: 'Cancelled' });
+      else if (error.code === 'not_found' && this.#taskId) this.#fail('The server was started anew and lost the photo.');
+      else this.#fail(error.message, error.code);
+    }
+  }
+
+  /** Stop, wherever it stands. */
+  async cancel() {
+    if (this.ended) return;
+    if (!this.#taskId) {
+      this.#aborter?.abort();
+      this.#set({ state: 'cancelled', message: 'Cancelled' });
+      return;
+    }
+    this.#set({ message: 'Cancelling' });
+    await remove(`tasks/${this.#taskId}`).catch(() => {}); // the stream tells how it ended
+  }
+
+  async #send() {
+    for (;;) {
+      try {
+        return (await this.#ask()).task_id;
+      } catch (error) {
+        if (error.code !== 'queue_full') throw error;
+        this.#set({ message: 'The queue is full; waiting for a place' });
+        await new Promise((done) => { setTimeout(done, QUEUE_FULL_RETRY_MS); });
+        this.#aborter.signal.throwIfAborted();
+      }
+    }
+  }
+
+  #ask() {
+    const { fields, files } = this.options;
+    const { signal } = this.#aborter;
+    if (this.source instanceof File) {
+      const form = new FormData();
+      form.append('file', this.source, this.name);
+      for (const [name, value] of Object.entries({ ...fields, ...files })) form.append(name, value);
+      return post('remove/upload', form, signal);
+    }
+    if (Object.keys(files).length) throw new Error('An image as background goes with photos from this machine only.');
+    return postJson('remove/url', { url: this.source, ...fields }, signal);
+  }
+
+  async #collect() {
+    this.#set({ message: 'Fetching the result' });
+    const { signal } = this.#aborter;
+    const result = await get(`remove/result/${this.#taskId}`, signal);
+    const cutout = await file(result.result_file_id, signal);
+    if (!this.original) {
+      const original = await file(result.original_file_id, signal);
+      Object.assign(this, { original: original.blob, name: original.name });
+    }
+    Object.assign(this, { result, cutout: cutout.blob, fileName: cutout.name });
+    this.#set({ state: 'done', message: '', percent: 100 });
+  }
+
+  #progress({ percent, message }) {
+    if (this.message !== 'Cancelling') this.#set({ percent, message });
+  }
+
+  #fail(message, code = null) {
+    if (code === 'cancelled') this.#set({ state: 'cancelled', message: 'Cancelled' });
+    else this.#set({ state: 'failed', message, code });
+  }
+
+  #set(changes) {
+    if (this.ended) return;
+    Object.assign(this, changes);
+    this.dispatchEvent(new Event('change'));
+  }
+}
+
+function nameOf(address) {
+  try {
+    const { pathname, hostname } = new URL(address);
+    return decodeURIComponent(pathname.split('/').pop()) || hostname;
+  } catch {
+    return address;
+  }
+}

@@ -1,0 +1,35 @@
+// The page: its parts, made once and told of each other.
+import { byId } from './dom.js';
+import { Facts } from './facts.js';
+import { OptionsForm } from './options.js';
+import { QueueView } from './queue-view.js';
+import { Queue } from './queue.js';
+import { watchSources } from './sources.js';
+import { Status } from './status.js';
+import { statusTable } from './table.js';
+import { Viewer } from './viewer.js';
+
+const status = new Status();
+const rows = statusTable(status);
+const options = new OptionsForm();
+const queue = new Queue();
+
+/** Send photos with the options as they are now, and look at the first of them. */
+function send(sources, changes = {}) {
+  const chosen = options.values();
+  const [first] = queue.add(sources, { ...chosen, fields: { ...chosen.fields, ...changes } });
+  if (first) list.select(first);
+}
+
+const again = (job, changes) => send([job.source], changes);
+const viewer = new Viewer(new Facts(status, rows.model, again));
+const list = new QueueView(queue, { select: (job) => viewer.show(job), again });
+
+watchSources(send);
+queue.addEventListener('ended', () => status.refresh()); // a removal may have loaded a model, or lost its worker
+status.addEventListener('change', () => {
+  if (!status.server) return;
+  byId('version').textContent = `bgremove ${status.server.server.version}`;
+  options.load().catch(() => {}); // asked again with the next status
+});
+status.refresh();

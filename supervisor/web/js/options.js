@@ -1,0 +1,92 @@
+// The form of a removal's options, made from what the service declares: a new option needs no change here.
+import { get } from './api.js';
+import { byId, h } from './dom.js';
+
+const WORDS = { auto: 'Automatic', birefnet: 'BiRefNet', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG' };
+const HEX = /^#[0-9a-f]{6}/i;
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const inWords = (name) => WORDS[name] ?? capital(name.replaceAll('_', ' '));
+
+export class OptionsForm {
+  #fields = [];
+
+  /** Ask the service which options there are, once. */
+  async load() {
+    if (this.#fields.length) return;
+    const declared = await get('options');
+    this.#fields = declared.map((option) => new Field(option, () => this.#summarise()));
+    byId('options').replaceChildren(...this.#fields.map((field) => field.node));
+    byId('options').onsubmit = (event) => event.preventDefault();
+  }
+
+  /** What was chosen: `fields` that differ from their defaults, and `files`. The service knows the defaults. */
+  values() {
+    const chosen = { fields: {}, files: {} };
+    for (const { option, value } of this.#fields) {
+      if (value === null || value === option.default) continue;
+      chosen[option.kind === 'image' ? 'files' : 'fields'][option.name] = value;
+    }
+    return chosen;
+  }
+
+  #summarise() {
+    const { fields, files } = this.values();
+    const count = Object.keys(fields).length + Object.keys(files).length;
+    byId('options-summary').textContent = count ? `${count} changed` : 'all as usual';
+  }
+}
+
+class Field {
+  constructor(option, onchange) {
+    this.option = option;
+    const id = `option-${option.name}`;
+    const help = h('p', { className: 'muted', id: `${id}-help` }, `${capital(option.help)}.`.replace('..', '.'));
+    this.control = control(option, id);
+    this.control.setAttribute('aria-describedby', help.id);
+    const parts = h('div', { className: 'choice' }, this.control, ...this.#beside(id));
+    const label = h('label', { htmlFor: id }, inWords(option.name));
+    if (option.kind === 'boolean') parts.append(label);
+    this.node = h('div', { className: 'option' }, option.kind !== 'boolean' && label, parts, help);
+    this.node.addEventListener('input', onchange);
+  }
+
+  /** The chosen value, null for none. */
+  get value() {
+    const { kind } = this.option;
+    if (kind === 'boolean') return this.control.checked;
+    if (kind === 'image') return this.control.files[0] ?? null;
+    const text = this.control.value.trim();
+    if (text === '') return null;
+    return kind === 'integer' ? Number(text) : text;
+  }
+
+  #beside() {
+    const { kind, unit, name } = this.option;
+    if (unit) return [h('span', { className: 'unit' }, unit)];
+    if (kind !== 'colour') return [];
+    const picker = h('input', { type: 'color', 'aria-label': `Pick: ${inWords(name)}` });
+    picker.addEventListener('input', () => { this.control.value = picker.value; });
+    this.control.addEventListener('input', () => {
+      if (HEX.test(this.control.value)) picker.value = this.control.value.slice(0, 7);
+    });
+    return [picker];
+  }
+}
+
+function control({ kind, choices, default: usual, minimum, maximum }, id) {
+  const shown = usual === null ? '' : String(usual);
+  switch (kind) {
+    case 'choice':
+      return h('select', { id }, ...choices.map((choice) =>
+        h('option', { value: choice, selected: choice === usual }, inWords(choice))));
+    case 'boolean':
+      return h('input', { id, type: 'checkbox', checked: usual === true });
+    case 'integer':
+      return h('input', { id, type: 'number', value: shown, min: minimum ?? '', max: maximum ?? '', step: 1 });
+    case 'image':
+      return h('input', { id, type: 'file', accept: 'image/*' });
+    default:
+      return h('input', { id, type: 'text', value: shown, placeholder: 'none', spellcheck: false, autocomplete: 'off' });
+  }
+}

@@ -1,0 +1,41 @@
+"""axe-core, from npm: fetched once, kept in pytest's cache, run in a page."""
+
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+VERSION = "4.14.1"
+SERIOUS = {"serious", "critical"}
+RUN = "() => axe.run(document, { resultTypes: ['violations'] })"
+
+
+def fetched_axe(folder: Path) -> str:
+    """Return axe-core's source, from the folder or through npm, which compares it with its hash."""
+    kept = folder / f"axe-{VERSION}.min.js"
+    if not kept.exists():
+        npm = shutil.which("npm")
+        assert npm
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            command = [npm, "pack", f"axe-core@{VERSION}", "--pack-destination", scratch]
+            subprocess.run(command, cwd=scratch, check=True, capture_output=True, timeout=60)
+            with tarfile.open(Path(scratch) / f"axe-core-{VERSION}.tgz") as archive:
+                archive.extract("package/axe.min.js", scratch, filter="data")
+            (Path(scratch) / "package/axe.min.js").replace(kept)
+    return kept.read_text(encoding="utf-8")
+
+
+def findings(page: Page, source: str) -> list[str]:
+    """Return what axe finds in the page that is serious, in words."""
+    page.evaluate(source)
+    found: dict[str, Any] = page.evaluate(RUN)
+    return [
+        f"{violation['id']}: {node['html']} ({node['failureSummary']})"
+        for violation in found["violations"]
+        if violation["impact"] in SERIOUS
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,82 @@
+"""A cut-out in three clicks, with the real built-in model; and several photos at once."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+from tests.conftest import SAMPLES
+from tests.service import Service
+
+Open = Callable[..., Visit]
+REFUSED = "415"  # the browser itself logs every refusal
+CAT = (SAMPLES / "cat.jpg").read_bytes()
+
+
+@pytest.fixture
+def astronaut_photo(astronaut: bytes) -> tuple[str, str, bytes]:
+    """The sample as a dropped file."""
+    return "astronaut.jpg", "image/jpeg", astronaut
+
+
+def test_drop_look_download(visit: Open, service: Service, astronaut_photo: tuple[str, str, bytes]) -> None:
+    """The whole first minute: nothing is set up but the service itself."""
+    page = visit(service.url)
+    expect(page.row("server")).to_contain_text("Ready")
+    expect(page.row("server")).to_contain_text(service.url)
+    page.drop(astronaut_photo)
+    expect(page.photo("astronaut.jpg").get_by_role("progressbar")).to_be_visible()
+    expect(page.page.locator(".wait")).to_be_visible()
+    expect(page.done("astronaut.jpg")).to_contain_text(re.compile("512 . 512 · PNG"))
+    expect(page.page.locator(".facts")).to_contain_text("Made by the built-in model (u2netp) on cpu")
+    for step in ("Queued", "Decode", "Inference", "Encode", "Total"):
+        expect(page.page.locator(".steps")).to_contain_text(step)
+    expect(page.page.locator(".offer")).to_contain_text("BiRefNet finds finer edges")
+    expect(page.page.locator(".offer").get_by_role("button")).to_have_text("Download BiRefNet")
+    slider = page.page.get_by_role("slider")
+    slider.focus()
+    slider.press("ArrowLeft")
+    expect(slider).to_have_attribute("aria-valuetext", "49 % original")
+    name, cutout = page.downloaded(page.button("Download"))
+    assert name == "astronaut-cutout.png"
+    assert (cutout.mode, cutout.size) == ("RGBA", (512, 512))
+    alpha = cutout.getchannel("A")
+    assert alpha.getpixel((500, 20)) == 0
+    assert alpha.getpixel((220, 120)) == 255
+
+
+def test_several_photos_and_a_broken_file_together(
+    visit: Open, echo: Service, astronaut_photo: tuple[str, str, bytes]
+) -> None:
+    """One bad file says what is wrong with it, and keeps no other waiting."""
+    page = visit(echo.url, expected=(REFUSED,))
+    page.drop(astronaut_photo, ("notes.png", "image/png", b"shopping list"), ("cat.jpg", "image/jpeg", CAT))
+    expect(page.photo("notes.png")).to_contain_text("not an image")
+    expect(page.done("astronaut.jpg")).to_be_visible()
+    expect(page.done("cat.jpg")).to_be_visible()
+    names = []
+    page.page.on("download", lambda download: names.append(download.suggested_filename))
+    page.button("Download all").click()
+    page.page.wait_for_timeout(800)
+    assert names == ["astronaut-cutout.png", "cat-cutout.png"]
+    page.button("Clear").click()
+    expect(page.button("Choose photos")).to_be_visible()
+    expect(page.page.locator(".photo")).to_have_count(0)
+
+
+def test_options_come_from_the_service_and_are_sent(visit: Open, echo: Service) -> None:
+    """Every option is offered with its help, and the service hears what was chosen."""
+    page = visit(echo.url)
+    page.page.get_by_text("Options").click()
+    for option in echo.client.get("/options").json():
+        control = page.page.locator(f"#option-{option['name']}")
+        expect(control).to_be_visible()
+        expect(control).to_have_accessible_description(f"{option['help'][0].upper()}{option['help'][1:]}.")
+    page.page.get_by_label("Output").select_option("mask")
+    expect(page.page.locator("#options-summary")).to_have_text("1 changed")
+    page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
+    expect(page.done("cat.jpg")).to_be_visible()
+    name, _ = page.downloaded(page.button("Download"))
+    assert name == "cat-mask.png"

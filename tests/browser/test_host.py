@@ -1,0 +1,58 @@
+"""The page inside an application that manages the server, told by `window.bgremoveHost`."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+from tests.service import Service
+
+Open = Callable[..., Visit]
+HOST = """
+window.bgremoveHost = {
+  now: 'running',
+  fails: false,
+  callbacks: [],
+  async status() { return this.now; },
+  onStatus(callback) { this.callbacks.push(callback); },
+  become(now) { this.now = now; this.callbacks.forEach((callback) => callback(now)); },
+  async stop() { this.become('stopped'); },
+  async start() {
+    this.become('starting');
+    await new Promise((done) => { this.proceed = done; });
+    if (this.fails) { this.become('failed'); throw new Error('Port 6905 is taken.'); }
+    this.become('running');
+  },
+};
+"""
+
+
+def test_without_an_application_there_is_no_such_button(visit: Open, echo: Service) -> None:
+    """A page cannot start the server that it came from."""
+    page = visit(echo.url)
+    expect(page.row("server")).to_contain_text("Ready")
+    expect(page.row("server").get_by_role("button")).to_have_count(0)
+
+
+def test_stop_and_start(visit: Open, echo: Service) -> None:
+    """The application does it; the page offers it, waits for it, and looks at the status again."""
+    page = visit(echo.url, scripts=[HOST])
+    row = page.row("server")
+    row.get_by_role("button", name="Stop Server").click()
+    row.get_by_role("button", name="Start Server").click()
+    expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
+    asked = len(page.asked)
+    page.page.evaluate("bgremoveHost.proceed()")
+    expect(row.get_by_role("button", name="Stop Server")).to_be_enabled()
+    assert any(url.endswith("/status") for url in page.asked[asked:])
+
+
+def test_a_start_that_fails_says_why(visit: Open, echo: Service) -> None:
+    """The reason is the application's to know."""
+    page = visit(echo.url, scripts=[HOST, "bgremoveHost.now = 'stopped'; bgremoveHost.fails = true;"])
+    row = page.row("server")
+    row.get_by_role("button", name="Start Server").click()
+    expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
+    page.page.evaluate("bgremoveHost.proceed()")
+    expect(row).to_contain_text("Port 6905 is taken.")
+    expect(row.get_by_role("button", name="Start Server")).to_be_enabled()

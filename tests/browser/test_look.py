@@ -1,0 +1,133 @@
+"""How the page looks and feels: for every eye, hand, screen and speed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.axe import findings
+from tests.browser.visit import PHONE, WIDE, Visit
+from tests.conftest import SAMPLES
+from tests.photos import encoded
+from tests.service import Service
+
+Open = Callable[..., Visit]
+ASTRONAUT = (SAMPLES / "astronaut.jpg").read_bytes()
+PAGE_BYTES = 60_000
+FIRST_PAINT_MS = 1000
+BLOCKED_MS = 300
+WATCH = """
+window.longest = 0;
+new PerformanceObserver((list) => {
+  for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
+}).observe({ type: 'longtask', buffered: true });
+"""
+
+
+BLOCK = "(ms) => setTimeout(() => { for (const end = Date.now() + ms; Date.now() < end;); })"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_nothing_keeps_people_with_disabilities_out(
+    visit: Open, echo: Service, axe: str, scheme: str, viewport: dict[str, int]
+) -> None:
+    """axe-core finds nothing serious in any state, and nothing is wider than the screen."""
+    page = visit(echo.url, expected=("415",), color_scheme=scheme, viewport=viewport)
+    expect(page.row("server")).to_contain_text("Ready")
+    dark = (
+        page.page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(16, 19, 25)"
+    )
+    assert dark == (scheme == "dark")
+    assert findings(page.page, axe) == []
+    page.page.get_by_text("Options").click()
+    page.drop(("astronaut.jpg", "image/jpeg", ASTRONAUT), ("notes.txt", "text/plain", b"shopping list"))
+    expect(page.done("astronaut.jpg")).to_be_visible()
+    expect(page.photo("notes.txt")).to_contain_text("not an image")
+    assert findings(page.page, axe) == []
+    page.photo("notes.txt").locator(".pick").click()
+    expect(page.page.locator(".wait.failed")).to_be_visible()
+    assert findings(page.page, axe) == []
+    assert page.page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+
+
+def test_everything_can_be_done_by_keyboard(visit: Open, echo: Service) -> None:
+    """Choose, wait, compare, zoom, download, clear: no mouse, and the focus can always be seen."""
+    page = visit(echo.url)
+    expect(page.row("server")).to_contain_text("Ready")
+
+    def tab_to(name: str) -> None:
+        for _ in range(40):
+            page.page.keyboard.press("Tab")
+            focused = page.page.locator(":focus")
+            expect(focused).not_to_have_css("outline-style", "none")
+            label = focused.evaluate("(node) => node.getAttribute('aria-label') ?? node.textContent")
+            if label.strip() == name:
+                return
+        raise AssertionError(f"no way to {name}")
+
+    tab_to("Skip to the photos")
+    page.page.keyboard.press("Enter")
+    with page.page.expect_file_chooser() as chooser:
+        tab_to("Choose photos")
+        page.page.keyboard.press("Enter")
+    chooser.value.set_files(SAMPLES / "astronaut.jpg")
+    expect(page.done("astronaut.jpg")).to_be_visible()
+    expect(page.page.locator("#announcer")).to_have_text("astronaut.jpg: background removed")
+    slider = page.page.get_by_role("slider")
+    slider.focus()
+    page.page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "51 % original")
+    page.page.keyboard.press("+")
+    tab_to("Download")
+    with page.page.expect_download() as download:
+        page.page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "astronaut-cutout.png"
+    tab_to("Remove astronaut.jpg from the list")
+    page.page.keyboard.press("Enter")
+    expect(page.button("Choose photos")).to_be_visible()
+
+
+def test_motion_is_left_out_where_it_is_not_wanted(visit: Open, echo: Service) -> None:
+    """Some people get sick of it."""
+    page = visit(echo.url, reduced_motion="reduce")
+    moving = (
+        "[...document.querySelectorAll('*')].filter((n) => getComputedStyle(n).transitionProperty !== 'none')"
+    )
+    expect(page.row("server")).to_contain_text("Ready")
+    assert page.page.evaluate(f"{moving}.length") == 0
+
+
+def test_the_page_is_small_and_paints_at_once(visit: Open, echo: Service) -> None:
+    """Under 60 kB with all its files, and under a second with nothing in the browser's cache."""
+    page = visit(echo.url)
+    expect(page.row("server")).to_contain_text("Ready")
+    sizes = page.page.evaluate(
+        "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        ".filter((entry) => !entry.name.includes('/api/')).map((entry) => entry.transferSize)"
+    )
+    assert len(sizes) > 20
+    assert 10_000 < sum(sizes) < PAGE_BYTES
+    paint = page.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert 0 < paint < FIRST_PAINT_MS
+
+
+def test_twelve_megapixels_block_nothing(visit: Open, echo: Service, tmp_path: Path) -> None:
+    """Decoded beside the page, not in it: it answers all the while."""
+    noise = Image.effect_noise((1000, 750), 60).resize((4000, 3000))
+    photo = tmp_path / "large.png"
+    photo.write_bytes(encoded(Image.merge("RGBA", (noise, noise, noise, noise)), compress_level=1))
+    page = visit(echo.url)
+    expect(page.row("server")).to_contain_text("Ready")
+    page.page.evaluate(WATCH)
+    page.page.set_input_files("#files", photo)
+    expect(page.done("large.png")).to_be_visible()
+    expect(page.page.locator(".layer.after img")).to_be_visible()
+    page.page.get_by_role("slider").press("+")
+    page.page.wait_for_timeout(500)
+    assert page.page.evaluate("[document.querySelector('.after img').naturalWidth]") == [4000]
+    assert page.page.evaluate("window.longest") < BLOCKED_MS
+    page.page.evaluate(BLOCK, 2 * BLOCKED_MS)
+    page.page.wait_for_function("(ms) => window.longest > ms", arg=BLOCKED_MS)  # the watch sees what blocks

@@ -1,0 +1,152 @@
+"""Looking at a result, and taking it along: backdrop, zoom, divider, clipboard."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import expect
+
+from tests.browser.visit import PHONE, Visit
+from tests.conftest import SAMPLES
+from tests.photos import encoded, opened
+from tests.service import Service
+
+Open = Callable[..., Visit]
+SIDE = 400
+
+
+@pytest.fixture(scope="module")
+def disc() -> tuple[str, str, bytes]:
+    """A red disc on nothing."""
+    image = Image.new("RGBA", (SIDE, SIDE))
+    ImageDraw.Draw(image).ellipse((100, 100, 300, 300), fill=(200, 30, 30, 255))
+    return "disc.png", "image/png", encoded(image)
+
+
+@pytest.fixture
+def looking(visit: Open, echo: Service, disc: tuple[str, str, bytes]) -> Visit:
+    """The page, with a result on the stage."""
+    return with_result(visit(echo.url, permissions=["clipboard-read", "clipboard-write"]), disc)
+
+
+def with_result(page: Visit, photo: tuple[str, str, bytes]) -> Visit:
+    """Bring a result to the stage."""
+    page.drop(photo)
+    expect(page.done(photo[0])).to_be_visible()
+    expect(page.page.locator(".layer.after img")).to_be_visible()
+    return page
+
+
+def pixel(page: Visit, x: float, y: float) -> tuple[int, ...]:
+    """Return the colour that the user sees at a point of the page."""
+    shot = opened(page.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1}))
+    found = shot.convert("RGB").getpixel((0, 0))
+    assert isinstance(found, tuple)
+    return found
+
+
+def sheet(page: Visit) -> dict[str, float]:
+    """Return where the result lies on the screen."""
+    box = page.page.locator(".layer.after .sheet").bounding_box()
+    assert box
+    return {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
+
+
+def zoom(page: Visit) -> int:
+    """Return the zoom in percent."""
+    text = page.page.locator("output").text_content() or ""
+    return int(text.removesuffix(" %"))
+
+
+def test_the_background_can_be_switched(looking: Visit) -> None:
+    """Hair that looks right on a checkerboard may have a halo on black."""
+    page = looking.page
+    page.get_by_role("slider").press("Home")
+    box = sheet(looking)
+    corner = (box["x"] + box["width"] - 8, box["y"] + 8)
+    for name, colour in (("White", (255, 255, 255)), ("Black", (0, 0, 0))):
+        page.get_by_role("radio", name=name).check(force=True)
+        assert pixel(looking, *corner) == colour
+    page.get_by_role("radio", name="Black").press("ArrowRight")
+    assert pixel(looking, *corner) == (0xE8, 0xA3, 0x3D)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("radio", name="An image").check(force=True)
+    chooser.value.set_files(SAMPLES / "astronaut.jpg")
+    expect(page.locator(".layer.after .sheet")).to_have_css("background-image", re.compile("blob:"))
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert pixel(looking, *middle) == (200, 30, 30)
+
+
+def test_the_divider_follows_keys_and_mouse(looking: Visit) -> None:
+    """Left of it the original, right of it the result."""
+    page, slider = looking.page, looking.page.get_by_role("slider")
+    for key, told in (("ArrowLeft", "49 %"), ("Home", "0 %"), ("End", "100 %")):
+        slider.press(key)
+        expect(slider).to_have_attribute("aria-valuetext", f"{told} original")
+    knob = page.locator(".knob").bounding_box()
+    view = page.locator(".view").bounding_box()
+    assert knob
+    assert view
+    page.mouse.move(knob["x"] + 5, knob["y"] + 22)
+    page.mouse.down()
+    page.mouse.move(view["x"] + view["width"] * 0.25, view["y"] + 50, steps=4)
+    page.mouse.up()
+    expect(slider).to_have_attribute("aria-valuetext", "25 % original")
+
+
+def test_zoom_and_pan_by_wheel_keys_and_mouse(looking: Visit) -> None:
+    """Edges are judged close up."""
+    page = looking.page
+    fitted, before = zoom(looking), sheet(looking)
+    point = (before["x"] + before["width"] * 0.25, before["y"] + before["height"] * 0.25)
+    page.mouse.move(*point)
+    page.mouse.wheel(0, -600)
+    page.wait_for_function(
+        "(fitted) => parseInt(document.querySelector('output').value) > fitted", arg=fitted
+    )
+    after = sheet(looking)
+    for side, start, spot in (("width", "x", point[0]), ("height", "y", point[1])):
+        assert (spot - after[start]) / after[side] == pytest.approx(0.25, abs=0.01), "the point moved"
+    page.mouse.down()
+    page.mouse.move(point[0] - 40, point[1] - 30, steps=4)
+    page.mouse.up()
+    panned = sheet(looking)
+    assert (panned["x"] - after["x"], panned["y"] - after["y"]) == pytest.approx((-40, -30), abs=1)
+    slider = page.get_by_role("slider")
+    slider.press("Shift+ArrowLeft")
+    assert sheet(looking)["x"] == pytest.approx(panned["x"] + 60, abs=1)
+    slider.press("1")
+    assert zoom(looking) == max(100, fitted)
+    slider.press("+")
+    assert zoom(looking) == pytest.approx(max(100, fitted) * 1.25, abs=1)
+    looking.button("Fit").click()
+    assert zoom(looking) == fitted
+
+
+def test_two_fingers_zoom(visit: Open, echo: Service, disc: tuple[str, str, bytes]) -> None:
+    """Phones have no wheel."""
+    looking = with_result(visit(echo.url, viewport=PHONE, has_touch=True, is_mobile=True), disc)
+    looking.page.locator(".view").scroll_into_view_if_needed()
+    fitted = zoom(looking)
+    box = looking.page.locator(".view").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    devtools = looking.page.context.new_cdp_session(looking.page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 50), ("touchMove", 90)):
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert zoom(looking) > fitted * 2
+
+
+def test_a_result_is_copied_and_pasted_as_a_new_photo(looking: Visit) -> None:
+    """Into a slide or a chat without a file between; and a screenshot straight into the page."""
+    looking.button("Copy").click()
+    expect(looking.button("Copied")).to_be_visible()
+    looking.page.keyboard.press("Control+v")
+    expect(looking.page.locator(".photo[data-state=done]")).to_have_count(2)
+    name, image = looking.downloaded(looking.button("Download"))
+    assert name == "image-cutout.png"
+    assert image.size == (SIDE, SIDE)
+    assert image.getpixel((5, 5))[3] == 0

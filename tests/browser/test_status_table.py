@@ -1,0 +1,182 @@
+"""The three rows in each of their states, with packages, a hub and workers that do as the test says."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.visit import Visit
+from tests.hub import Fault, Hub, running_hub, weights
+from tests.integration.package_index import FAILING_BACKEND, add_source, put
+from tests.integration.scratch import Scratch
+from tests.service import Service, wait_for
+
+Open = Callable[..., Visit]
+GONE = "ERR_CONNECTION"  # what the browser logs when nobody answers
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A model hub, and an environment that leads to it and nowhere else."""
+    for name in list(os.environ):
+        if name.startswith("HF_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    with running_hub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        yield hub
+
+
+@contextmanager
+def service_of(folder: Path, worker: str = "loads_slowly", **more: object) -> Iterator[Service]:
+    """Run a service that has no model yet, with a fake worker and no packages to look at."""
+    settings = {"birefnet_worker": f"tests.fake_workers.behaviours:{worker}", **more}
+    with Scratch(folder / "scratch").service(folder / "data", **settings) as service:
+        yield service
+
+
+def lamp(row: Locator) -> Locator:
+    """Return where a row says how it stands."""
+    return row.locator(".state")
+
+
+def test_what_is_missing_and_broken_is_named_and_installed(
+    visit: Open, data_dir: Path, tmp_path: Path
+) -> None:
+    """The user's second row, from red to green by one button."""
+    scratch = Scratch(tmp_path / "scratch", "tiny", "other")
+    scratch.wheel("tiny")
+    scratch.wheel("other", "2.0")
+    put(scratch.site, "other", 'raise ImportError("libother.so: file too short")\n', "2.0")
+    with scratch.service(data_dir) as service:
+        page = visit(service.url)
+        row = page.row("environment")
+        expect(lamp(row)).to_have_text("Not Ready")
+        expect(row).to_contain_text("Missing: tiny")
+        expect(row).to_contain_text("other cannot be imported (ImportError: libother.so: file too short)")
+        row.get_by_role("button", name="Install Library").click()
+        expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
+        expect(row.get_by_role("progressbar")).to_be_visible()
+        expect(row.get_by_role("region", name="Log")).to_contain_text("Processing")
+        expect(row).to_contain_text(
+            "Dependencies installed. The worker was restarted; the server kept running."
+        )
+        expect(lamp(row)).to_have_text("Ready")
+        for module in ("tiny 1.0", "other 2.0"):
+            expect(row.get_by_role("listitem").filter(has_text=module)).to_be_visible()
+        expect(row.get_by_role("button")).to_have_count(0)
+
+
+def test_an_install_that_fails_says_why_and_keeps_its_log(
+    visit: Open, data_dir: Path, tmp_path: Path
+) -> None:
+    """Without the reason the user could only press the button again."""
+    scratch = Scratch(tmp_path / "scratch", "hard")
+    add_source(scratch.index, "hard", FAILING_BACKEND)
+    with scratch.service(data_dir) as service:
+        page = visit(service.url)
+        row = page.row("environment")
+        row.get_by_role("button", name="Install Library").click()
+        expect(row.locator(".failed")).to_contain_text("The packages could not be installed")
+        expect(row.get_by_role("region", name="Log")).to_contain_text("no compiler here")
+        expect(lamp(row)).to_have_text("Not Ready")
+        expect(row.get_by_role("button", name="Install Library")).to_be_enabled()
+
+
+def test_download_load_unload(visit: Open, hub: Hub, tmp_path: Path) -> None:
+    """The user's third row, through all of its buttons; a second page joins the download under way."""
+    hub.faults = [Fault("stall", 500_000)]
+    with service_of(tmp_path) as service:
+        page = visit(service.url)
+        row = page.row("model")
+        expect(row).to_contain_text("ZhengPeng7/BiRefNet • cpu")
+        expect(lamp(row)).to_have_text("Not Ready")
+        row.get_by_role("button", name="Download Model").click()
+        expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
+        other = visit(service.url)
+        for each in (row, other.row("model")):
+            expect(each).to_contain_text("MB of")
+            expect(each.get_by_role("progressbar")).to_be_visible()
+            expect(each.get_by_role("button", name="Starting...")).to_be_disabled()
+        hub.released.set()
+        for each in (row, other.row("model")):
+            expect(each.get_by_role("button", name="Load Model")).to_be_enabled()
+        row.get_by_role("button", name="Load Model").focus()
+        page.page.keyboard.press("Enter")
+        expect(row).to_contain_text("Loading the model")
+        expect(lamp(row)).to_have_text("Ready")
+        expect(row.get_by_role("button", name="Unload Model")).to_be_focused()
+        page.page.keyboard.press("Enter")
+        expect(row).to_contain_text("MB are free again")
+        expect(lamp(row)).to_have_text("Not Ready")
+        expect(row.get_by_role("button", name="Load Model")).to_be_enabled()
+
+
+def test_a_download_can_be_cancelled(visit: Open, hub: Hub, tmp_path: Path) -> None:
+    """The line is needed for something else."""
+    hub.faults = [Fault("stall", 500_000)]
+    with service_of(tmp_path) as service:
+        row = visit(service.url).row("model")
+        row.get_by_role("button", name="Download Model").click()
+        row.get_by_role("button", name="Cancel").click()
+        expect(row).to_contain_text("The task was cancelled.")
+        expect(row.get_by_role("button", name="Download Model")).to_be_enabled()
+
+
+def test_a_download_that_fails_says_why(visit: Open, hub: Hub, tmp_path: Path) -> None:
+    """Also to a page that was not there when it happened."""
+    hub.refusal = (401, {"X-Error-Code": "GatedRepo"})
+    with service_of(tmp_path) as service:
+        row = visit(service.url).row("model")
+        row.get_by_role("button", name="Download Model").click()
+        expect(row.locator(".failed")).to_contain_text("HF_TOKEN")
+        expect(visit(service.url).row("model").locator(".problem")).to_contain_text("HF_TOKEN")
+        expect(row.get_by_role("button", name="Download Model")).to_be_enabled()
+
+
+def test_a_load_that_fails_says_why(visit: Open, tmp_path: Path) -> None:
+    """A model on disk, here a folder of the user's own, whose worker crashes."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(weights(1000))
+    with service_of(tmp_path, "dies_in_load", model=folder) as service:
+        row = visit(service.url).row("model")
+        row.get_by_role("button", name="Load Model").click()
+        expect(row.locator(".failed")).to_contain_text("SIGSEGV")
+        expect(row.get_by_role("button", name="Load Model")).to_be_enabled()
+
+
+def test_the_server_is_killed_and_comes_back(visit: Open, data_dir: Path, tmp_path: Path) -> None:
+    """All rows are red and offer nothing, until the page itself notices that the server is there again."""
+    scratch = Scratch(tmp_path / "scratch")
+    with scratch.service(data_dir) as first:
+        page = visit(first.url, expected=(GONE,))
+        expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
+        first.process.send_signal(signal.SIGKILL)
+        first.process.wait()
+    page.button("Refresh status").click()
+    for name in ("server", "environment", "model"):
+        expect(lamp(page.row(name))).to_have_text("Not Ready")
+        expect(page.row(name).get_by_role("button")).to_have_count(0)
+    expect(page.row("server")).to_contain_text("The server does not answer")
+    with scratch.service(data_dir, port=first.port):
+        expect(lamp(page.row("server"))).to_have_text("Ready")
+        expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
+
+
+def test_an_idle_page_asks_nothing(visit: Open, echo: Service) -> None:
+    """The status is fetched for a reason: at the start, after an action, when the page is looked at again."""
+    page = visit(echo.url)
+    expect(page.row("environment")).to_contain_text("modules installed")
+    wait_for(lambda: any(url.endswith("/options") for url in page.asked))
+    asked = len(page.asked)
+    page.page.wait_for_timeout(1500)
+    assert page.asked[asked:] == []
+    page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(lamp(page.row("server"))).to_have_text("Ready")
+    parts = sorted(url.removeprefix(f"{echo.url}/api/v1") for url in page.asked[asked:])
+    assert parts == ["/env/status", "/status"]
