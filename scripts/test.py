@@ -1,19 +1,47 @@
-"""Run the tests, installing first what they need: python3 scripts/test.py [pytest's arguments]."""
+"""Run the tests, installing first what they need: python3 scripts/test.py [pytest's arguments].
+
+The whole suite runs in several processes at once, since most tests wait more than they compute; those
+marked `alone` follow one by one, on a machine that does nothing else. Arguments that choose tests
+(`-k name`, a file) run these in one process, which is quicker for a few. For the debugger: -n0 --pdb.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import sys
 
 import bootstrap
 
+# One more than there are cores, and no more than memory for torch in each of them allows.
+PROCESSES = min((os.cpu_count() or 1) + 1, 6)
+TOGETHER = ["-n", str(PROCESSES), "--dist", "worksteal", "-m", "not alone"]
+ALONE = ["-n0", "-m", "alone"]
+ALL_PASSED, SOME_FAILED, NONE_CHOSEN = 0, 1, 5  # pytest's exit codes
 
-def main() -> None:
-    """Become pytest, at the project's root."""
+
+def main(arguments: list[str]) -> int:
+    """Run what the arguments ask for and return pytest's exit code."""
     python = bootstrap.ensure(bootstrap.TESTS)
     os.chdir(bootstrap.ROOT)
-    bootstrap.become([str(python), "-m", "pytest", *sys.argv[1:]])
+    pytest = [str(python), "-m", "pytest"]
+    if any(not argument.startswith("-") for argument in arguments):
+        bootstrap.become([*pytest, *arguments])
+    together = run([*pytest, *TOGETHER, *arguments])
+    if together != ALL_PASSED and (together != SOME_FAILED or {"-x", "--exitfirst"} & set(arguments)):
+        return together
+    alone = run([*pytest, *arguments, *ALONE])
+    return together if alone in {ALL_PASSED, NONE_CHOSEN} else alone
+
+
+def run(command: list[str]) -> int:
+    """Run to the end and return the exit code; Ctrl-C is for pytest, which then says where it was."""
+    with subprocess.Popen(command) as process:
+        while True:
+            with contextlib.suppress(KeyboardInterrupt):
+                return process.wait()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,8 @@
 """Fixtures that every kind of test shares."""
 
 import asyncio
+import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,17 +10,33 @@ from typing import Any
 
 import pytest
 
+import locking
 from supervisor.builtin_model import BuiltinModel
 from tests.service import OBEYS, Service, running
 
 SAMPLES = Path(__file__).resolve().parent.parent / "scripts" / "samples"
 
 
+def pytest_configure() -> None:
+    """Heed Ctrl-C even in a shell's background job: what tests start, and interrupt, inherits this."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long tests: one that began last would have the other processes wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder that holds the built-in model, fetched once."""
+def data_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A data folder that holds the built-in model, fetched once for all the processes that run tests."""
     folder = tmp_path_factory.mktemp("data")
-    asyncio.run(BuiltinModel(folder).ensure(lambda _percent, _message: None))
+    own = tmp_path_factory.getbasetemp()
+    common = own if worker_id == "master" else own.parent
+    with locking.held(common / "builtin-model.lock", on_wait=lambda: None):
+        fetched = asyncio.run(BuiltinModel(common).ensure(lambda _percent, _message: None))
+    shutil.copytree(fetched.parent, BuiltinModel(folder).path.parent)
     return folder
 
 
