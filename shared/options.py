@@ -14,7 +14,9 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 ModelChoice = Literal["auto", "birefnet", "builtin"]
-OutputChoice = Literal["cutout", "mask"]
+OutputChoice = Literal["cutout", "mask", "both"]
+FormatChoice = Literal["png", "webp", "jpeg"]
+DetailChoice = Literal["standard", "high"]
 OptionKind = Literal["choice", "boolean", "integer", "text", "colour", "image"]
 _KINDS: dict[type, OptionKind] = {bool: "boolean", int: "integer", str: "text"}
 
@@ -29,8 +31,47 @@ class RemovalOptions:
     )
     output: OutputChoice = field(
         default="cutout",
-        metadata={"help": "cutout: the photo with a transparent background; mask: the alpha alone, in grey"},
+        metadata={
+            "help": "cutout: the photo with a transparent background; mask: the alpha alone, in grey; "
+            "both: the two in a zip"
+        },
     )
+    format: FormatChoice = field(
+        default="png", metadata={"help": "the file's format; jpeg needs a background for a cutout"}
+    )
+    background: str | None = field(
+        default=None,
+        metadata={"kind": "colour", "help": "#rgb, #rrggbb, #rrggbbaa or a CSS colour name to put behind"},
+    )
+    background_file: str | None = field(
+        default=None,
+        metadata={"kind": "image", "help": "an image to put behind, scaled to cover the photo"},
+    )
+    refine: bool = field(
+        default=True,
+        metadata={"help": "estimate the subject's own colour on soft edges, so that no halo is left"},
+    )
+    crop: bool = field(default=False, metadata={"help": "cut the result to the subject's box"})
+    crop_margin: str = field(
+        default="0", metadata={"help": "room around the box, in pixels (20 or 20px) or of its sides (5%)"}
+    )
+    detail: DetailChoice = field(
+        default="standard",
+        metadata={"help": "high: BiRefNet looks a second time, at the subject's box alone"},
+    )
+    max_size: int | None = field(
+        default=None,
+        metadata={
+            "minimum": 16,
+            "maximum": 65_535,
+            "unit": "px",
+            "help": "the result's longest side at most",
+        },
+    )
+    quality: int = field(
+        default=90, metadata={"minimum": 1, "maximum": 100, "help": "how well webp and jpeg keep the picture"}
+    )
+    lossless: bool = field(default=False, metadata={"help": "have webp keep every pixel exactly"})
 
 
 @dataclass(frozen=True, slots=True)
