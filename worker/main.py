@@ -21,7 +21,7 @@ from shared.messages import (
     Remove,
     WorkerConfig,
 )
-from worker import pipeline
+from worker import memory, pipeline
 from worker.engines import Engine, OnLoading, loading
 
 log = logging.getLogger("worker")
@@ -74,6 +74,7 @@ def _serve(
     load: Callable[[OnLoading], Engine],
 ) -> None:
     logs.configure("warning")
+    memory.keep_freed()
     try:
         engine = load(lambda percent, message: events.put(Loading(percent, message)))
     except BgremoveError as error:

@@ -49,7 +49,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
 
     inferring(0)
     with clock.step("inference"):
-        alpha = engine.alpha(photo.on_white(), inferring)
+        alpha = engine.alpha(photo.on_white(), inferring, job.options.detail)
     report(SAVE_PERCENT, "Saving the result")
     with clock.step("encode"):
         alpha = alpha if photo.alpha is None else _multiplied(alpha, photo.alpha)
