@@ -148,4 +148,6 @@ class Decoder(nn.Module):
         for number in range(3):
             p = self.laterals[number](full[2 - number], half[2 - number], p * self.attentions[number](p))
             p = self.steps[number + 1](p, self.patches[number + 1](image))
-        return resize(p, image.shape[2:]).add_(self.image_head(image))
+        # One channel is a plain map; taken for a channels-last one, it is resized several times slower.
+        logit = p.squeeze(1).unsqueeze(1)
+        return resize(logit, image.shape[2:]).add_(self.image_head(image))
