@@ -24,6 +24,7 @@ from worker.detail import blended, second_look
 from worker.device import available_cores
 from worker.engines import MEAN, STD, OnLoading, Step
 from worker.matte import to_photo_size
+from worker.memory import keep_freed
 from worker.torch_device import best_dtype, choose, is_out_of_memory
 
 log = logging.getLogger("worker.birefnet")
@@ -36,6 +37,7 @@ class BirefnetEngine:
     """A BiRefNet in memory."""
 
     def __init__(self, config: WorkerConfig, load: Load, on_loading: OnLoading) -> None:
+        keep_freed()
         torch.set_num_threads(available_cores())
         self._config = config
         self._device, self._dtype = choose(config.device, config.dtype)
