@@ -54,7 +54,9 @@ def browser(data_dir: Path) -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def echo(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that gives every photo back at once, and whose environment is quick to look at."""
-    with Scratch(tmp_path_factory.mktemp("echo")).service(data_dir, builtin_worker=ECHO) as service:
+    with Scratch(tmp_path_factory.mktemp("echo")).service(
+        data_dir, builtin_worker=ECHO, url_allow_private=True
+    ) as service:
         yield service
 
 
