@@ -84,7 +84,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the options that were given; the server knows the defaults of the others."""
     given = {option.name: getattr(arguments, option.name) for option in declared_options()}
     return {
-        name: str(value).lower() if value in (True, False) else str(value)
+        name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in given.items()
         if value is not None
     }

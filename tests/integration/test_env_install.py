@@ -67,6 +67,7 @@ def test_what_is_missing_is_installed_while_the_server_runs(make: Make, data_dir
         assert all(later - earlier > 0.45 for earlier, later in pairwise(times))
         after = status(service)
         assert (after["ready"], after["installed"], after["missing"]) == (True, True, [])
+        assert after["task_id"] is None
         assert [row["version"] for row in after["modules"]] == ["1.0", "1.0"]
         assert install(service) is None
         worker_is_back(service, generation=2)
@@ -142,7 +143,7 @@ def test_an_install_is_shared_cancelled_within_two_seconds_and_retried(make: Mak
         service.cut(wish())
         task_id = install(service)
         wait_for(gate.reached)
-        assert install(service) == task_id
+        assert install(service) == status(service)["task_id"] == task_id
         processes = pip_processes(service)
         assert len(processes) >= 4, "the tether, pip, the build, and what that started"
         waiting = service.upload(wish())
