@@ -17,7 +17,7 @@ def test_the_wall_behind_the_astronauts_hair_does_not_shine_through(data_dir: Pa
     """Brown hair before a bright wall: over black, the wall's light is a halo around her head."""
     image = decode(SAMPLES / "astronaut.jpg", 10**6).rgb
     image = image.resize((image.width * enlargement, image.height * enlargement))
-    engine = BuiltinEngine(WorkerConfig(str(data_dir / "models/builtin/u2netp.onnx"), 10**8))
+    engine = BuiltinEngine(WorkerConfig("builtin", str(data_dir / "models/builtin/u2netp.onnx"), 10**8))
     alpha, photo = engine.alpha(image, lambda _share: None), np.asarray(image)
     corrected = decontaminated(photo, alpha)
     np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])
