@@ -38,9 +38,9 @@ def told(service: Service, photo: bytes, **options: str) -> dict[str, Any]:
     return result
 
 
-def with_file(service: Service, photo: bytes, background: bytes, **options: str) -> Any:
+def with_file(service: Service, photo: bytes, behind: bytes, **options: str) -> Any:
     """Upload a photo with an image to put behind it."""
-    files = {"file": ("photo.jpg", photo), "background_file": ("beach.jpg", background)}
+    files = {"file": ("photo.jpg", photo), "background_file": ("beach.jpg", behind)}
     return service.client.post("/remove/upload", files=files, data=options)
 
 
@@ -103,7 +103,7 @@ def test_a_translucent_colour_stays_translucent(service: Service, astronaut: byt
 def test_an_uploaded_image_covers_the_photo(service: Service, astronaut: bytes, cutout: Pixels) -> None:
     """A wide image loses its sides and keeps its proportions."""
     stripes = np.zeros((256, 1024, 3), np.uint8)
-    stripes[:, :384], stripes[:, 384:640], stripes[:, 640:] = (255, 0, 0), (0, 0, 255), (255, 0, 0)
+    stripes[:, :380], stripes[:, 380:644], stripes[:, 644:] = (255, 0, 0), (0, 0, 255), (255, 0, 0)
     image = np.asarray(result_of(service, with_file(service, astronaut, encoded(Image.fromarray(stripes)))))
     assert image.shape == (SIDE, SIDE, 3)
     clear, opaque = cutout[..., 3] == 0, cutout[..., 3] == 255
@@ -116,12 +116,10 @@ def test_a_background_of_any_kind_is_accepted(service: Service, astronaut: bytes
     back = encoded(Image.new("CMYK", (50, 70), (0, 0, 255, 0)), "TIFF")
     image = result_of(service, with_file(service, astronaut, back, format="jpeg"))
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (SIDE, SIDE))
-    assert np.abs(np.subtract(image.getpixel((5, 5)), (255, 255, 0))).max() < 6
+    assert np.abs(np.asarray(image, int)[5, 5] - (255, 255, 0)).max() < 6
 
 
-def test_a_crop_is_the_subjects_box(
-    service: Service, astronaut: bytes, facts: dict[str, Any], cutout: Pixels
-) -> None:
+def test_a_crop_is_the_subjects_box(service: Service, astronaut: bytes, facts: dict[str, Any]) -> None:
     """Without room, with pixels of room, and with more room than there is."""
     left, top, width, height = facts["box"]
     tight = np.asarray(opened(service.cut(astronaut, crop="true", refine="false")))
@@ -244,7 +242,6 @@ def test_a_photos_profile_is_kept_over_a_background(service: Service, format_: s
         ({"format": "jpeg", "background": "#ff000080"}, "opaque"),
         ({"background": "#12345"}, "'background'"),
         ({"background": "rgb(1,2,3)"}, "CSS colour name"),
-        ({"background": ""}, "'background'"),
         ({"crop_margin": "a lot"}, "'crop_margin'"),
         ({"max_size": "15"}, "'max_size'"),
         ({"quality": "101"}, "'quality'"),
