@@ -110,7 +110,8 @@ class Work:
 
         try:
             engine = self._model.engine(check)
-            return Finished(job.task_id, pipeline.remove(job, engine, self._max_pixels, report))
+            made = pipeline.remove(job, engine, self._max_pixels, report)
+            return Finished(job.task_id, replace(made, timings_ms=engine.timed(made.timings_ms)))
         except BgremoveError as error:
             return Failed(job.task_id, error.code, error.detail)
         except MemoryError:

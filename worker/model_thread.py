@@ -1,5 +1,6 @@
 """The one thread that a model lives on: libraries keep pools and handles per thread, and photos queue."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,11 +61,15 @@ class QueuedEngine:
     shared: Engine
     check: Callable[[], None]
     facts: Ready
+    waited_ms: float = 0
 
     def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
         """Return the subject's alpha, as any engine; `step` is first called, with 0, when its turn comes."""
 
+        asked = time.perf_counter()
+
         def look() -> NDArray[np.uint8]:
+            self.waited_ms += (time.perf_counter() - asked) * 1000
             step(0)
             alpha = self.shared.alpha(photo, step, detail)
             self.facts = self.shared.facts
@@ -78,6 +83,11 @@ class QueuedEngine:
                 if looking.done():
                     raise
                 self._give_up_if_told(looking)
+
+    def timed(self, timings_ms: dict[str, float]) -> dict[str, float]:
+        """Return a removal's times with what it waited for other photos told apart from its inference."""
+        waited = {"queued": self.waited_ms, "inference": timings_ms["inference"] - self.waited_ms}
+        return timings_ms | {name: round(value, 1) for name, value in waited.items()}
 
     def _give_up_if_told(self, looking: "Future[NDArray[np.uint8]]") -> None:
         if looking.running():
