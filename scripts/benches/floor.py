@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 # Multiplications and additions of one pass over 1024 x 1024 pixels, in 1e12.
 TFLOP = {"swin_v1_t": 0.64, "swin_v1_l": 2.53}
-PIXELS = 1024 * 1024
+FULL_SIZE = 1024  # the side, in pixels, that the goals are for
 RATIO_GOALS = {
     ("swin_v1_t", "float32"): 1.9,
     ("swin_v1_t", "bfloat16"): 3.0,
@@ -41,7 +41,7 @@ def floor_s(backbone: str, height: int, width: int, flop_per_s: float) -> float:
 
     Work grows with the pixels; that of attention too, since its windows keep their size.
     """
-    return TFLOP[backbone] * 1e12 * (height * width / PIXELS) / flop_per_s
+    return TFLOP[backbone] * 1e12 * (height * width / FULL_SIZE**2) / flop_per_s
 
 
 def machine_rate(rates: Mapping[str, float]) -> float:
@@ -55,21 +55,21 @@ def shares(components_s: Mapping[str, float]) -> dict[str, float]:
     return {name: seconds / total if total else 0.0 for name, seconds in components_s.items()}
 
 
-def ratio_goal(backbone: str, dtype: str, device: str) -> Goal | None:
-    """Return how many times its floor a pass may take."""
-    bound = RATIO_GOALS.get((backbone, dtype)) if device == "cpu" else None
+def ratio_goal(backbone: str, dtype: str, device: str, size: int) -> Goal | None:
+    """Return how many times its floor a pass may take; a smaller one is more overhead than arithmetic."""
+    bound = RATIO_GOALS.get((backbone, dtype)) if device == "cpu" and size >= FULL_SIZE else None
     return Goal(bound) if bound else None
 
 
 def time_goal_s(backbone: str, device: str, size: int) -> Goal | None:
     """Return how many seconds a pass may take on a GPU."""
-    is_known = (backbone, device, size) == ("swin_v1_l", "cuda", 1024)
+    is_known = (backbone, device, size) == ("swin_v1_l", "cuda", FULL_SIZE)
     return Goal(CUDA_TIME_GOAL_S) if is_known else None
 
 
 def memory_goal_gb(backbone: str, dtype: str, device: str, size: int) -> Goal | None:
     """Return how many gigabytes a pass may need: the GPU's on one, else memory beyond torch itself."""
-    if size != 1024:
+    if size != FULL_SIZE:
         return None
     if device == "cuda":
         return Goal(CUDA_MEMORY_GOAL_GB) if backbone == "swin_v1_l" else None

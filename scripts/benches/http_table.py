@@ -28,7 +28,7 @@ def print_photo(photo: Photo, measured: dict[str, Measured]) -> None:
     """Print one photo's table, and what our server spent on it."""
     size = f"{photo.width} x {photo.height}, {len(photo.jpeg) / 1e6:.1f} MB"
     print(f"\n{photo.name} ({size})")
-    clients = "".join(f"{f'{number} clients':>18}" for number in measured["bgremove"].throughput)
+    clients = "".join(f"{f'{number} at once':>18}" for number in measured["bgremove"].throughput)
     print(f"  {'':10}{'latency, median':>18}{'min .. max':>20}{'PNG':>10}{clients}")
     for name, seen in measured.items():
         times = [one.latency_ms for one in seen.removals]
@@ -46,23 +46,17 @@ def _print_ours(photo: Photo, ours: Measured) -> None:
     print("  stages    " + "".join(f"{name:>18}" for name in stages))
     print("            " + "".join(f"{f'{value:.1f} ms':>18}" for value in stages.values()))
     is_large = photo.name == LARGE  # what the goals are for
-    share_ms = statistics.median(ours.supervisor_ms)
-    around_ms = ours.around_network_ms
+    share_ms, around_ms = statistics.median(ours.supervisor_ms), ours.around_network_ms
     held = holds(ours.throughput.values())
-    _line("everything but the network", f"{around_ms:.0f} ms", AROUND_NETWORK_GOAL_MS, around_ms, is_large)
-    _line(
-        "the supervisor's processor time a photo",
-        f"{share_ms:.0f} ms",
-        SUPERVISOR_GOAL_MS,
-        share_ms,
-        is_large,
-    )
-    _line("least throughput with more clients", f"{held:.2f} x", HOLDING_GOAL, held, len(ours.throughput) > 1)
-    print(f"  all processes' processor time a photo: {statistics.median(ours.cpu_ms):.0f} ms")
+    _line("everything but the network", around_ms, "ms", AROUND_NETWORK_GOAL_MS if is_large else None)
+    _line("the supervisor's processor time a photo", share_ms, "ms", SUPERVISOR_GOAL_MS if is_large else None)
+    _line("all processes' processor time a photo", statistics.median(ours.cpu_ms), "ms")
+    if len(ours.throughput) > 1:
+        _line("least throughput with more clients", held, "x", HOLDING_GOAL)
 
 
-def _line(name: str, text: str, goal: Goal, value: float, has_goal: bool) -> None:  # noqa: FBT001
-    print(f"  {name}: {text}{f' ({goal.beside(value)})' if has_goal else ''}")
+def _line(name: str, value: float, unit: str, goal: Goal | None = None) -> None:
+    print(f"  {name}: {value:.3g} {unit}{f' ({goal.beside(value, unit)})' if goal else ''}")
 
 
 def print_health(health: dict[str, float], clients: int) -> None:

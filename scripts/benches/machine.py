@@ -8,22 +8,31 @@ from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
 TELLING_FLAGS = ("avx2", "avx512", "avx_vnni", "amx", "f16c", "asimd", "bf16", "sve")
+BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 PACKAGES = ("torch", "onnxruntime", "numpy", "pillow", "isal", "fastapi", "uvicorn")
 
 
 def facts() -> dict[str, Any]:
     """Return the machine's facts; those that the system does not tell are empty."""
     told = _cpuinfo()
-    flags = (told.get("flags") or told.get("Features") or "").split()
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
         "processor": told.get("model name", platform.processor()),
-        "flags": sorted(flag for flag in flags if flag.startswith(TELLING_FLAGS)),
+        "flags": sorted(flag for flag in _flags(told) if flag.startswith(TELLING_FLAGS)),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def computes_bfloat16() -> bool:
+    """Tell whether the processor does; otherwise it is emulated, many times slower than float32."""
+    return not BFLOAT16_FLAGS.isdisjoint(_flags(_cpuinfo()))
+
+
+def _flags(cpuinfo: dict[str, str]) -> list[str]:
+    return (cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
 
 
 def _cpuinfo() -> dict[str, str]:

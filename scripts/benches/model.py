@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benches import ROOT, BenchFailed, checkpoints, floor, positive
+from benches import ROOT, BenchFailed, checkpoints, floor, machine, positive
 
-DEFAULT_DTYPES = ("float32", "bfloat16")
 REPEATS = 3
 SIZE = 1024
 STRIDE = 32  # the network's sides are multiples of it
@@ -25,8 +24,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         nargs="+",
         choices=("float32", "bfloat16", "float16"),
-        default=list(DEFAULT_DTYPES),
-        help="(default: float32 bfloat16)",
+        help="(default: float32, and bfloat16 where the hardware has it)",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default: cpu)")
     parser.add_argument("--size", type=_side, default=SIZE, help="the input's side (default 1024)")
@@ -43,9 +41,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure every backbone in every dtype; print a table of each and return them. Raises BenchFailed."""
     reports = []
+    on_gpu = arguments.device == "cuda"
+    dtypes = arguments.dtype or ["float32", *["bfloat16"] * (on_gpu or machine.computes_bfloat16())]
     for backbone in arguments.backbone:
         folder = checkpoints.snapshot(backbone, arguments.weights)
-        for dtype in arguments.dtype:
+        for dtype in dtypes:
             case = {
                 "backbone": backbone,
                 "dtype": dtype,
@@ -95,7 +95,7 @@ def print_case(report: dict[str, Any]) -> None:
         goal = floor.time_goal_s(backbone, device, size) if kind == report["kind"] else None
         _line(f"time, {kind}", text, goal, report["median_s"])
     text = f"{report['ratio']:.2f} x the floor of {_time(report['floor_s'])}"
-    _line("ratio", text, floor.ratio_goal(backbone, dtype, device), report["ratio"])
+    _line("ratio", text, floor.ratio_goal(backbone, dtype, device, size), report["ratio"])
     _print_memory(report)
     for name, share in floor.shares(report["median_components_s"]).items():
         print(f"    {name:12}{_time(report['median_components_s'][name]):>10}{share:>8.1%}")
@@ -112,6 +112,7 @@ def _print_memory(report: dict[str, Any]) -> None:
 
 
 def _line(name: str, text: str, goal: floor.Goal | None = None, value: float = 0) -> None:
+    """Print a line; `value` is what the goal is for, in its unit."""
     print(f"  {name:14}{text}{f' ({goal.beside(value)})' if goal else ''}")
 
 
