@@ -21,6 +21,7 @@ from torch import Tensor
 from benches import gemm, memory
 from benches.components import Marks, watched
 from seeded_weights import seeded_image
+from shared.errors import BgremoveError
 from worker import torch_device, weights
 from worker.birefnet import from_state_dict
 from worker.birefnet.fused import FusedBiRefNet
@@ -60,8 +61,12 @@ class Seen:
 
 
 def main(argument: str) -> None:
-    """Measure the case and print what was seen."""
-    sys.stdout.write(json.dumps(asdict(measure(Case(**json.loads(argument))))) + "\n")
+    """Measure the case and print what was seen; end with a sentence where it cannot be run here."""
+    try:
+        seen = measure(Case(**json.loads(argument)))
+    except BgremoveError as error:
+        sys.exit(error.detail)
+    sys.stdout.write(json.dumps(asdict(seen)) + "\n")
 
 
 def measure(case: Case) -> Seen:
