@@ -38,7 +38,7 @@ DECODE_ERRORS = (
     zlib.error,
 )
 
-MIN_DPI, MAX_DPI = 1, 100_000
+MIN_DPI, MAX_DPI = 2, 100_000  # Pillow says 1 where a TIFF says nothing
 
 
 @dataclass(frozen=True, slots=True)
