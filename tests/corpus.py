@@ -97,12 +97,16 @@ def cases(kind: str) -> list[Case]:
 def turned(kind: str, orientation: int) -> Case:
     """A photo stored lying on its side or mirrored, with EXIF's note of it, a place and a name in it."""
     stored = picture().transpose(STORED[orientation]) if orientation > 1 else picture()
+    content = encoded(stored, kind, exif=oriented(orientation), **BEST.get(kind, {}))
+    return Case(f"orientation {orientation}", content, _shown(picture(), content, STORED.get(orientation)))
+
+
+def oriented(orientation: int) -> bytes:
+    """Return EXIF data with an orientation; bytes, since from those alone pillow-heif writes HEIC's own."""
     exif = Image.Exif()
     exif[ORIENTATION], exif[0x013B] = orientation, "Secret Name"
     exif.get_ifd(GPS)[1] = "N"
-    # pillow-heif writes an orientation as HEIC has it, from bytes alone.
-    content = encoded(stored, kind, exif=exif.tobytes(), **BEST.get(kind, {}))
-    return Case(f"orientation {orientation}", content, _shown(picture(), content, STORED.get(orientation)))
+    return exif.tobytes()
 
 
 def _shown(source: Image.Image, content: bytes, stored: Transpose | None = None) -> NDArray[np.uint8]:
