@@ -4,15 +4,12 @@ Prints one line of JSON. Started by `bench.py model`, one process after the othe
 memory is its own.
 """
 
-import importlib
-import importlib.util
 import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import cast
 
 import torch
@@ -25,7 +22,9 @@ from shared.errors import BgremoveError
 from worker import torch_device, weights
 from worker.birefnet import from_state_dict
 from worker.birefnet.fused import FusedBiRefNet
+from worker.birefnet.replay import Replayed
 from worker.device import available_cores
+from worker.memory import keep_freed
 
 GRAPH, EAGER = "graph", "eager"
 Pass = Callable[[], Tensor]
@@ -73,8 +72,7 @@ def measure(case: Case) -> Seen:
     """Load the network as a worker does, and run it."""
     torch.set_num_threads(available_cores())
     device, dtype = torch_device.choose(case.device, case.dtype)
-    if (worker_memory := _part("worker.memory")) is not None:
-        worker_memory.keep_freed()
+    keep_freed()
     on_gpu = device.type == "cuda"
     before = memory.start_of_peak()
     network = _loaded(Path(case.folder), device, dtype)
@@ -104,8 +102,8 @@ def _loaded(folder: Path, device: torch.device, dtype: torch.dtype) -> FusedBiRe
 def _passes(network: FusedBiRefNet, image: Tensor) -> dict[str, Pass]:
     """Return the ways to run the network here, the one that a worker takes last."""
     passes: dict[str, Pass] = {EAGER: lambda: network(image)}
-    if image.device.type == "cuda" and (replay := _part("worker.birefnet.replay")) is not None:
-        replayed = replay.Replayed(network, image)
+    if image.device.type == "cuda":
+        replayed = Replayed(network, image)
         passes[GRAPH] = lambda: replayed(image)
     return passes
 
@@ -138,11 +136,6 @@ def _timed(
         for name, seconds in marks.pieces_s().items():
             components_s.setdefault(name, []).append(seconds)
     return times_s, rates, components_s
-
-
-def _part(name: str) -> ModuleType | None:
-    """Return a module that not every version of the worker has, or None."""
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from tests.photos import encoded, opened
 from tests.service import Service
 
 SUBJECT = 128  # alpha from which a pixel is the subject's
-LIKENESS = 0.85  # of two subjects, intersection over union: greys and few colours change the model's mind a little
+LIKENESS = (
+    0.85  # of two subjects, intersection over union: greys and few colours change the model's mind a little
+)
 
 
 @pytest.fixture(scope="module")
