@@ -22,8 +22,8 @@ MAX_JOBS = 64
 KEPT_SECONDS = 120  # our own server deletes results that soon: a large batch must not fill the disk
 
 ABOUT = "Remove the background of photos: files, folders, patterns, addresses, or - for stdin."
-EPILOG = """Results lie beside their photos, as PHOTO-cutout.png (-mask, -both.zip), or in --out-dir. Of
-several photos, those whose result is there and newer are skipped. Ends with 0, 1 (some failed) or 2 (misuse)."""
+EPILOG = """Results lie beside their photos, as PHOTO-cutout.png (-mask, -both.zip), or in --out-dir.
+Of several photos, those whose result is there and newer are skipped. Exit codes: 0, 1 (failed), 2 (usage)."""
 
 
 def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
