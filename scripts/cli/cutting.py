@@ -41,10 +41,13 @@ class Cutter:
 
     def cut(self, job: Job, show: Show) -> Payload:
         """Cut one photo out and return what the service tells of it. Raises CommandFailed."""
+        self._check_wanted()
         show(0, "Sending the photo")
         task_id = self._send(job.source, show)
         self._tasks.add(task_id)
         try:
+            if self._stopped.is_set():  # since it was sent: stop() did not know of it
+                self.service.client.cancel(task_id)
             self.service.client.finish(task_id, show)
             result = self.service.client.result(task_id)
         finally:
@@ -60,9 +63,12 @@ class Cutter:
             self.service.client.cancel(task_id)
 
     def _write(self, file: IO[bytes], chunk: bytes) -> None:
+        self._check_wanted()
+        file.write(chunk)
+
+    def _check_wanted(self) -> None:
         if self._stopped.is_set():
             raise CommandFailed("stopped", "cancelled")
-        file.write(chunk)
 
     def _send(self, source: Source, show: Show) -> str:
         from cli.client import Busy  # noqa: PLC0415 - only .venv's Python has what it needs

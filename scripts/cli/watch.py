@@ -4,6 +4,7 @@ It looks again and again, by the standard library alone: that also works on netw
 where the systems' notices of changes do not come.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from cli.settling import Settling, Stamp
 POLL_SECONDS = 0.5
 POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
 SETTLE_SECONDS = 1.0
+PASSING = {"unreachable", "queue_full", "stopping", "not_ready"}  # a server that is restarted, or busy
+AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def watch(watched: Watched, cutter: Cutter, size: int, report: Report) -> None:
             for name in settling.look(started, stamps):
                 taking.take(*pictures[name])
             for job, outcome in crew.outcomes_now():
-                taking.busy.discard(job.source.name)
+                taking.ended(job, outcome)
                 tell(job, outcome, report, cutter)
             time.sleep(max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - started)))
 
@@ -71,12 +74,15 @@ class _Taking:
     report: Report
     busy: set[str] = field(default_factory=set)
     taken: dict[str, Stamp] = field(default_factory=dict)
+    again_at: dict[str, float] = field(default_factory=dict)
     owners: dict[Path, str] = field(default_factory=dict)
 
     def take(self, source: Source, stamp: Stamp) -> None:
         name = source.name
-        if name in self.busy or self.taken.get(name) == stamp:
+        again = time.monotonic() >= self.again_at.get(name, math.inf)
+        if name in self.busy or (self.taken.get(name) == stamp and not again):
             return
+        self.again_at.pop(name, None)
         output = self.watched.naming.output(source)
         job = Job(source, output)
         new = name not in self.taken
@@ -92,6 +98,12 @@ class _Taking:
             return
         self.busy.add(name)
         self.crew.hand_in(job)
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Note that a picture is through, or has to come again, for what failed was not the picture."""
+        self.busy.discard(job.source.name)
+        if isinstance(outcome.result, CommandFailed) and outcome.result.code in PASSING:
+            self.again_at[job.source.name] = time.monotonic() + AGAIN_SECONDS
 
     def _claim(self, job: Job, output: Path) -> None:
         owner = self.owners.setdefault(output, job.source.name)

@@ -120,6 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"data: {json.dumps(each)}\n\n".encode())
         if self.script.hold_stream:
             self.script.ending.wait(60)
+        if self.script.cancelled:
+            cancelled = state("error", 40, "The task was cancelled.", "cancelled")
+            self.wfile.write(f"data: {json.dumps(cancelled)}\n\n".encode())
 
     def _file(self) -> None:
         self.send_response(200)

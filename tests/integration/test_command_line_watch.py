@@ -121,6 +121,18 @@ def test_a_failed_photo_does_not_end_the_watch_and_a_mended_one_is_tried_again(f
     assert len(script.uploads) == 2
 
 
+def test_a_photo_that_a_restarting_server_could_not_take_comes_again(folder: Path) -> None:
+    """The server's bad moment is no fault of the photo's."""
+    script = Script(refusal=(503, {"detail": "The service is stopping.", "code": "stopping"}))
+    (folder / "photo.jpg").write_bytes(b"photo")
+    with watching(script, folder) as one:
+        wait_for(lambda: one.names("error"), TIMEOUT_SECONDS)
+        script.refusal = None
+        wait_for(lambda: one.names("width"), TIMEOUT_SECONDS)
+        assert one.end() == 0
+    assert len(script.uploads) == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_a_photo_ends_it_cleanly(folder: Path, number: int) -> None:
     """A service manager stops it so; code 0 says that nothing went wrong."""
