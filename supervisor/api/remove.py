@@ -1,24 +1,19 @@
 """Removals: a photo in by upload or URL, progress out, then the result."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterable
-from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Form, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from shared.errors import NotAnImage, NotFound, StillRunning, StorageFailed, UploadTooLarge, error_from
-from shared.formats import SIGNATURE_BYTES, sniff
-from shared.model_files import size_of
+from shared.errors import NotFound, StillRunning, error_from
 from shared.options import RemovalOptions, declared_options
 from supervisor.api.common import Accepted, KnownTask, Supervisor
+from supervisor.api.receiving import start_fetch, start_upload
 from supervisor.model_life import Unloaded
-from supervisor.removals import Result, safe_name
+from supervisor.removals import Result
 from supervisor.tasks import TaskKind
-from supervisor.url_fetch import check_url, fetch
 
 STREAM_INTERVAL_S = 0.3
 RETRY_MS = 1000
@@ -55,49 +50,14 @@ async def upload(
 ) -> Accepted:
     """Remove the background of an uploaded photo."""
     photo: UploadFile = form.file  # type: ignore[attr-defined]  # the model is made from the option table
-    if photo.size is not None and photo.size > services.settings.max_upload_bytes:
-        raise UploadTooLarge
-    if sniff(await photo.read(SIGNATURE_BYTES)) is None:
-        raise NotAnImage
-    await photo.seek(0)
-    name = safe_name(photo.filename or "")
-    removal = services.removals.admit(_options(form))
-    try:
-        await asyncio.to_thread(_store, photo.file, removal.source)
-    except OSError as error:
-        await services.removals.abandon(removal)
-        raise StorageFailed("The temporary folder cannot take the upload.") from error
-    services.metrics.received("upload", photo.size or 0)
-
-    async def uploaded() -> str:
-        return name
-
-    return {"task_id": services.removals.start(removal, uploaded).id}
+    return {"task_id": (await start_upload(services, photo, _options(form))).id}
 
 
 @router.post("/url")
 async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Accepted:  # type: ignore[valid-type]
     """Remove the background of the photo at a URL."""
     address: str = body.url  # type: ignore[attr-defined]
-    check_url(address)
-    removal = services.removals.admit(_options(body))
-    settings = services.settings
-
-    async def fetched() -> str:
-        removal.task.progress(0, "Fetching the image")
-        try:
-            name = await fetch(
-                address,
-                removal.source,
-                max_bytes=settings.max_upload_bytes,
-                allow_private=settings.url_allow_private,
-            )
-        except OSError as error:
-            raise StorageFailed("The temporary folder cannot take the image.") from error
-        services.metrics.received("url", size_of(removal.source))
-        return name
-
-    return {"task_id": services.removals.start(removal, fetched).id}
+    return {"task_id": start_fetch(services, address, _options(body)).id}
 
 
 @router.get("/stream/{task_id}", response_class=EventSourceResponse)
@@ -147,8 +107,3 @@ async def unload(services: Supervisor, model: LoadableModel | None = None) -> Un
 
 def _options(request: BaseModel) -> RemovalOptions:
     return RemovalOptions(**{name: getattr(request, name) for name in _OPTIONS})
-
-
-def _store(source: IO[bytes], target: Path) -> None:
-    with target.open("wb") as file:
-        shutil.copyfileobj(source, file, 1024**2)
