@@ -42,11 +42,8 @@ async def removebg(request: Request, services: Supervisor) -> Response:
 
 
 async def _start(services: Services, asked: RemovebgRequest) -> Task:
-    source, options = asked.source(), asked.options()
-    if source == "image_url":
-        return start_fetch(services, asked.image_url or "", options)
-    photo = asked.image_file or await decoded(asked.image_file_b64 or "")
-    return await start_upload(services, photo, options)
+    photo, options, behind = asked.source(), asked.options(), asked.background()
+    return await start(services, options, await _sent(asked, photo), await _sent(asked, behind) if behind in )
 
 
 async def _answer(
