@@ -3,6 +3,7 @@
 BgremoveError                       500  internal_error
 ├── BadInput                        422  invalid_request
 │   ├── InvalidOption               422  invalid_option
+│   ├── ResultTooLarge              422  result_too_large
 │   ├── UnknownModel                422  unknown_model
 │   ├── ModelNotServed              400  model_not_served
 │   ├── NotAnImage                  415  not_an_image
@@ -68,6 +69,10 @@ class BadInput(BgremoveError, code="invalid_request", status=422):
 
 class InvalidOption(BadInput, code="invalid_option"):
     """An option has a value that is not allowed."""
+
+
+class ResultTooLarge(BadInput, code="result_too_large"):
+    """The result is larger than its format can hold."""
 
 
 class UnknownModel(BadInput, code="unknown_model"):

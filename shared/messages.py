@@ -36,17 +36,27 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class RemovalJob:
-    """One photo to cut out: where it lies, and where the result is to be written."""
+    """One photo to cut out: where it lies, and where the result is to be written.
+
+    `stem` is the photo's name without its ending, for files within the result. The options'
+    `background_file` is a path here.
+    """
 
     task_id: str
     source_path: str
     result_path: str
     options: RemovalOptions
+    stem: str = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalResult:
-    """What a finished removal made. Sizes are in pixels, times in milliseconds."""
+    """What a finished removal made. Sizes are in pixels, times in milliseconds.
+
+    `width`, `height` and `format` are the result's: of the pictures in it, and "zip", where it is an archive.
+    `subject` tells whether there is one, `coverage` the alpha's mean over the photo, 0 to 1; `box` is the
+    subject's in the photo, upright: left, top, width, height.
+    """
 
     width: int
     height: int
@@ -54,6 +64,9 @@ class RemovalResult:
     model_id: str
     device: str
     timings_ms: dict[str, float]
+    subject: bool
+    coverage: float
+    box: tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # The page asks for the token itself: it and its files hold nothing that is worth one.
 OPEN_PATHS = frozenset({"/api/v1/health", "/"})
 OPEN_FOLDER = f"{PREFIX}/"
-FORM_OVERHEAD_BYTES = 1024**2  # what a form's other fields may add to the file
+MAX_FILES = 2  # a photo, and an image to put behind it
+FORM_OVERHEAD_BYTES = 1024**2  # what a form's other fields may add to the files
 
 
 class Guard:
@@ -41,7 +42,7 @@ class Guard:
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(allowed_origins)
         self._token = token.encode() if token else None
-        self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
+        self._max_body_bytes = MAX_FILES * max_upload_bytes + FORM_OVERHEAD_BYTES
         self._dialects = dialects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,23 +5,26 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, Expired, QueueFull, Stopping
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.messages import RemovalJob, RemovalResult
+from shared.option_checks import check
 from shared.options import RemovalOptions
+from shared.result_files import MEDIA_TYPES, file_name
 from supervisor.metrics import Metrics
 from supervisor.model_life import ServedModel
 from supervisor.results import ResultStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 
-MEDIA_TYPES = {"png": "image/png"}
 PERCENT_DECODE = 5  # where the worker's own steps begin; before it, the worker itself is started
+MAX_STEM = 100  # characters of a photo's name that its result's files carry
 log = logging.getLogger("supervisor.removals")
 
 # Brings the photo to the removal's source path, and returns the name that a person knows it by.
@@ -37,9 +40,15 @@ class Result(TypedDict):
     original_url: str
     result_file_id: str
     result_url: str
-    width: int
-    height: int
-    format: str
+    width: Annotated[int, Field(description="of the result's picture, in pixels")]
+    height: Annotated[int, Field(description="of the result's picture, in pixels")]
+    format: Annotated[str, Field(description="the file's own: png, webp, jpeg, or zip for both")]
+    subject: Annotated[bool, Field(description="false where the photo shows none: the result is empty")]
+    coverage: Annotated[float, Field(description="how much of the photo the subject takes, 0 to 1")]
+    box: Annotated[
+        tuple[int, int, int, int] | None,
+        Field(description="left, top, width and height of the subject in the upright photo, in pixels"),
+    ]
     model_id: str
     device: str
     timings_ms: dict[str, float]
@@ -60,6 +69,11 @@ class Removal:
     def source(self) -> Path:
         """Where the photo is to be written."""
         return self.folder / "source"
+
+    @property
+    def background(self) -> Path:
+        """Where the image is to be written that goes behind, if the options have one."""
+        return self.folder / "background"
 
     @property
     def cutout(self) -> Path:
@@ -100,8 +114,10 @@ class Removals:
     def admit(self, options: RemovalOptions) -> Removal:
         """Take a place in the queue. Write the photo to the removal's `source`, then `start` it.
 
-        Raises QueueFull, Stopping or StorageFailed.
+        Where the options have a `background_file`, under whatever name, that goes to its `background`.
+        Raises InvalidOption, QueueFull, Stopping or StorageFailed.
         """
+        check(options)
         if self._closed:
             raise Stopping
         if self.queue_length >= self.queue_limit:
@@ -115,7 +131,10 @@ class Removals:
             self._tasks.forget(task)
             raise
         self._admitted.add(task.id)
-        return Removal(task, folder, options, model, time.monotonic())
+        removal = Removal(task, folder, options, model, time.monotonic())
+        if options.background_file is not None:
+            removal.options = replace(options, background_file=str(removal.background))
+        return removal
 
     async def abandon(self, removal: Removal) -> None:
         """Give the place back of a removal whose photo never came."""
@@ -167,7 +186,7 @@ class Removals:
             name = await source()
             async with self._turns[removal.model.worker.name]:
                 queued_s = time.monotonic() - removal.admitted_at
-                made = await self._remove(removal)
+                made = await self._remove(removal, stem_of(name))
             self._publish(removal, name, made, queued_s)
         except asyncio.CancelledError:
             task.fail(Cancelled())
@@ -183,12 +202,12 @@ class Removals:
             if task.status == "error":
                 await self._results.drop(task.id)
 
-    async def _remove(self, removal: Removal) -> RemovalResult:
+    async def _remove(self, removal: Removal, stem: str) -> RemovalResult:
         def on_progress(percent: float, message: str) -> None:
             loading = removal.model.worker.facts is None
             removal.task.progress(percent * PERCENT_DECODE / 100 if loading else percent, message)
 
-        job = RemovalJob(removal.task.id, str(removal.source), str(removal.cutout), removal.options)
+        job = RemovalJob(removal.task.id, str(removal.source), str(removal.cutout), removal.options, stem)
         if removal.model.worker.facts is None:
             await removal.model.fetch(on_progress)
         return await removal.model.worker.remove(job, on_progress)
@@ -204,7 +223,7 @@ class Removals:
             task.id,
             removal.cutout,
             MEDIA_TYPES[made.format],
-            f"{stem_of(name)}-{options.output}.{made.format}",
+            file_name(stem_of(name), options.output, made.format),
         )
         total_ms = (time.monotonic() - removal.admitted_at) * 1000
         timings_ms = {"queued": round(queued_s * 1000, 1), **made.timings_ms, "total": round(total_ms, 1)}
@@ -219,6 +238,9 @@ class Removals:
             width=made.width,
             height=made.height,
             format=made.format,
+            subject=made.subject,
+            coverage=made.coverage,
+            box=made.box,
             model_id=made.model_id,
             device=made.device,
             timings_ms=timings_ms,
@@ -234,5 +256,5 @@ def safe_name(name: str) -> str:
 
 
 def stem_of(name: str) -> str:
-    """Return a file name without its ending."""
-    return name.rsplit(".", 1)[0] or name
+    """Return a file name without its ending, cut short where it is a long one."""
+    return (name.rsplit(".", 1)[0] or name)[:MAX_STEM]

@@ -89,6 +89,8 @@ def _in_words(problem: dict[str, Any]) -> BadInput:
     match problem["type"]:
         case "missing":
             return BadInput(f"The field {name!r} is missing.")
+        case "extra_forbidden" if name in OPTION_NAMES:
+            return InvalidOption(f"The option {name!r} is a file, and goes with an upload only.")
         case "extra_forbidden":
             return BadInput(f"The field {name!r} is not known.")
         case "json_invalid":

@@ -1,20 +1,26 @@
-"""The steps of one removal, in order: decode, infer, compose, encode."""
+"""The steps of one removal, in order: decode, infer, crop and scale, refine, compose, encode."""
 
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.errors import StorageFailed
 from shared.messages import RemovalJob, RemovalResult
-from worker import image_io, png
-from worker.device import available_cores
+from shared.option_checks import margin_from
+from shared.options import RemovalOptions
+from shared.result_files import file_name
+from worker import background, compose, geometry, image_io
+from worker.background import Background
+from worker.encoders import Encoder, Picture
 from worker.engines import Engine
+from worker.geometry import Box, Cut, Pixels
 
-INFERENCE_PERCENT, SAVE_PERCENT = 45, 80
+INFERENCE_PERCENT, REFINE_PERCENT, SAVE_PERCENT = 45, 80, 85
 Report = Callable[[float, str], None]
 
 
@@ -38,58 +44,111 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     `report` is told each step as (percent, message), and may raise to stop the removal between steps.
     The result appears whole or not at all. Raises errors of `shared.errors`.
     """
-    clock = StepClock()
+    clock, options = StepClock(), job.options
+    encoder = Encoder(options.format, options.quality, options.lossless)
     report(5, "Decoding the image")
     with clock.step("decode"):
         photo = image_io.decode(Path(job.source_path), max_pixels)
+        behind = background.chosen(options, max_pixels)
+        if not options.crop:
+            encoder.check(geometry.fitted(photo.rgb.size, options.max_size))
     report(10, "Model ready")
 
     def inferring(share: float) -> None:
-        report(INFERENCE_PERCENT + share * (SAVE_PERCENT - INFERENCE_PERCENT), "Removing the background")
+        percent = INFERENCE_PERCENT + share * (REFINE_PERCENT - INFERENCE_PERCENT)
+        report(percent, "Removing the background")
 
     inferring(0)
     with clock.step("inference"):
         alpha = engine.alpha(photo.on_white(), inferring)
+    report(REFINE_PERCENT, "Laying out the result")
+    whole = _cut(photo, alpha)
+    box = geometry.subject_box(whole.alpha)
+    cut = _laid_out(whole, box, options)
+    encoder.check(cut.rgb.size)
+    with clock.step("refine"):
+        colours = (compose.refined_colours if _is_refined(options) else compose.photo_colours)(cut)
     report(SAVE_PERCENT, "Saving the result")
     with clock.step("encode"):
-        alpha = alpha if photo.alpha is None else _multiplied(alpha, photo.alpha)
-        _save(job, photo, alpha)
-    height, width = alpha.shape
-    facts = engine.facts
-    return RemovalResult(width, height, "png", facts.model_id, facts.device, clock.timings_ms)
+        pictures = _pictures(photo, cut, colours, behind, options)
+        _save(job, pictures, encoder)
+    return RemovalResult(
+        *cut.rgb.size,
+        options.format if len(pictures) == 1 else "zip",
+        engine.facts.model_id,
+        engine.facts.device,
+        clock.timings_ms,
+        subject=box is not None,
+        coverage=round(geometry.coverage(whole.alpha), 4),
+        box=box,
+    )
 
 
-def _multiplied(alpha: NDArray[np.uint8], own: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the product of two alphas, rounded, in 0..255."""
-    return ((alpha.astype(np.uint16) * own + 127) // 255).astype(np.uint8)
+def _is_refined(options: RemovalOptions) -> bool:
+    return options.refine and options.output != "mask"
 
 
-def _cutout(photo: image_io.Photo, alpha: NDArray[np.uint8]) -> png.Rows:
-    """Return the rows of straight RGBA. Hidden pixels are black: they show nowhere, and pack to nothing."""
-    width = photo.rgb.width
-
-    def rows(top: int, bottom: int) -> NDArray[np.uint8]:
-        rgba = np.array(photo.rgb.crop((0, top, width, bottom)).convert("RGBA"))
-        rgba[..., 3] = alpha[top:bottom]
-        packed = rgba.view(np.uint32)[..., 0]
-        packed *= alpha[top:bottom] != 0
-        return rgba
-
-    return rows
+def _cut(photo: image_io.Photo, alpha: Pixels) -> Cut:
+    """Return the photo with the network's `alpha` times its own transparency, if any pixel has some."""
+    own = photo.alpha
+    if own is None or own.min(initial=255) == 255:
+        return Cut(photo.rgb, None, alpha)
+    product = ((alpha.astype(np.uint16) * own + 127) // 255).astype(np.uint8)
+    return Cut(photo.rgb, own, product)
 
 
-def _save(job: RemovalJob, photo: image_io.Photo, alpha: NDArray[np.uint8]) -> None:
-    if job.options.output == "mask":
+def _laid_out(cut: Cut, box: Box | None, options: RemovalOptions) -> Cut:
+    """Return what of the photo becomes the result, at the result's size."""
+    if options.crop and box is not None:
+        cut = cut.part(geometry.with_margin(box, margin_from(options.crop_margin), cut.rgb.size))
+    size = geometry.fitted(cut.rgb.size, options.max_size)
+    if size == cut.rgb.size:
+        return cut
+    return cut.scaled(size, keeps_mixture=_is_refined(options))
+
+
+def _pictures(
+    photo: image_io.Photo,
+    cut: Cut,
+    colours: compose.Colours,
+    behind: Background | None,
+    options: RemovalOptions,
+) -> dict[str, Picture]:
+    """Return the pictures to write, by what they are."""
+    shape, pictures = cut.alpha.shape, {}
+    if options.output != "mask":
+        rows, channels = compose.cutout(cut.alpha, colours), 4
+        if behind is not None:
+            backdrop = behind.covering(cut.rgb.size, photo.icc_profile)
+            backdrop = backdrop.on_white() if options.format == "jpeg" else backdrop
+            rows = compose.over(backdrop, cut.alpha, colours)
+            channels = 3 if backdrop.is_opaque else 4
+        pictures["cutout"] = Picture((*shape, channels), rows, photo.icc_profile, photo.dpi)
+    if options.output != "cutout":
         # A mask is no colour picture: a colour profile would make viewers change its greys.
-        shape, rows, profile = alpha.shape, lambda top, bottom: alpha[top:bottom], None
-    else:
-        shape, rows, profile = (*alpha.shape, 4), _cutout(photo, alpha), photo.icc_profile
+        pictures["mask"] = Picture(shape, lambda top, bottom: cut.alpha[top:bottom], None, photo.dpi)
+    return pictures
+
+
+def _save(job: RemovalJob, pictures: dict[str, Picture], encoder: Encoder) -> None:
     path = Path(job.result_path)
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
-            png.encode(shape, rows, stream, icc_profile=profile, dpi=photo.dpi, threads=available_cores())
+            _write(job.stem, pictures, encoder, stream)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StorageFailed from error
+
+
+def _write(stem: str, pictures: dict[str, Picture], encoder: Encoder, stream: IO[bytes]) -> None:
+    """Write the only picture, or all of them into a zip. Packed already, they are stored as they are."""
+    if len(pictures) == 1:
+        (picture,) = pictures.values()
+        encoder.write(picture, stream)
+        return
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for content, picture in pictures.items():
+            with archive.open(file_name(stem, content, encoder.format), "w") as entry:
+                encoder.write(picture, entry)

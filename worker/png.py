@@ -16,7 +16,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ Rows = Callable[[int, int], npt.NDArray[np.uint8]]
 def encode(
     shape: tuple[int, ...],
     rows_of: Rows,
-    stream: BinaryIO,
+    stream: IO[bytes],
     *,
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
@@ -99,7 +99,7 @@ def _resolution(dpi: tuple[float, float]) -> bytes:
     return struct.pack(">IIB", round(across), round(down), 1)
 
 
-def _write_chunk(stream: BinaryIO, name: bytes, contents: bytes) -> None:
+def _write_chunk(stream: IO[bytes], name: bytes, contents: bytes) -> None:
     stream.write(struct.pack(">I4s", len(contents), name))
     stream.write(contents)
     stream.write(struct.pack(">I", isal_zlib.crc32(contents, isal_zlib.crc32(name))))

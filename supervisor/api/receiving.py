@@ -91,9 +91,13 @@ async def _fetch(sent: Sent, target: Path, services: Services, task: Task) -> st
         return sent.name
     task.progress(0, "Fetching the image")
     settings = services.settings
-    limits = {"max_bytes": settings.max_upload_bytes, "allow_private": settings.url_allow_private}
     try:
-        name = await fetch(sent.image, target, **limits)
+        name = await fetch(
+            sent.image,
+            target,
+            max_bytes=settings.max_upload_bytes,
+            allow_private=settings.url_allow_private,
+        )
     except OSError as error:
         raise StorageFailed("The temporary folder cannot take the image.") from error
     services.metrics.received("url", size_of(target))

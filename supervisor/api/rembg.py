@@ -7,7 +7,7 @@ from fastapi.responses import FileResponse
 
 from shared.errors import OriginRefused
 from supervisor.api.common import Supervisor
-from supervisor.api.receiving import start_fetch, start_upload
+from supervisor.api.receiving import Sent, start
 from supervisor.api.rembg_request import RembgForm, RembgOptions, RembgQuery, removal_options
 from supervisor.api.synchronous import OnceFile, finish
 
@@ -35,7 +35,7 @@ async def remove_file(
     """Remove the background of an uploaded photo, as rembg's server does. The form wins over the address."""
     asked = query.model_copy(update=form.model_dump(include=form.model_fields_set - {"file"}))
     options = removal_options(asked, services.model_store.spec)
-    task = await start_upload(services, form.file, options)
+    task = await start(services, options, Sent("file", form.file))
     await finish(request, services, task)
     return OnceFile(services, task)
 
@@ -45,6 +45,7 @@ async def remove_url(
     request: Request, services: Supervisor, query: Annotated[RembgQuery, Query()]
 ) -> OnceFile:
     """Remove the background of the photo at a URL, as rembg's server does."""
-    task = start_fetch(services, query.url, removal_options(query, services.model_store.spec))
+    options = removal_options(query, services.model_store.spec)
+    task = await start(services, options, Sent("url", query.url))
     await finish(request, services, task)
     return OnceFile(services, task)

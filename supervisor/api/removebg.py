@@ -3,15 +3,15 @@
 import asyncio
 import base64
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, UploadFile
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from supervisor.api.common import Supervisor
-from supervisor.api.receiving import start_fetch, start_upload
+from supervisor.api.receiving import Sent, start
 from supervisor.api.removebg_body import decoded, fields_of
 from supervisor.api.removebg_errors import RemovebgErrors, RemovebgRefusal
-from supervisor.api.removebg_request import RemovebgRequest, read_request
+from supervisor.api.removebg_request import IMAGE_BACKGROUNDS, RemovebgRequest, read_request
 from supervisor.api.synchronous import OnceFile, finish
 from supervisor.removals import Result
 from supervisor.services import Services
@@ -32,7 +32,8 @@ router = APIRouter(tags=["drop-in"])
 )
 async def removebg(request: Request, services: Supervisor) -> Response:
     """Remove a background as remove.bg's public API does: an image, or JSON where `Accept` asks for that."""
-    asked = read_request(await fields_of(request, services.settings.max_upload_bytes))
+    # Twice, as base64 makes a file longer by a third.
+    asked = read_request(await fields_of(request, 2 * services.settings.max_upload_bytes))
     try:
         task = await _start(services, asked)
     finally:
@@ -42,14 +43,21 @@ async def removebg(request: Request, services: Supervisor) -> Response:
 
 
 async def _start(services: Services, asked: RemovebgRequest) -> Task:
-    photo, options, behind = asked.source(), asked.options(), asked.background()
-    return await start(services, options, await _sent(asked, photo), await _sent(asked, behind) if behind in )
+    options, background = asked.options(), asked.background()
+    photo = await _sent(asked, asked.source())
+    behind = await _sent(asked, background) if background in IMAGE_BACKGROUNDS else None
+    return await start(services, options, photo, behind)
+
+
+async def _sent(asked: RemovebgRequest, field: str) -> Sent:
+    value: UploadFile | str = getattr(asked, field)
+    return Sent(field, await decoded(str(value)) if field == "image_file_b64" else value)
 
 
 async def _answer(
     request: Request, services: Services, asked: RemovebgRequest, task: Task, result: Result
 ) -> Response:
-    if not result["subject"]:
+    if result["box"] is None:
         await services.removals.forget(task)
         raise RemovebgRefusal("unknown_foreground", "Could not identify foreground in image")
     foreground = dict(zip(("left", "top", "width", "height"), result["box"], strict=True))
@@ -66,6 +74,6 @@ async def _answer(
     stored = services.results.get(result["result_file_id"])
     image = await asyncio.to_thread(stored.path.read_bytes)
     await services.removals.forget(task)
-    data = {f"foreground_{side}": value for side, value in foreground.items()}
-    data |= {"result_b64": base64.b64encode(image).decode()}
+    position = {f"foreground_{side}": value for side, value in foreground.items()}
+    data = {"result_b64": base64.b64encode(image).decode(), **position}
     return JSONResponse({"data": data}, headers=headers)

@@ -17,7 +17,8 @@ from supervisor.api.removebg_errors import RemovebgRefusal
 
 MAX_PIXELS = {"preview": 250_000, "small": 250_000, "regular": 250_000, "medium": 1_500_000, "hd": 4_000_000}
 SOURCES = ("image_file", "image_file_b64", "image_url")
-BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
+IMAGE_BACKGROUNDS = ("bg_image_file", "bg_image_url")
+BACKGROUNDS = ("bg_color", *IMAGE_BACKGROUNDS)
 MAX_MARGIN = {"px": 500.0, "%": 50.0}
 # Values that ask for nothing, so that they are honoured by doing nothing.
 _WHOLE_PHOTO = re.compile(r"0(%|px)? 0(%|px)? 100% 100%")
@@ -43,7 +44,7 @@ class RemovebgRequest(BaseModel):
     image_url: str | None = Field(None, description="where the photo lies, http or https")
     size: Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"] = Field(
         "preview",
-        description="the most pixels: preview, small, regular 0.25 million, medium 1.5, hd 4; else the photo's",
+        description="the most pixels: preview, small, regular 0.25 million, medium 1.5, hd 4; else its own",
     )
     type: Literal[
         "auto",
@@ -137,7 +138,7 @@ class RemovebgRequest(BaseModel):
                 return "jpeg"
             case "webp":
                 return "webp"
-            case "auto" if is_opaque(colour) or self.background() in ("bg_image_file", "bg_image_url"):
+            case "auto" if is_opaque(colour) or self.background() in IMAGE_BACKGROUNDS:
                 return "jpeg"
         return "png"
 

@@ -25,8 +25,9 @@ def finish(job: RemovalJob, events: Any) -> None:
     """Answer with the photo itself as the result."""
     events.put(Progress(job.task_id, 45, "Removing the background"))
     shutil.copy(job.source_path, job.result_path)
-    timings = {"decode": 1.0, "inference": 1.0, "encode": 1.0}
-    events.put(Finished(job.task_id, RemovalResult(1, 1, "png", "fake", "cpu", timings)))
+    timings = {"decode": 1.0, "inference": 1.0, "refine": 0.0, "encode": 1.0}
+    result = RemovalResult(1, 1, "png", "fake", "cpu", timings, subject=True, coverage=1.0, box=(0, 0, 1, 1))
+    events.put(Finished(job.task_id, result))
 
 
 def serve(commands: Any, events: Any, act: Callable[[RemovalJob], None]) -> None:

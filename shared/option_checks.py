@@ -1,0 +1,53 @@
+"""What the declaration of the options cannot say: how their strings read, and which exclude each other."""
+
+import re
+from dataclasses import dataclass
+
+from shared.errors import InvalidOption
+from shared.options import RemovalOptions
+
+_HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6}(?P<alpha>[0-9a-f]{2})?)", re.IGNORECASE)
+_NAME = re.compile(r"[a-z]+", re.IGNORECASE)  # which names there are, the worker knows
+_MARGIN = re.compile(r"(?P<amount>\d{1,5}(?:\.\d{1,3})?)(?P<unit>%|px)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Room around a box: `amount` pixels on each side, or that part of the box's side, 1 for all of it."""
+
+    amount: float
+    is_share: bool
+
+
+def margin_from(text: str) -> Margin:
+    """Return what `crop_margin` says: "20", "20px" or "5%". Raises InvalidOption."""
+    said = _MARGIN.fullmatch(text.strip())
+    if said is None:
+        raise InvalidOption("The field 'crop_margin' is not valid: it reads like 20, 20px or 5%.")
+    amount, is_share = float(said["amount"]), said["unit"] == "%"
+    return Margin(amount / 100 if is_share else amount, is_share)
+
+
+def check(options: RemovalOptions) -> None:
+    """Raise InvalidOption for options that cannot be honoured, together or alone."""
+    margin_from(options.crop_margin)
+    is_opaque = options.background is None or _is_opaque(options.background)
+    if options.background is not None and options.background_file is not None:
+        raise InvalidOption("Give either 'background' or 'background_file', not both.")
+    if options.format != "jpeg" or options.output == "mask":
+        return
+    if options.background is None and options.background_file is None:
+        raise InvalidOption(
+            "A jpeg has no transparency: give 'background' or 'background_file', or take png or webp."
+        )
+    if not is_opaque:
+        raise InvalidOption("A jpeg has no transparency: give 'background' an opaque colour.")
+
+
+def _is_opaque(colour: str) -> bool:
+    code = _HEX.fullmatch(colour)
+    if code is None and _NAME.fullmatch(colour) is None:
+        raise InvalidOption(
+            "The field 'background' is not valid: it is #rgb, #rrggbb, #rrggbbaa or a CSS colour name."
+        )
+    return code is None or (code["alpha"] or "ff").lower() == "ff"

@@ -1,0 +1,79 @@
+"""The result's pixels, a few rows at a time, on whatever threads ask for them."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from worker.background import Backdrop
+from worker.foreground import Foreground
+from worker.geometry import Cut, Pixels
+from worker.png import Rows
+
+# Returns the subject's colours in the rows from the first up to, without, the second, as an RGB image.
+Colours = Callable[[int, int], Image.Image]
+
+
+def photo_colours(cut: Cut) -> Colours:
+    """Return the photo's own pixels."""
+    width = cut.rgb.width
+    return lambda top, bottom: cut.rgb.crop((0, top, width, bottom))
+
+
+def refined_colours(cut: Cut) -> Colours:
+    """Return the photo's pixels with the subject's own colour where its edge is soft.
+
+    Where the photo came with transparency of its own, it came without a background: its pixels stay.
+    """
+    seen = cut.rgb if cut.own is None else _on_white(cut.rgb, cut.own)
+    foreground = Foreground(np.asarray(seen), cut.alpha)
+    if not foreground.is_needed:
+        return photo_colours(cut)
+    own, photo = cut.own, photo_colours(cut)
+
+    def rows(top: int, bottom: int) -> Image.Image:
+        refined = Image.fromarray(foreground.rows(top, bottom))
+        if own is not None:
+            refined.paste(photo(top, bottom), (0, 0), Image.fromarray(own[top:bottom] < 255))
+        return refined
+
+    return rows
+
+
+def cutout(alpha: Pixels, colours: Colours) -> Rows:
+    """Return the rows of straight RGBA. Hidden pixels are black: they show nowhere, and pack to nothing."""
+
+    def rows(top: int, bottom: int) -> Pixels:
+        rgba = np.array(colours(top, bottom).convert("RGBA"))
+        rgba[..., 3] = alpha[top:bottom]
+        return _without_hidden(rgba)
+
+    return rows
+
+
+def over(backdrop: Backdrop, alpha: Pixels, colours: Colours) -> Rows:
+    """Return the rows of the subject over a backdrop: RGB if that is opaque, else straight RGBA."""
+    width = alpha.shape[1]
+
+    def rows(top: int, bottom: int) -> Pixels:
+        behind, subject = backdrop.rows(top, bottom, width), colours(top, bottom)
+        opacity = Image.fromarray(alpha[top:bottom])
+        if backdrop.is_opaque:
+            behind.paste(subject, (0, 0), opacity)
+            return np.asarray(behind)
+        subject = subject.convert("RGBA")
+        subject.putalpha(opacity)
+        return _without_hidden(np.array(Image.alpha_composite(behind, subject)))
+
+    return rows
+
+
+def _without_hidden(rgba: Pixels) -> Pixels:
+    """Make fully transparent pixels black, in place, and return them all."""
+    packed = rgba.view(np.uint32)[..., 0]
+    packed *= rgba[..., 3] != 0
+    return rgba
+
+
+def _on_white(rgb: Image.Image, own: Pixels) -> Image.Image:
+    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), Image.fromarray(own))
