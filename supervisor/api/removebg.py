@@ -32,9 +32,9 @@ router = APIRouter(tags=["drop-in"])
 )
 async def removebg(request: Request, services: Supervisor) -> Response:
     """Remove a background as remove.bg's public API does: an image, or JSON where `Accept` asks for that."""
-    # Twice, as base64 makes a file longer by a third.
-    asked = read_request(await fields_of(request, 2 * services.settings.max_upload_bytes))
     try:
+        # Twice, as base64 makes a file longer by a third.
+        asked = read_request(await fields_of(request, 2 * services.settings.max_upload_bytes))
         task = await _start(services, asked)
     finally:
         await request.close()  # with it the files that came with the form

@@ -108,6 +108,8 @@ class RemovebgRequest(BaseModel):
         format_ = self._format(colour)
         if format_ == "jpeg" and self.background() is None and self.channels == "rgba":
             colour = "#ffffff"  # a JPEG has no transparency
+        if format_ == "jpeg" and colour and not is_opaque(colour):
+            raise invalid("bg_color", "A jpg has no transparency: the colour must be opaque.")
         return RemovalOptions(
             output="mask" if self.channels == "alpha" else "cutout",
             format=format_,
