@@ -5,19 +5,21 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from PIL import Image
 
-from tests.photos import wish
+from tests.photos import encoded, wish
+
+FILES = {"/holiday.png": wish(), "/blue.png": encoded(Image.new("RGB", (40, 30), "blue"))}
 
 
 class Pictures(BaseHTTPRequestHandler):
-    """Serves one picture, and nothing else."""
+    """Serves two pictures, and nothing else."""
 
     def do_GET(self) -> None:
-        """Answer with the picture under /holiday.png."""
-        found = self.path == "/holiday.png"
-        self.send_response(200 if found else 404)
+        """Answer with the picture of that name."""
+        self.send_response(200 if self.path in FILES else 404)
         self.end_headers()
-        self.wfile.write(wish() if found else b"")
+        self.wfile.write(FILES.get(self.path, b""))
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
@@ -25,7 +27,7 @@ class Pictures(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def pictures() -> Iterator[str]:
-    """A web server with a picture, on this machine."""
+    """A web server with two pictures, on this machine."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
