@@ -8,7 +8,7 @@ from shared.options import RemovalOptions
 
 _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6}(?P<alpha>[0-9a-f]{2})?)", re.IGNORECASE)
 _NAME = re.compile(r"[a-z]+", re.IGNORECASE)  # which names there are, the worker knows
-_MARGIN = re.compile(r"(?P<amount>\d{1,5}(?:\.\d{1,3})?)(?P<unit>%|px)?")
+_MARGIN = re.compile(r"(?P<amount>[0-9]{1,5}(?:\.[0-9]{1,3})?)(?P<unit>%|px)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Foreground:
     """The subject's colours of one photo, a few rows at a time.
 
     Made of `rgb`, (H, W, 3) uint8, and its `alpha`, (H, W) uint8, which are kept and must not change. Making
-    it takes a little time and up to 40 MiB at any size; `rows` does the work, in proportion to what is soft.
+    it takes a little time and up to 90 MiB, at any size; `rows` does the work, in proportion to what is soft.
     """
 
     def __init__(self, rgb: Pixels, alpha: Pixels) -> None:
@@ -226,7 +226,9 @@ def _spread(samples: Floats, say: Floats) -> Floats:
 def _halved(planes: Floats) -> Floats:
     """Return (c, h, w) planes at half the size, rounded up; each value the mean of four, 0 where none are."""
     _, height, width = planes.shape
-    even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)))
+    even = planes
+    if height % 2 or width % 2:  # np.pad always copies
+        even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)))
     rows = even[:, 0::2] + even[:, 1::2]
     halved: Floats = (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
     return halved

@@ -32,10 +32,11 @@ class StepClock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
+        """Time what happens inside, on top of what that step took before."""
         start = time.perf_counter()
         yield
-        self.timings_ms[name] = round((time.perf_counter() - start) * 1000, 1)
+        spent_ms = (time.perf_counter() - start) * 1000
+        self.timings_ms[name] = round(self.timings_ms.get(name, 0) + spent_ms, 1)
 
 
 def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> RemovalResult:
@@ -62,10 +63,11 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     with clock.step("inference"):
         alpha = engine.alpha(photo.on_white(), inferring)
     report(REFINE_PERCENT, "Laying out the result")
-    whole = _cut(photo, alpha)
-    box = geometry.subject_box(whole.alpha)
-    cut = _laid_out(whole, box, options)
-    encoder.check(cut.rgb.size)
+    with clock.step("encode"):
+        whole = _cut(photo, alpha)
+        box, coverage = geometry.subject_box(whole.alpha), geometry.coverage(whole.alpha)
+        cut = _laid_out(whole, box, options)
+        encoder.check(cut.rgb.size)
     with clock.step("refine"):
         colours = (compose.refined_colours if _is_refined(options) else compose.photo_colours)(cut)
     report(SAVE_PERCENT, "Saving the result")
@@ -79,8 +81,8 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
         engine.facts.device,
         clock.timings_ms,
         subject=box is not None,
-        coverage=round(geometry.coverage(whole.alpha), 4),
-        box=box,
+        coverage=round(coverage, 4),
+        box=None if box is None else (box.left, box.top, box.width, box.height),
     )
 
 

@@ -1,0 +1,207 @@
+"""Soft edges that keep the old background's colour show as a halo on every new one."""
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from worker.foreground import Foreground, decontaminated
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+HEIGHT, WIDTH = 480, 640
+NEW_BACKGROUNDS = pytest.mark.parametrize(
+    "new", [(255, 255, 255), (0, 0, 0), (255, 0, 255)], ids=["white", "black", "magenta"]
+)
+MIB = 1 << 20
+
+
+def disc(edge: float, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
+    """The alpha of a disc whose edge is `edge` pixels wide."""
+    y, x = np.ogrid[:height, :width]
+    beyond = np.hypot(y - height / 2, x - width / 2) - min(height, width) / 3
+    return np.rint(np.clip(0.5 - beyond / edge, 0, 1) * 255).astype(np.uint8)
+
+
+def strands() -> Pixels:
+    """The alpha of a head with hair: strands of one to three pixels that reach out of a disc."""
+    rng = np.random.default_rng(3)
+    image = Image.new("L", (4 * WIDTH, 4 * HEIGHT))
+    draw = ImageDraw.Draw(image)
+    middle, radius = np.array([2 * WIDTH, 2 * HEIGHT]), HEIGHT
+    draw.circle(tuple(middle), radius, fill=255)
+    for angle in rng.uniform(0, 2 * np.pi, 200):
+        turned = angle + rng.uniform(-0.1, 0.1)
+        root = middle + 0.9 * radius * np.array([np.cos(angle), np.sin(angle)])
+        tip = middle + rng.uniform(1.1, 1.6) * radius * np.array([np.cos(turned), np.sin(turned)])
+        draw.line([*root, *tip], fill=255, width=int(rng.integers(3, 12)))
+    return np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BOX))
+
+
+def fade() -> Pixels:
+    """The alpha of a subject that dissolves from left to right over a quarter of the picture."""
+    ramp = np.clip((WIDTH * 5 / 8 - np.arange(WIDTH)) / (WIDTH / 4), 0, 1)
+    return np.broadcast_to(np.rint(ramp * 255).astype(np.uint8), (HEIGHT, WIDTH))
+
+
+def cloth() -> Floats:
+    """Warm patches with the grain of a photo."""
+    rng = np.random.default_rng(5)
+    patches = Image.fromarray(rng.integers(60, 200, (8, 10, 3), dtype=np.uint8))
+    smooth = np.asarray(patches.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), np.float32)
+    return np.clip(smooth * (1, 0.6, 0.4) + rng.normal(0, 4, (HEIGHT, WIDTH, 1)), 0, 255).astype(np.float32)
+
+
+def wall() -> Floats:
+    """One colour all over: a green screen."""
+    return np.broadcast_to(np.array([60, 200, 90], np.float32), (HEIGHT, WIDTH, 3))
+
+
+def sky() -> Floats:
+    """A gradient from white to blue."""
+    share = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    ends = np.array([[250, 245, 255], [40, 90, 200]], np.float32)
+    return np.broadcast_to((1 - share) * ends[0] + share * ends[1], (HEIGHT, WIDTH, 3))
+
+
+def leaves() -> Floats:
+    """A texture of cold colours with fine noise."""
+    rng = np.random.default_rng(9)
+    patches = Image.fromarray(rng.integers(100, 256, (12, 16, 3), dtype=np.uint8))
+    smooth = np.asarray(patches.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), np.float32)
+    noisy = smooth * (0.4, 1, 0.8) + rng.normal(0, 10, (HEIGHT, WIDTH, 1))
+    return np.clip(noisy, 0, 255).astype(np.float32)
+
+
+ALPHAS = {
+    "sharp disc": disc(4),
+    "soft disc": disc(24),
+    "very soft disc": disc(60),
+    "strands": strands(),
+    "fade": fade(),
+}
+BACKGROUNDS = {"uniform": wall(), "gradient": sky(), "noisy": leaves()}
+
+
+def composite(colour: NDArray[Any], alpha: Pixels, background: NDArray[Any]) -> Floats:
+    share = alpha[..., np.newaxis] / np.float32(255)
+    blended: Floats = (share * colour + (1 - share) * background).astype(np.float32)
+    return blended
+
+
+def photo_of(subject: Floats, alpha: Pixels, background: Floats) -> Pixels:
+    return np.rint(composite(subject, alpha, background)).astype(np.uint8)
+
+
+def noise(height: int, width: int) -> Pixels:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@NEW_BACKGROUNDS
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("kind", ALPHAS)
+def test_a_new_background_shows_less_than_half_the_halo(
+    kind: str, background: str, new: tuple[int, int, int]
+) -> None:
+    """The reason for all of it: what the cut-out looks like where people put it."""
+    subject, alpha, over = cloth(), ALPHAS[kind], np.array(new)
+    photo = photo_of(subject, alpha, BACKGROUNDS[background])
+    truth = composite(subject, alpha, over)
+    soft = (alpha > 0) & (alpha < 255)
+
+    def error(colour: Pixels) -> float:
+        return float(np.abs(composite(colour, alpha, over) - truth)[soft].mean())
+
+    assert error(decontaminated(photo, alpha)) <= error(photo) / 2
+
+
+@pytest.mark.parametrize("kind", ALPHAS)
+def test_opaque_pixels_stay_as_they_are(kind: str) -> None:
+    """What is the subject's alone must be the photo's, bit for bit; the photo itself is not written to."""
+    alpha = ALPHAS[kind]
+    photo = photo_of(cloth(), alpha, leaves())
+    before = photo.copy()
+    corrected = decontaminated(photo, alpha)
+    np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])
+    np.testing.assert_array_equal(photo, before)
+    assert corrected.shape == photo.shape
+    assert corrected.dtype == np.uint8
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_an_alpha_without_soft_edges_costs_and_changes_nothing(level: int) -> None:
+    """A photo without a subject, or one that is all subject, is not even copied."""
+    photo, alpha = noise(1500, 2000), np.full((1500, 2000), level, np.uint8)
+    tracemalloc.start()
+    try:
+        assert decontaminated(photo, alpha) is photo
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 5), (2, 300), (65, 513)])
+def test_pictures_of_any_size_are_corrected(size: tuple[int, int]) -> None:
+    """An icon, a line, a picture one pixel larger than the pieces it is worked on in."""
+    photo = noise(*size)
+    alpha = np.random.default_rng(2).integers(0, 256, size, dtype=np.uint8)
+    alpha[0, 0] = 128
+    corrected = decontaminated(photo, alpha)
+    assert corrected.shape == photo.shape
+    np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])
+
+
+def test_a_grey_photo_stays_grey() -> None:
+    """Rounding that differs between the channels would tint its edges."""
+    photo = np.repeat(noise(200, 300)[..., :1], 3, axis=2)
+    corrected = decontaminated(photo, disc(20, 200, 300))
+    assert not np.array_equal(corrected, photo)
+    assert np.ptp(corrected, axis=2).max() == 0
+
+
+@pytest.mark.parametrize("kind", ALPHAS)
+def test_pieces_leave_no_seams(kind: str) -> None:
+    """However the picture is cut into rows, the result is the same: else lines cross the edges."""
+    alpha = ALPHAS[kind]
+    photo = photo_of(cloth(), alpha, leaves())
+    foreground = Foreground(photo, alpha)
+    whole = foreground.rows(0, HEIGHT)
+    for height in (1, 7, 100):
+        tops = range(0, HEIGHT, height)
+        pieces = np.concatenate([foreground.rows(top, min(top + height, HEIGHT)) for top in tops])
+        assert np.abs(pieces.astype(int) - whole).max() <= 1
+
+
+def test_a_picture_moved_by_a_few_pieces_gives_the_same_colours() -> None:
+    """The pieces' own borders must not show either: the same edge elsewhere in them looks the same."""
+    alpha = disc(24)
+    photo = photo_of(cloth(), alpha, sky())
+    corrected = decontaminated(photo, alpha)
+    # By whole cells and samples of the guesses at every level, but not by whole pieces.
+    down, right = 32, 64
+    shifted = [
+        np.pad(plane, ((down, 0), (right, 0)) + ((0, 0),) * (plane.ndim - 2), mode="edge")
+        for plane in (photo, alpha)
+    ]
+    moved = decontaminated(*shifted)[down:, right:]
+    soft = (alpha > 0) & (alpha < 255)
+    visible = np.abs(moved.astype(int) - corrected)[soft] * (alpha[soft][:, np.newaxis] / 255)
+    assert np.percentile(visible, 99.9) <= 2
+
+
+def test_memory_stays_bounded_at_any_size() -> None:
+    """A hundred megapixels must not need whole copies in floating point: 25 stand for them here."""
+    alpha = disc(300, 5000, 5000)
+    photo = np.zeros((5000, 5000, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        foreground = Foreground(photo, alpha)
+        for top in range(0, 5000, 64):
+            foreground.rows(top, min(top + 64, 5000))
+        assert tracemalloc.get_traced_memory()[1] < 96 * MIB
+    finally:
+        tracemalloc.stop()
