@@ -57,7 +57,7 @@ async def _sent(asked: RemovebgRequest, field: str) -> Sent:
 async def _answer(
     request: Request, services: Services, asked: RemovebgRequest, task: Task, result: Result
 ) -> Response:
-    if result["box"] is None:
+    if not result["subject"] or result["box"] is None:
         await services.removals.forget(task)
         raise RemovebgRefusal("unknown_foreground", "Could not identify foreground in image")
     foreground = dict(zip(("left", "top", "width", "height"), result["box"], strict=True))
