@@ -5,6 +5,7 @@ BgremoveError                       500  internal_error
 │   ├── InvalidOption               422  invalid_option
 │   ├── ResultTooLarge              422  result_too_large
 │   ├── UnknownModel                422  unknown_model
+│   ├── ModelNotServed              400  model_not_served
 │   ├── NotAnImage                  415  not_an_image
 │   ├── DamagedImage                422  damaged_image
 │   ├── TooManyPixels               413  too_many_pixels
@@ -76,6 +77,10 @@ class ResultTooLarge(BadInput, code="result_too_large"):
 
 class UnknownModel(BadInput, code="unknown_model"):
     """There is no model by that name."""
+
+
+class ModelNotServed(BadInput, code="model_not_served", status=400):
+    """This service has no model like that one."""
 
 
 class NotAnImage(BadInput, code="not_an_image", status=415):

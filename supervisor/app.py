@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
-from supervisor.api import env, files, metrics, options, remove, server, tasks
+from supervisor.api import env, files, metrics, options, rembg, remove, removebg, server, tasks
+from supervisor.api.removebg_errors import removebg_error_response
 from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard
 from supervisor.page import page_routes
@@ -43,11 +44,14 @@ def create_app(
         lifespan=lifespan,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
-    install_error_handlers(app)
+    dialects = {removebg.PATH: removebg_error_response}
+    install_error_handlers(app, dialects)
     routers = (server, options, remove, tasks, files, env, metrics)
     for resource in routers:
         app.include_router(resource.router, prefix=API)
     app.include_router(metrics.router, include_in_schema=False)  # where Prometheus looks by default
+    for drop_in in (rembg, removebg):
+        app.include_router(drop_in.router)
     app.router.routes.extend(page_routes())
     if settings.allowed_origins:
         app.add_middleware(
@@ -62,5 +66,6 @@ def create_app(
         allowed_origins=settings.allowed_origins,
         token=settings.token.get_secret_value() if settings.token else None,
         max_upload_bytes=settings.max_upload_bytes,
+        dialects=dialects,
     )
     return app

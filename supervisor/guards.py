@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import BgremoveError, HostRefused, OriginRefused, Unauthorized, UploadTooLarge
 from supervisor.page import PREFIX
-from supervisor.replies import error_response
+from supervisor.replies import Dialects, error_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # The page asks for the token itself: it and its files hold nothing that is worth one.
@@ -36,12 +36,14 @@ class Guard:
         allowed_origins: Sequence[str],
         token: str | None,
         max_upload_bytes: int,
+        dialects: Dialects,
     ) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(allowed_origins)
         self._token = token.encode() if token else None
         self._max_body_bytes = MAX_FILES * max_upload_bytes + FORM_OVERHEAD_BYTES
+        self._dialects = dialects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with the reason why not."""
@@ -51,7 +53,8 @@ class Guard:
         try:
             self._check(scope["method"], scope["path"], Headers(scope=scope))
         except BgremoveError as error:
-            await error_response(error)(scope, receive, send)
+            tell = self._dialects.get(scope["path"], error_response)
+            await tell(error)(scope, receive, send)
             return
         await self._app(scope, self._bounded(receive), send)
 

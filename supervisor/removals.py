@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.errors import BgremoveError, Cancelled, QueueFull, Stopping
+from shared.errors import BgremoveError, Cancelled, Expired, QueueFull, Stopping
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.messages import RemovalJob, RemovalResult
 from shared.option_checks import check
@@ -155,11 +155,13 @@ class Removals:
         return task
 
     def result(self, task: Task) -> Result:
-        """Return a finished removal's result. Raises KeyError for a task that has none."""
+        """Return the result of a removal that ended well. Raises Expired when its files are gone."""
+        if task.id not in self._finished:
+            raise Expired
         return self._finished[task.id]
 
     async def forget(self, task: Task) -> None:
-        """Delete an expired removal's result and files."""
+        """Delete a finished removal's result and files."""
         self._finished.pop(task.id, None)
         await self._results.drop(task.id)
 

@@ -1,13 +1,14 @@
 """How errors are said: one JSON body for all of them, never a trace, never a path of this machine."""
 
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from shared.errors import (
     BadInput,
@@ -25,6 +26,11 @@ RETRY_AFTER_S = 2
 OPTION_NAMES = frozenset(option.name for option in declared_options())
 log = logging.getLogger("supervisor.http")
 
+# Returns the response that tells a client of an error.
+Teller = Callable[[BgremoveError], Response]
+# By path: the routes whose clients, made for another service, read errors in another form.
+Dialects = Mapping[str, Teller]
+
 
 class ErrorBody(BaseModel):
     """Every error's body: a sentence for a person, and a code for a machine."""
@@ -35,41 +41,46 @@ class ErrorBody(BaseModel):
 
 def error_response(error: BgremoveError) -> JSONResponse:
     """Return the response that tells a client of `error`."""
-    headers = {}
-    if isinstance(error, QueueFull):
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
     body = ErrorBody(detail=error.detail, code=error.code)
-    return JSONResponse(body.model_dump(), status_code=error.status, headers=headers)
+    return JSONResponse(body.model_dump(), status_code=error.status, headers=retry_headers(error))
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Make every error that leaves a route speak the one form."""
+def retry_headers(error: BgremoveError) -> dict[str, str]:
+    """Return the headers that tell a client when, or with what, to try again."""
+    if isinstance(error, QueueFull):
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
+
+
+def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
+    """Make every error that leaves a route speak the one form, or that of the route's dialect."""
+
+    def told(request: Request, error: BgremoveError) -> Response:
+        return dialects.get(request.url.path, error_response)(error)
 
     @app.exception_handler(BgremoveError)
-    async def known(_: Request, error: BgremoveError) -> JSONResponse:
-        return error_response(error)
+    async def known(request: Request, error: BgremoveError) -> Response:
+        return told(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(_in_words(error.errors()[0]))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return told(request, _in_words(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, OSError):  # the form's parser could not keep the upload
-            return error_response(StorageFailed("The temporary folder cannot take the upload."))
+            return told(request, StorageFailed("The temporary folder cannot take the upload."))
         known = {404: NotFound("There is nothing at that address."), 413: UploadTooLarge()}
         if error.status_code in known:
-            return error_response(known[error.status_code])
+            return told(request, known[error.status_code])
         code = "invalid_request" if error.status_code < 500 else BgremoveError.code
         body = ErrorBody(detail=str(error.detail), code=code)
         return JSONResponse(body.model_dump(), status_code=error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
+    async def unknown(request: Request, error: Exception) -> Response:
         log.error("route failed", extra={"path": request.url.path}, exc_info=error)
-        return error_response(BgremoveError())
+        return told(request, BgremoveError())
 
 
 def _in_words(problem: dict[str, Any]) -> BadInput:

@@ -60,6 +60,10 @@ class Task:
         """Whether the task has come to its end, good or bad."""
         return self.finished_at is not None
 
+    async def ended(self) -> None:
+        """Return when the task has come to its end."""
+        await self._ended.wait()
+
     def payload(self) -> TaskPayload:
         """Return the task as clients see it."""
         return {

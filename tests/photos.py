@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageStat
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -25,3 +25,8 @@ def opened(photo: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(photo))
     image.load()
     return image
+
+
+def corner(image: Image.Image) -> list[float]:
+    """Return the mean red, green and blue of an image's upper left corner, 0 to 255."""
+    return list(ImageStat.Stat(image.convert("RGB").crop((0, 0, 8, 8))).mean)

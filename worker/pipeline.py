@@ -82,7 +82,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
         clock.timings_ms,
         subject=box is not None,
         coverage=round(coverage, 4),
-        box=box,
+        box=None if box is None else (box.left, box.top, box.width, box.height),
     )
 
 

@@ -1,14 +1,14 @@
-"""Photos on their way in: from a request's file or an address, into a removal's folder and the queue."""
+"""Images on their way in: from a request's file or an address, into a removal's folder and the queue."""
 
 import asyncio
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from starlette.datastructures import UploadFile
 
-from shared.errors import NotAnImage, StorageFailed, UploadTooLarge
+from shared.errors import BadInput, NotAnImage, StorageFailed, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.model_files import size_of
 from shared.options import RemovalOptions
@@ -18,72 +18,97 @@ from supervisor.tasks import Task
 from supervisor.url_fetch import check_url, fetch
 
 
-async def start_upload(
-    services: Services, photo: UploadFile, options: RemovalOptions, background: UploadFile | None = None
-) -> Task:
-    """Queue the removal of a file that came with a request, and return its task.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An image that a client sent in the request's `field`: the file itself, or the address where it lies."""
 
-    `background` is an image to put behind. Raises UploadTooLarge, NotAnImage, StorageFailed and what
-    `Removals.admit` raises.
+    field: str
+    image: UploadFile | str
+
+    @property
+    def name(self) -> str:
+        """What a person knows the file by; "image" for one that is still to be fetched."""
+        return "image" if isinstance(self.image, str) else safe_name(self.image.filename or "")
+
+
+async def start(services: Services, options: RemovalOptions, photo: Sent, behind: Sent | None = None) -> Task:
+    """Queue the removal of a photo, with an image to put behind if there is one, and return its task.
+
+    What lies at an address is fetched as the removal's first step. Raises UploadTooLarge, NotAnImage,
+    UrlRefused, StorageFailed and what `Removals.admit` raises.
     """
-    max_bytes = services.settings.max_upload_bytes
-    await _check(photo, max_bytes)
-    name = safe_name(photo.filename or "")
-    if background is not None:
-        await _check(background, max_bytes, "background_file")
-        options = replace(options, background_file=safe_name(background.filename or ""))
+    await _check(photo, services)
+    if behind is not None:
+        try:
+            await _check(behind, services)
+        except BadInput as error:
+            raise _in_field(behind, error) from error
+        options = replace(options, background_file=behind.name)
     removal = services.removals.admit(options)
     try:
-        await asyncio.to_thread(_store, photo.file, removal.source)
-        if background is not None:
-            await asyncio.to_thread(_store, background.file, removal.background)
+        await _store(photo, removal.source)
+        if behind is not None:
+            await _store(behind, removal.background)
     except OSError as error:
         await services.removals.abandon(removal)
         raise StorageFailed("The temporary folder cannot take the upload.") from error
-    services.metrics.received("upload", photo.size or 0)
-
-    async def uploaded() -> str:
-        return name
-
-    return services.removals.start(removal, uploaded)
-
-
-def start_fetch(services: Services, address: str, options: RemovalOptions) -> Task:
-    """Queue the removal of the photo at an address, fetched as its first step, and return its task.
-
-    Raises UrlRefused and what `Removals.admit` raises.
-    """
-    check_url(address)
-    removal = services.removals.admit(options)
-    settings = services.settings
+    if not isinstance(photo.image, str):
+        services.metrics.received("upload", photo.image.size or 0)
 
     async def fetched() -> str:
-        removal.task.progress(0, "Fetching the image")
-        try:
-            name = await fetch(
-                address,
-                removal.source,
-                max_bytes=settings.max_upload_bytes,
-                allow_private=settings.url_allow_private,
-            )
-        except OSError as error:
-            raise StorageFailed("The temporary folder cannot take the image.") from error
-        services.metrics.received("url", size_of(removal.source))
+        name = await _fetch(photo, removal.source, services, removal.task)
+        if behind is not None:
+            try:
+                await _fetch(behind, removal.background, services, removal.task)
+            except BadInput as error:
+                raise _in_field(behind, error) from error
         return name
 
     return services.removals.start(removal, fetched)
 
 
-async def _check(image: UploadFile, max_bytes: int, field: str | None = None) -> None:
-    """Raise UploadTooLarge or NotAnImage, naming the form's `field` where it is not the photo's."""
-    where = f"The field '{field}' is not valid: " if field else ""
-    if image.size is not None and image.size > max_bytes:
-        raise UploadTooLarge(f"{where}{UploadTooLarge().detail}")
-    if sniff(await image.read(SIGNATURE_BYTES)) is None:
-        raise NotAnImage(f"{where}{NotAnImage().detail}")
-    await image.seek(0)
+async def _check(sent: Sent, services: Services) -> None:
+    """Raise UrlRefused for an address, UploadTooLarge or NotAnImage for a file, that need not be tried."""
+    if isinstance(sent.image, str):
+        check_url(sent.image)
+        return
+    if sent.image.size is not None and sent.image.size > services.settings.max_upload_bytes:
+        raise UploadTooLarge
+    if sniff(await sent.image.read(SIGNATURE_BYTES)) is None:
+        raise NotAnImage
+    await sent.image.seek(0)
 
 
-def _store(source: IO[bytes], target: Path) -> None:
+async def _store(sent: Sent, target: Path) -> None:
+    """Write a file that came with the request; what lies at an address is not there yet."""
+    if not isinstance(sent.image, str):
+        await asyncio.to_thread(_copy, sent.image.file, target)
+
+
+async def _fetch(sent: Sent, target: Path, services: Services, task: Task) -> str:
+    """Bring what lies at an address, and return the image's name."""
+    if not isinstance(sent.image, str):
+        return sent.name
+    task.progress(0, "Fetching the image")
+    settings = services.settings
+    try:
+        name = await fetch(
+            sent.image,
+            target,
+            max_bytes=settings.max_upload_bytes,
+            allow_private=settings.url_allow_private,
+        )
+    except OSError as error:
+        raise StorageFailed("The temporary folder cannot take the image.") from error
+    services.metrics.received("url", size_of(target))
+    return name
+
+
+def _in_field(sent: Sent, error: BadInput) -> BadInput:
+    """Return the same error, saying which of the images it is about."""
+    return type(error)(f"The field {sent.field!r} is not valid: {error.detail}")
+
+
+def _copy(source: IO[bytes], target: Path) -> None:
     with target.open("wb") as file:
         shutil.copyfileobj(source, file, 1024**2)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from shared.errors import NotFound, StillRunning, error_from
 from shared.options import RemovalOptions, declared_options
 from supervisor.api.common import Accepted, KnownTask, Supervisor
-from supervisor.api.receiving import start_fetch, start_upload
+from supervisor.api.receiving import Sent, start
 from supervisor.model_life import Unloaded
 from supervisor.removals import Result
 from supervisor.tasks import TaskKind
@@ -58,14 +58,15 @@ async def upload(
     """Remove the background of an uploaded photo."""
     photo: UploadFile = form.file  # type: ignore[attr-defined]  # the model is made from the option table
     background: UploadFile | None = form.background_file  # type: ignore[attr-defined]  # so is this
-    return {"task_id": (await start_upload(services, photo, _options(form), background)).id}
+    behind = None if background is None else Sent("background_file", background)
+    return {"task_id": (await start(services, _options(form), Sent("file", photo), behind)).id}
 
 
 @router.post("/url")
 async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Accepted:  # type: ignore[valid-type]
     """Remove the background of the photo at a URL."""
     address: str = body.url  # type: ignore[attr-defined]
-    return {"task_id": start_fetch(services, address, _options(body)).id}
+    return {"task_id": (await start(services, _options(body), Sent("url", address))).id}
 
 
 @router.get("/stream/{task_id}", response_class=EventSourceResponse)

@@ -21,6 +21,8 @@ EVERY_ROUTE = [
     ("OPTIONS", "/api/v1/status"),
     ("GET", "/api/v1/metrics"),
     ("GET", "/metrics"),
+    ("GET", "/api/remove"),
+    ("POST", "/api/remove"),
     ("GET", "/docs"),
     ("GET", "/"),
     ("GET", "/web/js/main.js"),

@@ -1,10 +1,12 @@
 """Every option of what comes out, through HTTP with the real built-in model."""
 
 import io
+import sys
 import zipfile
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -72,6 +74,15 @@ def test_the_result_tells_where_the_subject_is(facts: dict[str, Any], cutout: Pi
     assert shows[:, left + width - 1].any()
     assert (facts["width"], facts["height"], facts["format"]) == (SIDE, SIDE, "png")
     assert set(facts["timings_ms"]) == {"queued", "decode", "inference", "refine", "encode", "total"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory maps")
+def test_a_result_brings_no_library_of_the_workers_along(service: Service, facts: dict[str, Any]) -> None:
+    """A message with a type of the worker's own in it would make the supervisor import NumPy and Pillow."""
+    assert facts["box"]
+    mapped = {part.path for part in psutil.Process(service.process.pid).memory_maps()}
+    assert any("pydantic" in path for path in mapped), "libraries are seen"
+    assert not [path for path in mapped if "numpy" in path or "PIL" in path]
 
 
 def test_an_empty_wall_has_no_subject(service: Service) -> None:

@@ -1,0 +1,63 @@
+"""How remove.bg's clients send a request: as a form of either kind, or as JSON."""
+
+import asyncio
+import base64
+import io
+import json
+import re
+from collections.abc import Mapping
+
+from fastapi import Request, UploadFile
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+
+from supervisor.api.removebg_errors import RemovebgRefusal
+from supervisor.api.removebg_request import invalid
+
+_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
+
+
+async def fields_of(request: Request, max_field_bytes: int) -> Mapping[str, object]:
+    """Return the request's fields by name; its files last until it is closed. Raises RemovebgRefusal."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        return await _json_fields(await request.body())
+    try:
+        form = await request.form(max_part_size=max_field_bytes)
+    except HTTPException as error:
+        if error.status_code != 400:
+            raise
+        raise RemovebgRefusal("invalid_request", "The form cannot be read", str(error.detail)) from error
+    return _form_fields(form)
+
+
+async def decoded(text: str) -> UploadFile:
+    """Return the file that a base64 field, or a data URL in it, holds. Raises RemovebgRefusal."""
+    start = _DATA_URL.match(text)
+    try:
+        data = await asyncio.to_thread(_decode, text[start.end() :] if start else text)
+    except ValueError as error:
+        raise invalid("image_file_b64", "It is not base64.") from error
+    return UploadFile(io.BytesIO(data), size=len(data), filename="image")
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode("".join(text.split()), validate=True)
+
+
+async def _json_fields(body: bytes) -> Mapping[str, object]:
+    try:
+        fields = await asyncio.to_thread(json.loads, body)
+    except ValueError as error:
+        raise RemovebgRefusal("invalid_request", "The body is not valid JSON") from error
+    if not isinstance(fields, dict):
+        raise RemovebgRefusal("invalid_request", "The body is not a JSON object")
+    return fields
+
+
+def _form_fields(form: FormData) -> Mapping[str, object]:
+    fields: dict[str, object] = {}
+    for name, value in form.multi_items():
+        if name in fields:
+            raise invalid(name, f"{name} was sent more than once.")
+        fields[name] = value
+    return fields

@@ -1,0 +1,34 @@
+"""Fixtures that the tests of several routes share."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from PIL import Image
+
+from tests.photos import encoded, wish
+
+FILES = {"/holiday.png": wish(), "/blue.png": encoded(Image.new("RGB", (40, 30), "blue"))}
+
+
+class Pictures(BaseHTTPRequestHandler):
+    """Serves two pictures, and nothing else."""
+
+    def do_GET(self) -> None:
+        """Answer with the picture of that name."""
+        self.send_response(200 if self.path in FILES else 404)
+        self.end_headers()
+        self.wfile.write(FILES.get(self.path, b""))
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def pictures() -> Iterator[str]:
+    """A web server with two pictures, on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -1,0 +1,89 @@
+"""What rembg's clients ask, as removals of this service."""
+
+import pytest
+
+from shared.catalog import CATALOG, find
+from shared.errors import InvalidOption, ModelNotServed
+from shared.options import RemovalOptions
+from supervisor.api.rembg_request import RembgOptions, model_choice, removal_options, served_names
+
+GENERAL = find("BiRefNet")
+
+
+def asked(**fields: object) -> RemovalOptions:
+    """Return the removal that those of rembg's fields ask for."""
+    return removal_options(RembgOptions.model_validate(fields), GENERAL)
+
+
+def test_without_options_the_best_model_cuts_out_with_clean_edges() -> None:
+    """Most clients send the photo alone."""
+    assert asked() == RemovalOptions()
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({"om": "true"}, RemovalOptions(output="mask")),
+        ({"a": "1"}, RemovalOptions(refine=True)),
+        ({"a": "false", "af": 200}, RemovalOptions(refine=False)),
+        ({"bgc": "255, 0,128,255"}, RemovalOptions(background="#ff0080ff")),
+        ({"bgc": "1,2,3,4", "om": True}, RemovalOptions(output="mask")),
+        ({"model": "u2netp", "extras": "{}"}, RemovalOptions(model="builtin")),
+        ({"model": "birefnet-general"}, RemovalOptions(model="birefnet")),
+    ],
+)
+def test_each_option_has_its_equal(fields: dict[str, object], options: RemovalOptions) -> None:
+    """A script written for rembg gets what it asks for."""
+    assert asked(**fields) == options
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"ppm": True}, "ppm"),
+        ({"a": True, "af": 200}, "af"),
+        ({"a": True, "ab": 20}, "ab"),
+        ({"a": True, "ae": 15}, "ae"),
+        ({"extras": '{"sam_prompt": []}'}, "extras"),
+        ({"bgc": "255,255,255"}, "bgc"),
+        ({"bgc": "255,255,255,256"}, "bgc"),
+        ({"bgc": "white"}, "bgc"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, object], name: str) -> None:
+    """An option that did nothing would be worse than one that fails."""
+    with pytest.raises(InvalidOption, match=name):
+        asked(**fields)
+
+
+@pytest.mark.parametrize(
+    ("served", "names"),
+    [
+        ("BiRefNet", {"birefnet-general"}),
+        ("BiRefNet_dynamic", {"birefnet-general"}),
+        ("BiRefNet_lite", {"birefnet-general-lite"}),
+        ("BiRefNet-portrait", {"birefnet-portrait"}),
+        ("BiRefNet-matting", set()),
+        ("someone/fine-tune", set()),
+    ],
+)
+def test_a_birefnet_answers_to_the_names_of_its_like(served: str, names: set[str]) -> None:
+    """A portrait model must not pass for a general one."""
+    choices = served_names(find(served))
+    assert {name for name, choice in choices.items() if choice == "birefnet"} == names
+    assert choices["u2net"] == "builtin"
+
+
+@pytest.mark.parametrize("name", ["isnet-general-use", "u2net_cloth_seg", "birefnet-portrait", "sam", ""])
+def test_an_unknown_model_is_told_which_there_are(name: str) -> None:
+    """The sentence says what to write instead."""
+    with pytest.raises(ModelNotServed) as refused:
+        model_choice(name, GENERAL)
+    assert all(known in refused.value.detail for known in served_names(GENERAL))
+    assert refused.value.status == 400
+
+
+def test_every_name_fits_some_model_of_the_catalogue() -> None:
+    """A name that nothing can be served under would be a promise without a way to keep it."""
+    served = {name for spec in CATALOG for name in served_names(spec)}
+    assert {"birefnet-general", "birefnet-general-lite", "birefnet-portrait"} <= served
