@@ -17,6 +17,7 @@ import numpy as np
 
 from shared.errors import BgremoveError
 from tests import corpus, icc, raw_images
+from tests.corpus import pictures
 from tests.photos import encoded
 from worker.image_io import decode
 
@@ -34,9 +35,9 @@ def seeds() -> list[bytes]:
 
 
 def _seeds() -> Iterator[bytes]:
-    small = corpus.picture().resize((24, 32))
-    veiled = corpus.veiled().resize((24, 32))
-    exif = corpus.oriented(6)
+    small = pictures.picture().resize((24, 32))
+    veiled = pictures.veiled().resize((24, 32))
+    exif = pictures.oriented(6)
     for kind in corpus.TURNED_FORMATS:
         yield encoded(small, kind, exif=exif, icc_profile=corpus.P3)
     for kind in ("PNG", "WEBP", "AVIF", "HEIF", "TIFF"):

@@ -1,6 +1,7 @@
 """ICC profiles made by the tests, byte by byte, so that what they mean is known.
 
-Source: ICC.1:2022 (header 7.2, tag table 7.3, lut8Type 10.10, curveType 10.6, XYZType 10.31); written as version 2.
+Source: ICC.1:2022 (header 7.2, tag table 7.3, lut8Type 10.10, curveType 10.6, XYZType
+10.31); written as version 2.
 """
 
 import struct
@@ -30,7 +31,7 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def cmyk_profile() -> bytes:
-    """Return a profile of a curious press: its C, M and Y print nothing, its K takes lightness away evenly."""
+    """Return a profile of a curious press: C, M and Y print nothing, K takes lightness away evenly."""
     identity = b"".join(bytes(range(256)) for _ in range(4))
     # The grid's last channel runs fastest: K. Lab in 8 bits: L 0..255 is 0..100, a and b are 0 at 128.
     grid = b"".join(bytes((0 if point % 2 else 255, 128, 128)) for point in range(16))
@@ -51,7 +52,8 @@ def encoded_srgb(linear: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return linear light, 0..1, as sRGB's 0..255 (IEC 61966-2-1)."""
     clipped = np.clip(linear, 0, 1)
     curved = np.where(clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** (1 / 2.4) - 0.055)
-    return np.rint(curved * 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(curved * 255).astype(np.uint8)
+    return rounded
 
 
 def grey_of_lightness(lightness: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ Sources: PNG Specification, third edition (W3C); TIFF 6.0 (Adobe, 1992).
 
 import struct
 import zlib
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,8 @@ def tiff(
     bits: int | None = None,
     extra: int | None = None,
 ) -> bytes:
-    """Write (H, W) or (H, W, C) samples as an uncompressed TIFF; `bits=12` packs them, `extra` tells of alpha."""
-    order = ">" if big_endian else "<"
+    """Write (H, W) or (H, W, C) samples as a plain TIFF; `bits=12` packs them, `extra` tells of alpha."""
+    order: Literal["<", ">"] = ">" if big_endian else "<"
     height, width = samples.shape[:2]
     count = samples.shape[2] if samples.ndim == 3 else 1
     data = _packed_12(samples) if bits == 12 else samples.astype(samples.dtype.newbyteorder(order)).tobytes()

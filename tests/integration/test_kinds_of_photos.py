@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests import corpus
+from tests.corpus.pictures import Case, picture
 from tests.photos import encoded, opened
 from tests.service import Service
 
@@ -12,12 +14,15 @@ SUBJECT = 128  # alpha from which a pixel is the subject's
 LIKENESS = (
     0.85  # of two subjects, intersection over union: greys and few colours change the model's mind a little
 )
+COARSE = ("1", "L of 2 bits")  # the model sees something else in these, whatever the file
+# Reading a file's orientation is tested for each format and orientation without the service.
+DONE_BY_JPEG = tuple(f"orientation {each}" for each in (1, 2, 3, 4, 5, 8))
 
 
 @pytest.fixture(scope="module")
 def subject(service: Service) -> NDArray[np.bool_]:
     """Where the person is in the picture of which most files are made."""
-    return alpha_of(service.cut(encoded(corpus.picture()), refine="false")) >= SUBJECT
+    return alpha_of(service.cut(encoded(picture()), refine="false")) >= SUBJECT
 
 
 def alpha_of(result: bytes) -> NDArray[np.uint8]:
@@ -33,12 +38,17 @@ def test_every_kind_of_file_comes_out_as_it_went_in(
     """Size, orientation, colours, profile and resolution stay; transparency is multiplied; privacy too."""
     wrong = []
     for case in corpus.cases(kind):
+        if kind != "JPEG" and case.name in DONE_BY_JPEG:
+            continue
+        there = subject
+        if case.name in COARSE:
+            there = alpha_of(service.cut(encoded(Image.fromarray(case.rgb)), refine="false")) >= SUBJECT
         result = service.cut(case.content, f"photo.{kind.lower()}", refine="false")
-        wrong += [f"{case.name}: {problem}" for problem in problems(case, result, subject)]
+        wrong += [f"{case.name}: {problem}" for problem in problems(case, result, there)]
     assert not wrong
 
 
-def problems(case: corpus.Case, result: bytes, subject: NDArray[np.bool_]) -> list[str]:
+def problems(case: Case, result: bytes, subject: NDArray[np.bool_]) -> list[str]:
     """Return what of a cut-out is not as the file had it."""
     image = opened(result)
     if image.size != case.rgb.shape[1::-1]:
@@ -64,8 +74,8 @@ def problems(case: corpus.Case, result: bytes, subject: NDArray[np.bool_]) -> li
     return found
 
 
-def likeness(case: corpus.Case, alpha: NDArray[np.uint8], subject: NDArray[np.bool_]) -> float:
+def likeness(case: Case, alpha: NDArray[np.uint8], subject: NDArray[np.bool_]) -> float:
     """Return how far the cut-out's subject is the picture's, where the file itself is opaque."""
     opaque = np.full(subject.shape, fill_value=True) if case.alpha is None else case.alpha == 255
     here, there = (alpha >= SUBJECT) & opaque, subject & opaque
-    return float((here & there).sum() / max((here | there).sum(), 1))
+    return float((here & there).sum() / (here | there).sum())
