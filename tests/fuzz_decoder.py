@@ -1,7 +1,8 @@
 """Feeds damaged files to the photo decoder: `python -m tests.fuzz_decoder FIRST LAST FOLDER`.
 
-File number n is damaged in the same way every time. The process ends with a traceback on an error that is not of
-`shared.errors`, or on a file that takes over 10 s; else it prints how many were read, and its peak memory in bytes.
+File number n is damaged in the same way every time. The process ends with a traceback on an error that is not
+of `shared.errors`, or on a file that takes over 10 s; else it prints how many files were read, and its peak
+memory in bytes.
 """
 
 import faulthandler
@@ -58,7 +59,7 @@ def _seeds() -> Iterator[bytes]:
     yield raw_images.png(deep, raw_images.PNG_RGB, 16, b"\0\1" * 3)
     yield raw_images.png(deep[..., 0], raw_images.PNG_GREY, 16, b"\0\1")
     yield raw_images.tiff(deep, raw_images.TIFF_RGB, big_endian=True)
-    yield raw_images.tiff(deep[..., 0] >> 4, raw_images.TIFF_BLACK_IS_ZERO, bits=12)
+    yield raw_images.tiff(deep[..., 0] // np.uint16(16), raw_images.TIFF_BLACK_IS_ZERO, bits=12)
 
 
 def damaged(whole: bytes, other: bytes, rng: random.Random) -> bytes:

@@ -9,14 +9,11 @@ Source: ICC.1:2022, the format of profiles, as littleCMS reads it.
 
 from functools import lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
-
-if TYPE_CHECKING:
-    from PIL._imaging import PixelAccess
+from PIL import Image, ImageCms, _imaging
 
 # Pillow's mode, and the colour space that a profile for it names in its header.
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
@@ -58,7 +55,7 @@ class _InSrgb(Image.Image):
         self._mode, self._size = source.mode, source.size
         self._source, self._transform = source, transform
 
-    def load(self) -> "PixelAccess | None":
+    def load(self) -> "_imaging.PixelAccess | None":
         """Convert all of it: what Pillow calls before it reads any pixel."""
         if self._im is None:
             self._im = self._transform.apply(self._source).im

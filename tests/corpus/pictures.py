@@ -88,7 +88,7 @@ def oriented(orientation: int) -> bytes:
 
 
 def shown(source: Image.Image, content: bytes, stored: Transpose | None = None) -> NDArray[np.uint8]:
-    """Return what the file shows: the source, or what is left of it in a JPEG or AVIF, which lose a little."""
+    """Return what a file shows: the source, or what a JPEG or AVIF, which lose a little, left of it."""
     if content[:3] != b"\xff\xd8\xff" and content[4:11] != b"ftypavi":
         return rgb_of(source)
     undo = {Transpose.ROTATE_90: Transpose.ROTATE_270, Transpose.ROTATE_270: Transpose.ROTATE_90}

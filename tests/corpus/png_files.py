@@ -25,8 +25,8 @@ def _of_8_bits(kind: str) -> Iterator[Case]:
     yield keyed(kind, "P, one transparent index", 255)
     yield keyed(kind, "P, an alpha for each index", bytes([255] * 255 + [0]))
     grey = np.asarray(picture().convert("L"))
-    two_bit = raw_images.png(grey >> 6, raw_images.PNG_GREY, 2)
-    yield Case("L of 2 bits", two_bit, grey_rgb((grey >> 6) * np.uint8(85)))
+    two_bit = raw_images.png(grey // np.uint8(64), raw_images.PNG_GREY, 2)
+    yield Case("L of 2 bits", two_bit, grey_rgb((grey // np.uint8(64)) * np.uint8(85)))
 
 
 def _with_one_transparent_colour() -> Iterator[Case]:

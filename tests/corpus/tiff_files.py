@@ -77,7 +77,7 @@ def _deep_tiff(grey: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Iterator[
         raw_images.tiff(np.uint16(65535) - deep(grey), white_is_zero),
         grey_rgb(grey),
     )
-    twelve = raw_images.tiff((grey.astype(np.uint16) << 4) | (grey >> 4), black_is_zero, bits=12)
+    twelve = raw_images.tiff(deep(grey) // np.uint16(16), black_is_zero, bits=12)
     yield Case("L of 12 bits", twelve, grey_rgb(grey))
     yield Case("L of 32 bits", encoded(Image.fromarray(grey.astype(np.int32) * 257), "TIFF"), grey_rgb(grey))
     yield Case("L of floats", encoded(Image.fromarray(grey.astype(np.float32) / 255), "TIFF"), grey_rgb(grey))

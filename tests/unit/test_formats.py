@@ -2,16 +2,19 @@
 
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
-from shared.formats import ACCEPTED, ImageFormat, sniff
+from shared.formats import ACCEPTED, SIGNATURE_BYTES, ImageFormat, sniff
 from tests.photos import encoded
+
+register_heif_opener()
 
 
 @pytest.mark.parametrize("known", ACCEPTED, ids=lambda known: known.name)
 def test_every_accepted_format_is_recognised(known: ImageFormat) -> None:
     """A photo that the worker can read must not be refused at the door."""
     photo = encoded(Image.new("RGB", (3, 2), "red"), known.name)
-    found = sniff(photo[:16])
+    found = sniff(photo[:SIGNATURE_BYTES])
     assert found is not None
     assert (found.name, Image.MIME[found.name]) == (known.name, found.media_type)
 
@@ -20,3 +23,21 @@ def test_every_accepted_format_is_recognised(known: ImageFormat) -> None:
 def test_other_files_are_not(head: bytes) -> None:
     """A clear 415 beats a decoder's guess."""
     assert sniff(head) is None
+
+
+@pytest.mark.parametrize(
+    ("brands", "name"),
+    [
+        (b"avifmif1miaf", "AVIF"),
+        (b"avismsf1", "AVIF"),
+        (b"mif1miafavif", "AVIF"),
+        (b"heicmif1", "HEIF"),
+        (b"mif1heicmiaf", "HEIF"),
+        (b"msf1hevc", "HEIF"),
+        (b"mp42isom", None),
+    ],
+)
+def test_avif_and_heic_are_told_apart_by_their_brands(brands: bytes, name: str | None) -> None:
+    """Both, and videos too, begin with the same kind of box."""
+    head = b"\0\0\0\x20ftyp" + brands[:4] + bytes(4) + brands[4:]
+    assert getattr(sniff(head), "name", None) == name
