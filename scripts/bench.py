@@ -1,59 +1,77 @@
-"""Measure this project: python3 scripts/bench.py http [--against URL] [--json FILE]
+"""Measure this project: python3 scripts/bench.py http|start|model|all [--json FILE], or plot FILE SVG.
 
 Each subcommand is a module in benches/ that gives its arguments (add_to) and its work (run), which prints
-a table and returns everything it saw.
+a table and returns everything it saw. A module is imported only when it is asked for: what another one needs
+may not be installed.
 """
 
 import argparse
+import importlib
 import json
-import os
-import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from bootstrap import ensure, reexec
+from bootstrap import BUILTIN_MODEL, SUPERVISOR, ensure, reexec
 
-Run = Callable[[argparse.Namespace], dict[str, Any]]
+BIREFNET = "worker/requirements-birefnet.txt"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One subcommand: what it is for, its module, and the lists of the packages that it needs."""
+
+    about: str
+    module: str
+    lists: tuple[str, ...] = ()
+
+
+BENCHES = {
+    "http": Bench("removals over HTTP", "benches.http_api", (SUPERVISOR, BUILTIN_MODEL)),
+    "start": Bench("how long starts and ends take", "benches.start", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
+    "model": Bench("BiRefNet's network alone, beside its arithmetic", "benches.model", (BIREFNET,)),
+    "all": Bench("all of the above", "benches.every", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
+    "plot": Bench("draw what `model` or `all` wrote with --json", "benches.plot"),
+}
 
 
 def main() -> int:
     """Run the bench that the arguments name."""
-    reexec(ensure("supervisor/requirements.txt", "worker/requirements-builtin.txt"))
-    from benches import BenchFailed, http_api  # noqa: PLC0415  # what it imports was installed just now
-
+    named = sys.argv[1] if len(sys.argv) > 1 else ""
+    if named in BENCHES and BENCHES[named].lists:
+        reexec(ensure(*BENCHES[named].lists))
     parser = argparse.ArgumentParser(prog="bench.py", description="Measure this project.", allow_abbrev=False)
     subparsers = parser.add_subparsers(dest="bench", metavar="BENCH", required=True)
-    for bench in (http_api,):
-        bench.add_to(subparsers)
-    for subparser in subparsers.choices.values():
-        subparser.add_argument(
-            "--json", type=Path, metavar="FILE", help="write everything that was seen there"
-        )
-    arguments = parser.parse_args()
+    for name, bench in BENCHES.items():
+        subparser = subparsers.add_parser(name, help=bench.about, allow_abbrev=False)
+        if name == named:
+            importlib.import_module(bench.module).add_to(subparser)
+            if bench.lists:
+                subparser.add_argument(
+                    "--json", type=Path, metavar="FILE", help="write everything that was seen there"
+                )
+    return _measured(parser.parse_args())
+
+
+def _measured(arguments: argparse.Namespace) -> int:
+    from benches import BenchFailed, machine  # noqa: PLC0415  # written for the newer Python of .venv
+
     signal.signal(signal.SIGTERM, _end)
-    run: Run = arguments.run
+    module = importlib.import_module(BENCHES[arguments.bench].module)
+    report: dict[str, Any] = {"at": time.time(), "machine": machine.facts()}
     try:
-        report = {"at": time.time(), "machine": _machine(), arguments.bench: run(arguments)}
+        seen = module.run(arguments)
     except BenchFailed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    if arguments.json:
+    report |= seen if arguments.bench == "all" else {arguments.bench: seen}
+    if seen and arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-    }
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

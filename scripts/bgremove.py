@@ -7,6 +7,7 @@ read with whatever Python this was started with; what has to be installed is ins
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import NoReturn
 
 import bootstrap  # first of ours: it says so where Python is too old to read the rest
 from cli import download, install, remove
+from cli.errors import FAILED, Terminated
 
 COMMANDS = (remove, download, install)
 
@@ -38,11 +40,14 @@ def main() -> int:
     except KeyboardInterrupt:
         bootstrap.say("stopped")
         return bootstrap.INTERRUPTED
+    except BrokenPipeError:  # who read our lines has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        return FAILED
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
     """End as by an exception, so that files and processes are tidied up on the way."""
-    raise SystemExit(128 + number)
+    raise Terminated(128 + number)
 
 
 if __name__ == "__main__":

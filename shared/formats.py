@@ -13,17 +13,25 @@ class ImageFormat:
     signature: re.Pattern[bytes]
 
 
+# AVIF and HEIC are both HEIF files (ISO/IEC 23008-12), which begin with a box that names their major brand, a
+# version and all their brands, four bytes each. mif1 and msf1 say no more than "HEIF": the others then tell.
 ACCEPTED = (
     ImageFormat("PNG", "image/png", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ImageFormat("JPEG", "image/jpeg", re.compile(rb"\xff\xd8\xff")),
     ImageFormat("WEBP", "image/webp", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    ImageFormat(
+        "AVIF",
+        "image/avif",
+        re.compile(rb".{4}ftyp(?:avi[fs]|m[is]f1.{4}(?:[a-z0-9A-Z]{4})*?avi[fs])", re.DOTALL),
+    ),
+    ImageFormat("HEIF", "image/heif", re.compile(rb".{4}ftyp(?:hei[cxms]|hev[cxms]|m[is]f1)", re.DOTALL)),
     ImageFormat("GIF", "image/gif", re.compile(rb"GIF8[79]a")),
     ImageFormat("TIFF", "image/tiff", re.compile(rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]")),
     ImageFormat("BMP", "image/bmp", re.compile(rb"BM")),
 )
-SIGNATURE_BYTES = 16
+SIGNATURE_BYTES = 64
 
 
 def sniff(head: bytes) -> ImageFormat | None:
-    """Return the accepted format whose signature `head` (the file's first 16 bytes) starts with."""
+    """Return the accepted format whose signature `head` (the file's first 64 bytes) starts with."""
     return next((known for known in ACCEPTED if known.signature.match(head)), None)

@@ -120,6 +120,7 @@ class Ready:
     loader: str
     input_size: InputSize
     device_memory_bytes: int = 0  # held on a device of its own, beside the process's memory
+    removals_at_once: int = 1  # one is computed while others are decoded and encoded
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from supervisor.metrics import Metrics
 from supervisor.model_life import ServedModel
 from supervisor.results import ResultStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
+from supervisor.turns import Turn
 
 PERCENT_DECODE = 5  # where the worker's own steps begin; before it, the worker itself is started
 MAX_STEM = 100  # characters of a photo's name that its result's files carry
@@ -99,8 +100,6 @@ class Removals:
         self._models = models
         self._metrics = metrics
         self._retention_s = retention_s
-        # A semaphore's waiters are served in the order they came: it is the queue.
-        self._turns = {name: asyncio.Semaphore(1) for name in models}
         self._closed = False
         self._admitted: set[str] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -184,9 +183,9 @@ class Removals:
         task = removal.task
         try:
             name = await source()
-            async with self._turns[removal.model.worker.name]:
+            async with removal.model.worker.turns.next() as turn:
                 queued_s = time.monotonic() - removal.admitted_at
-                made = await self._remove(removal, stem_of(name))
+                made = await self._remove(removal, stem_of(name), turn)
             self._publish(removal, name, made, queued_s)
         except asyncio.CancelledError:
             task.fail(Cancelled())
@@ -202,7 +201,7 @@ class Removals:
             if task.status == "error":
                 await self._results.drop(task.id)
 
-    async def _remove(self, removal: Removal, stem: str) -> RemovalResult:
+    async def _remove(self, removal: Removal, stem: str, turn: Turn) -> RemovalResult:
         def on_progress(percent: float, message: str) -> None:
             loading = removal.model.worker.facts is None
             removal.task.progress(percent * PERCENT_DECODE / 100 if loading else percent, message)
@@ -210,7 +209,7 @@ class Removals:
         job = RemovalJob(removal.task.id, str(removal.source), str(removal.cutout), removal.options, stem)
         if removal.model.worker.facts is None:
             await removal.model.fetch(on_progress)
-        return await removal.model.worker.remove(job, on_progress)
+        return await removal.model.worker.remove(job, on_progress, turn)
 
     def _publish(self, removal: Removal, name: str, made: RemovalResult, queued_s: float) -> None:
         task, options = removal.task, removal.options
@@ -226,7 +225,8 @@ class Removals:
             file_name(stem_of(name), options.output, made.format),
         )
         total_ms = (time.monotonic() - removal.admitted_at) * 1000
-        timings_ms = {"queued": round(queued_s * 1000, 1), **made.timings_ms, "total": round(total_ms, 1)}
+        queued_ms = queued_s * 1000 + made.timings_ms.get("queued", 0)  # here, and in the worker
+        timings_ms = {**made.timings_ms, "queued": round(queued_ms, 1), "total": round(total_ms, 1)}
         self._metrics.timed(removal.model.worker.name, timings_ms)
         self._finished[task.id] = Result(
             task_id=task.id,

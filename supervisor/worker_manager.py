@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.errors import BgremoveError, StorageFailed, WorkerFailed, WorkerReplaced, WorkerStartFailed
 from shared.messages import Ready, RemovalJob, RemovalResult
 from supervisor.restart_policy import RestartPolicy
+from supervisor.turns import Turn, Turns
 from supervisor.worker_generation import (
     OnProgress,
     WorkerExit,
@@ -42,6 +43,7 @@ class WorkerManager:
         self._log_folder = log_folder
         self._keep_alive_s = keep_alive_s
         self._idle: asyncio.TimerHandle | None = None
+        self.turns = Turns(lambda: self.facts.removals_at_once if self.facts else 1)
         self._policy = RestartPolicy()
         self._generation: WorkerGeneration | None = None
         self._starting = asyncio.Lock()
@@ -74,8 +76,8 @@ class WorkerManager:
         self._policy.reset()
         return await (await self._live_generation(on_progress)).ready(on_progress)
 
-    async def remove(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
-        """Have one photo cut out. A removal whose worker dies is tried once more on a new one."""
+    async def remove(self, job: RemovalJob, on_progress: OnProgress, turn: Turn) -> RemovalResult:
+        """Have one photo cut out, in its turn. A removal whose worker dies is tried once more, alone."""
         attempt = 0
         while True:
             attempt += 1
@@ -87,6 +89,7 @@ class WorkerManager:
                 if attempt == ATTEMPTS:
                     raise
                 log.warning("removal put back", extra={"task_id": job.task_id, "reason": error.code})
+                await turn.again_alone()
             else:
                 self._policy.reset()
                 return result
@@ -169,6 +172,7 @@ class WorkerManager:
             if self.state is WorkerState.FAILED:
                 self._policy.died()
         self._watch_idleness()
+        self.turns.admit()
 
     def _watch_idleness(self) -> None:
         if self._idle is not None:

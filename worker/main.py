@@ -1,8 +1,13 @@
-"""The worker's command loop: load one model, say so, then do removals until the pipe closes."""
+"""The worker's command loop: load one model, say so, then do removals until the pipe closes.
+
+The main thread listens, so that a cancel is heard at once; each removal has a thread of its own for what
+Pillow, NumPy and ISA-L do; and the model has one, on which it is loaded and sees one photo after the other.
+"""
 
 import logging
-from collections import deque
-from collections.abc import Callable
+import threading
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 
@@ -22,86 +27,95 @@ from shared.messages import (
     WorkerConfig,
 )
 from worker import pipeline
-from worker.engines import Engine, OnLoading, loading
+from worker.engines import loading
+from worker.model_thread import ModelThread
 
 log = logging.getLogger("worker")
 
 
-class Inbox:
-    """The commands sent to this worker, and which removals among them were cancelled."""
-
-    def __init__(self, commands: "Connection[Command, Command]") -> None:
-        self._commands = commands
-        self._jobs: deque[RemovalJob] = deque()
-        self._cancelled: set[str] = set()
-
-    def next_job(self) -> RemovalJob | None:
-        """Wait for the next removal; None once the supervisor has closed the pipe."""
-        try:
-            while not self._jobs:
-                self._receive()
-        except EOFError:
-            return None
-        return self._jobs.popleft()
-
-    def raise_if_cancelled(self, task_id: str) -> None:
-        """Raise Cancelled when a Cancel for this removal has arrived. Never waits."""
-        while self._commands.poll():
-            self._receive()
-        if task_id in self._cancelled:
-            self._cancelled.clear()
-            raise Cancelled
-
-    def _receive(self) -> None:
-        match self._commands.recv():
-            case Remove(job):
-                self._jobs.append(job)
-            case Cancel(task_id):
-                self._cancelled.add(task_id)
+# One photo is decoded or encoded on one core while another is inferred; more would only hold memory.
+REMOVALS_AT_ONCE = 2
 
 
 def serve(
     commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
 ) -> None:
     """Entry point of every worker: serve the model that `config.loader` loads."""
-    _serve(Inbox(commands), events, config, lambda on_loading: loading.load(config, on_loading))
-
-
-def _serve(
-    inbox: Inbox,
-    events: "SimpleQueue[Event]",
-    config: WorkerConfig,
-    load: Callable[[OnLoading], Engine],
-) -> None:
     logs.configure("warning")
-    try:
-        engine = load(lambda percent, message: events.put(Loading(percent, message)))
-    except BgremoveError as error:
-        events.put(LoadFailed(error.code, error.detail))
-        return
-    except MemoryError:
-        events.put(LoadFailed(OutOfMemory.code, "There is not enough memory for the model."))
-        return
-    events.put(engine.facts)
-    while (job := inbox.next_job()) is not None:
-        events.put(_removal(job, engine, inbox, events, config))
+    with ModelThread() as model:
+        try:
+            model.load(lambda: loading.load(config, lambda percent, told: events.put(Loading(percent, told))))
+        except BgremoveError as error:
+            events.put(LoadFailed(error.code, error.detail))
+            return
+        except MemoryError:
+            events.put(LoadFailed(OutOfMemory.code, "There is not enough memory for the model."))
+            return
+        events.put(replace(model.facts, removals_at_once=REMOVALS_AT_ONCE))
+        with ThreadPoolExecutor(REMOVALS_AT_ONCE, "removal") as pool:
+            _obey(commands, Work(pool, model, events, config.max_pixels))
 
 
-def _removal(
-    job: RemovalJob, engine: Engine, inbox: Inbox, events: "SimpleQueue[Event]", config: WorkerConfig
-) -> Finished | Failed:
-    """Do one removal and return how it ended; nothing that a photo can cause ends the worker."""
+def _obey(commands: "Connection[Command, Command]", work: "Work") -> None:
+    """Pass commands on until the supervisor closes the pipe."""
+    while True:
+        try:
+            command = commands.recv()
+        except EOFError:
+            return
+        match command:
+            case Remove(job):
+                work.begin(job)
+            case Cancel(task_id):
+                work.cancel(task_id)
 
-    def report(percent: float, message: str) -> None:
-        inbox.raise_if_cancelled(job.task_id)
-        events.put(Progress(job.task_id, percent, message))
 
-    try:
-        return Finished(job.task_id, pipeline.remove(job, engine, config.max_pixels, report))
-    except BgremoveError as error:
-        return Failed(job.task_id, error.code, error.detail)
-    except MemoryError:
-        return Failed(job.task_id, OutOfMemory.code, OutOfMemory().detail)
-    except Exception:
-        log.exception("removal failed", extra={"task_id": job.task_id})
-        return Failed(job.task_id, BgremoveError.code, "The photo could not be processed.")
+class Work:
+    """The removals that this worker has been given and has not finished."""
+
+    def __init__(
+        self, pool: Executor, model: ModelThread, events: "SimpleQueue[Event]", max_pixels: int
+    ) -> None:
+        self._pool = pool
+        self._model = model
+        self._events = events
+        self._max_pixels = max_pixels
+        self._cancelled: dict[str, threading.Event] = {}
+
+    def begin(self, job: RemovalJob) -> None:
+        """Do a removal as soon as a thread is free."""
+        cancelled = self._cancelled[job.task_id] = threading.Event()
+        self._pool.submit(self._run, job, cancelled)
+
+    def cancel(self, task_id: str) -> None:
+        """Stop a removal at its next step; one that has ended is left alone."""
+        if cancelled := self._cancelled.get(task_id):
+            cancelled.set()
+
+    def _run(self, job: RemovalJob, cancelled: threading.Event) -> None:
+        outcome = self._outcome(job, cancelled)
+        del self._cancelled[job.task_id]
+        self._events.put(outcome)
+
+    def _outcome(self, job: RemovalJob, cancelled: threading.Event) -> Finished | Failed:
+        """Do one removal and return how it ended; nothing that a photo can cause ends the worker."""
+
+        def check() -> None:
+            if cancelled.is_set():
+                raise Cancelled
+
+        def report(percent: float, message: str) -> None:
+            check()
+            self._events.put(Progress(job.task_id, percent, message))
+
+        try:
+            engine = self._model.engine(check)
+            made = pipeline.remove(job, engine, self._max_pixels, report)
+            return Finished(job.task_id, replace(made, timings_ms=engine.timed(made.timings_ms)))
+        except BgremoveError as error:
+            return Failed(job.task_id, error.code, error.detail)
+        except MemoryError:
+            return Failed(job.task_id, OutOfMemory.code, OutOfMemory().detail)
+        except Exception:
+            log.exception("removal failed", extra={"task_id": job.task_id})
+            return Failed(job.task_id, BgremoveError.code, "The photo could not be processed.")

@@ -61,7 +61,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
 
     inferring(0)
     with clock.step("inference"):
-        alpha = engine.alpha(photo.on_white(), inferring)
+        alpha = engine.alpha(photo.on_white(), inferring, options.detail)
     report(REFINE_PERCENT, "Laying out the result")
     with clock.step("encode"):
         whole = _cut(photo, alpha)

@@ -15,6 +15,7 @@ from benches.photos import Photo
 
 HEALTH_INTERVAL_S = 0.02
 HEALTH_TIMEOUT_S = 30.0
+NO_STEPS = {"queued", "total"}  # timings that are no steps of a worker's
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,27 @@ class Side:
     connect: Callable[[int], Client]
 
 
+def ours(url: str, *, by_stream: bool) -> Side:
+    """Return our server at `url`."""
+    # Together, several clients ask no more often than one does: on few cores, asking costs removals.
+    return Side("bgremove", lambda clients: Bgremove(url, None if by_stream else POLL_S * clients))
+
+
 def sides(url: str, against: str | None, *, by_stream: bool) -> list[Side]:
     """Return our server at `url`, and rembg's at `against` if there is one."""
-    # Together, several clients ask no more often than one does: on few cores, asking costs removals.
-    ours = Side("bgremove", lambda clients: Bgremove(url, None if by_stream else POLL_S * clients))
-    return [ours] if against is None else [ours, Side("rembg", lambda _: Rembg(against))]
+    first = ours(url, by_stream=by_stream)
+    return [first] if against is None else [first, Side("rembg", lambda _: Rembg(against))]
 
 
 @dataclass(slots=True)
 class Measured:
-    """All that was seen of one side with one photo."""
+    """All that was seen of one side with one photo; of several clients, by how many they were."""
 
     removals: list[Removal] = field(default_factory=list)
-    images_per_s: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)  # of the server, per photo; ours alone
+    images_per_s: dict[int, list[float]] = field(default_factory=dict)
+    # Of the server, a photo; ours alone. The supervisor's share is without what asking for progress costs.
+    cpu_ms: list[float] = field(default_factory=list)
+    supervisor_ms: list[float] = field(default_factory=list)
 
     @property
     def latency_ms(self) -> float:
@@ -46,18 +54,24 @@ class Measured:
         return statistics.median(one.latency_ms for one in self.removals)
 
     @property
-    def throughput(self) -> float:
-        """The median over the rounds of several clients, in images per second."""
-        return statistics.median(self.images_per_s)
+    def throughput(self) -> dict[int, float]:
+        """The median over the rounds of each number of clients, in images a second."""
+        return {clients: statistics.median(rates) for clients, rates in self.images_per_s.items()}
+
+    @property
+    def around_network_ms(self) -> float:
+        """The median time of everything but inference, over one client's removals."""
+        return statistics.median(one.latency_ms - one.timings_ms["inference"] for one in self.removals)
 
     def stages_ms(self) -> dict[str, float]:
         """Each step's median over one client's removals, and what is left of the latency without them."""
-        if not self.removals[0].timings_ms:
+        names = [name for name in self.removals[0].timings_ms if name not in NO_STEPS]
+        if not names:
             return {}
-        names = ("queued", "decode", "inference", "encode")
         stages = {name: statistics.median(one.timings_ms[name] for one in self.removals) for name in names}
-        rest = [one.latency_ms - sum(one.timings_ms[name] for name in names[1:]) for one in self.removals]
-        return {**stages, "http and queue": statistics.median(rest)}
+        rest = [one.latency_ms - sum(one.timings_ms[name] for name in names) for one in self.removals]
+        queued = statistics.median(one.timings_ms["queued"] for one in self.removals)
+        return {"queued": queued, **stages, "http and queue": statistics.median(rest)}
 
 
 def one_client(side: Side, photo: Photo) -> Removal:

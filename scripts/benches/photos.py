@@ -13,6 +13,7 @@ SAMPLE = Path(__file__).resolve().parent.parent / "samples" / "astronaut.jpg"
 QUALITY = 90
 NOISE = 3  # standard deviation; without it an enlarged picture is far smoother than a photo
 SEED = 1
+LARGE = "12 MP"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -47,4 +48,4 @@ def make(name: str, width: int, height: int) -> Photo:
 
 def standard() -> list[Photo]:
     """Return the two photos of every bench: a camera's, and one from the web."""
-    return [make("12 MP", 4000, 3000), make("1 MP", 1152, 864)]
+    return [make(LARGE, 4000, 3000), make("1 MP", 1152, 864)]

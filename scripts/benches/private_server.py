@@ -6,50 +6,61 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
-from benches import BenchFailed
+from benches import ROOT, BenchFailed
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server, and how long it took to say that it is ready."""
 
     url: str
     pid: int
+    start_s: float
 
     def cpu_s(self) -> float:
         """Return the processor time that its processes have used until now, in seconds."""
-        top = psutil.Process(self.pid)
-        times = [process.cpu_times() for process in (top, *top.children(recursive=True))]
-        return float(sum(each.user + each.system for each in times))
+        children = psutil.Process(self.pid).children(recursive=True)
+        return self.supervisor_cpu_s() + sum(_cpu_s(child) for child in children)
+
+    def supervisor_cpu_s(self) -> float:
+        """Return the processor time of the supervisor alone, without its workers, in seconds."""
+        return _cpu_s(psutil.Process(self.pid))
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """Run a server on a free port with a temporary folder of its own."""
+def running(*flags: str) -> Iterator[Server]:
+    """Run a server on a free port with a temporary folder of its own, and these further flags."""
     with tempfile.TemporaryDirectory(prefix="bgremove-bench-") as folder:
+        start = time.perf_counter()
         process = subprocess.Popen(
             (
                 *(sys.executable, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"),
                 *("--log-level", "warning", "--temp-dir", folder),
+                *flags,
             ),
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         try:
-            yield Server(_url(process), process.pid)
+            url = _url(process)
+            yield Server(url, process.pid, time.perf_counter() - start)
         finally:
             _end(process)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _url(process: "subprocess.Popen[bytes]") -> str:

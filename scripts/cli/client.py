@@ -4,17 +4,18 @@ import contextlib
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpcore2  # noqa: F401 - httpx2 loads it with its first client; here it loads while the server starts
 import httpx2
 
-from cli.errors import CommandFailed
+from cli.errors import CommandFailed, Unreachable
 
 Payload = dict[str, Any]
+Options = Mapping[str, str | int | bool]
+Files = Mapping[str, tuple[str, IO[bytes]]]
 
 API = "/api/v1"
 TIMEOUT_SECONDS = 60
@@ -22,6 +23,9 @@ CONNECT_SECONDS = 10
 EXAMINING_SECONDS = 120  # the server tries every import before it answers
 MAX_FAILURES = 5  # in a row, of both the event stream and the plain question
 RETRY_SECONDS = 0.5
+BUSY_SECONDS = 2.0  # before the next try, where a full server names no time
+BUSY_MAX_SECONDS = 60.0
+CANCEL_SECONDS = 2
 FINAL = {"complete", "error"}
 
 
@@ -49,15 +53,26 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def upload(self, photo: Path, options: dict[str, str]) -> str:
-        """Queue the photo; gives the task's id."""
-        try:
-            file = photo.open("rb")
-        except OSError as error:
-            raise CommandFailed(f"cannot read {photo}: {error.strerror}", "input_unreadable") from error
-        with file, self._failures():
-            answer = self._http.post(f"{API}/remove/upload", data=options, files={"file": (photo.name, file)})
+    def upload(self, options: Options, files: Files) -> str:
+        """Queue the photo, the part called "file"; gives the task's id. A full queue is a Busy."""
+        words = {
+            name: str(value).lower() if value in (True, False) else str(value)
+            for name, value in options.items()
+        }
+        with self._failures():
+            answer = self._http.post(f"{API}/remove/upload", data=words, files=files)
             return str(self._json(answer, "task_id")["task_id"])
+
+    def send_address(self, address: str, options: Options) -> str:
+        """Have the server fetch the photo there; gives the task's id. A full queue is a Busy."""
+        with self._failures():
+            answer = self._http.post(f"{API}/remove/url", json={"url": address, **options})
+            return str(self._json(answer, "task_id")["task_id"])
+
+    def cancel(self, task_id: str) -> None:
+        """Have a task ended; without a word where that is no use any more."""
+        with contextlib.suppress(CommandFailed), self._failures():
+            self._http.delete(f"{API}/tasks/{task_id}", timeout=CANCEL_SECONDS)
 
     def download_model(self) -> str | None:
         """Have the server download its model; gives the task's id, None where the model is there."""
@@ -122,23 +137,15 @@ class Client:
         with self._failures():
             return self._json(self._http.get(f"{API}/remove/result/{task_id}"), "result_url")
 
-    def download(self, address: str, target: Path) -> None:
-        """Fetch the cutout into a file, which exists afterwards only when it is whole."""
+    def fetch(self, address: str, write: Callable[[bytes], None]) -> None:
+        """Fetch the cutout, handing on each piece as it comes."""
         if not address.startswith("/") or address.startswith("//"):
             # The token goes along with every request: never to a host that the person didn't name.
             raise CommandFailed(f"the server put the cutout elsewhere: {address}", "bad_answer")
-        part = target.with_name(f"{target.name}.part")
-        try:
-            with self._failures(), part.open("wb") as file, self._http.stream("GET", address) as answer:
-                self._check(answer)
-                for chunk in answer.iter_bytes():
-                    file.write(chunk)
-            part.replace(target)
-        except OSError as error:
-            raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+        with self._failures(), self._http.stream("GET", address) as answer:
+            self._check(answer)
+            for chunk in answer.iter_bytes():
+                write(chunk)
 
     def _stream(self, address: str) -> Iterator[Payload]:
         with self._http.stream("GET", address) as answer:
@@ -163,6 +170,8 @@ class Client:
         try:
             body = answer.json()
             refusal = CommandFailed(str(body["detail"]), str(body["code"]))
+            if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+                refusal = Busy(refusal.detail, refusal.code, _wait(answer.headers.get("retry-after", "")))
         except (ValueError, KeyError, TypeError):  # not ours: a proxy, or another service
             location = answer.headers.get("location")
             where = f" and points to {location}" if location else ""
@@ -182,5 +191,16 @@ class Client:
             raise CommandFailed(f"{self._server} did not answer like bgremove", "bad_answer") from error
 
 
-class Unreachable(CommandFailed):
-    """The server did not answer at all."""
+class Busy(CommandFailed):
+    """The server's queue is full; `wait_s` says when to try again."""
+
+    def __init__(self, detail: str, code: str, wait_s: float) -> None:
+        super().__init__(detail, code)
+        self.wait_s = wait_s
+
+
+def _wait(retry_after: str) -> float:
+    try:
+        return min(max(float(retry_after), 0), BUSY_MAX_SECONDS)
+    except ValueError:  # not given, or a date, which needs two clocks that agree
+        return BUSY_SECONDS

@@ -7,7 +7,7 @@ from pathlib import Path
 import bootstrap
 from cli.errors import MISUSED, CommandFailed
 from cli.progress import Progress
-from cli.server import PrivateServer
+from cli.service import own_service
 from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find
 from shared.errors import BgremoveError, UnknownModel
 
@@ -86,22 +86,13 @@ def _environment(*, with_hub: bool) -> Path:
 
 
 def _download(python: Path, spec: ModelSpec, progress: Progress) -> str:
-    # Imported here: only .venv's Python has what it needs.
-    from cli.client import Client  # noqa: PLC0415
-
     progress.show(0, "Starting the server")
     chosen = {MODEL_VARIABLE: str(spec.repo_id or spec.folder)}
-    with PrivateServer(python, bootstrap.ROOT, chosen) as server:
-        try:
-            with Client(server.wait_ready(), None) as client:
-                task_id = client.download_model()
-                if task_id is None:
-                    return "is here already"
-                client.finish(task_id, progress.show)
-        except CommandFailed as error:
-            if error.code == "unreachable":
-                server.check_alive()
-            raise
+    with own_service(python, chosen) as service:
+        task_id = service.client.download_model()
+        if task_id is None:
+            return "is here already"
+        service.client.finish(task_id, progress.show)
     return "is downloaded"
 
 

@@ -1,4 +1,4 @@
-"""The one error that the command line's parts raise."""
+"""The errors that the command line's parts raise."""
 
 FAILED = 1
 MISUSED = 2  # argparse's own code
@@ -12,3 +12,16 @@ class CommandFailed(Exception):
         self.detail = detail
         self.code = code
         self.exit_code = exit_code
+
+
+class Terminated(SystemExit):
+    """A signal asks this program to end. Left uncaught, it ends it with the code that shells expect."""
+
+
+class Unreachable(CommandFailed):
+    """The server did not answer at all."""
+
+
+def misuse(detail: str) -> CommandFailed:
+    """Return the error of a command that cannot work as it was written."""
+    return CommandFailed(detail, "usage", MISUSED)

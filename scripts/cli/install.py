@@ -6,7 +6,7 @@ from pathlib import Path
 import bootstrap
 from cli.errors import CommandFailed
 from cli.progress import Progress
-from cli.server import PrivateServer
+from cli.service import own_service
 
 NOTHING_TO_DO = "nothing to install: every package is there"
 
@@ -40,20 +40,8 @@ def run(_: argparse.Namespace) -> int:
 
 def _ask_own(python: Path, progress: Progress) -> list[str]:
     progress.show(0, "Starting the server")
-    with PrivateServer(python, bootstrap.ROOT) as server:
-        try:
-            return _install(server.wait_ready(), progress)
-        except CommandFailed as error:
-            if error.code == "unreachable":
-                server.check_alive()
-            raise
-
-
-def _install(address: str, progress: Progress) -> list[str]:
-    # Imported here: only .venv's Python has it.
-    from cli.client import Client  # noqa: PLC0415
-
-    with Client(address, None) as client:
+    with own_service(python, {}) as service:
+        client = service.client
         progress.show(0, "Looking at what is installed")
         task_id = client.install()
         done = NOTHING_TO_DO

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -28,7 +28,7 @@ ECHO = "tests.fake_workers.behaviours:answers"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-def _missing(what: str) -> None:
+def _missing(what: str) -> NoReturn:
     """Skip the test, or fail it where the whole suite is wanted, as in CI."""
     if os.environ.get("REQUIRE_BROWSER"):
         pytest.fail(f"{what}, and REQUIRE_BROWSER is set")
@@ -54,7 +54,9 @@ def browser(data_dir: Path) -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def echo(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that gives every photo back at once, and whose environment is quick to look at."""
-    with Scratch(tmp_path_factory.mktemp("echo")).service(data_dir, builtin_worker=ECHO) as service:
+    with Scratch(tmp_path_factory.mktemp("echo")).service(
+        data_dir, builtin_worker=ECHO, url_allow_private=True
+    ) as service:
         yield service
 
 

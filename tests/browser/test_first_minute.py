@@ -26,6 +26,7 @@ def test_drop_look_download(visit: Open, service: Service, astronaut_photo: tupl
     page = visit(service.url)
     expect(page.row("server")).to_contain_text("Ready")
     expect(page.row("server")).to_contain_text(service.url)
+    expect(page.row("server").get_by_role("button")).to_have_count(0)  # no application that could start it
     page.drop(astronaut_photo)
     expect(page.photo("astronaut.jpg").get_by_role("progressbar")).to_be_visible()
     expect(page.page.locator(".wait")).to_be_visible()
@@ -64,19 +65,3 @@ def test_several_photos_and_a_broken_file_together(
     page.button("Clear").click()
     expect(page.button("Choose photos")).to_be_visible()
     expect(page.page.locator(".photo")).to_have_count(0)
-
-
-def test_options_come_from_the_service_and_are_sent(visit: Open, echo: Service) -> None:
-    """Every option is offered with its help, and the service hears what was chosen."""
-    page = visit(echo.url)
-    page.page.get_by_text("Options").click()
-    for option in echo.client.get("/options").json():
-        control = page.page.locator(f"#option-{option['name']}")
-        expect(control).to_be_visible()
-        expect(control).to_have_accessible_description(f"{option['help'][0].upper()}{option['help'][1:]}.")
-    page.page.get_by_label("Output").select_option("mask")
-    expect(page.page.locator("#options-summary")).to_have_text("1 changed")
-    page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
-    expect(page.done("cat.jpg")).to_be_visible()
-    name, _ = page.downloaded(page.button("Download"))
-    assert name == "cat-mask.png"

@@ -78,8 +78,8 @@ def test_the_background_can_be_switched(looking: Visit) -> None:
     assert pixel(looking, *middle) == (200, 30, 30)
 
 
-def test_the_divider_follows_keys_and_mouse(looking: Visit) -> None:
-    """Left of it the original, right of it the result."""
+def test_the_divider_zoom_and_pan_follow_keys_wheel_and_mouse(looking: Visit) -> None:
+    """Left of the divider lies the original, right of it the result; edges are judged close up."""
     page, slider = looking.page, looking.page.get_by_role("slider")
     for key, told in (("ArrowLeft", "49 %"), ("Home", "0 %"), ("End", "100 %")):
         slider.press(key)
@@ -93,11 +93,6 @@ def test_the_divider_follows_keys_and_mouse(looking: Visit) -> None:
     page.mouse.move(view["x"] + view["width"] * 0.25, view["y"] + 50, steps=4)
     page.mouse.up()
     expect(slider).to_have_attribute("aria-valuetext", "25 % original")
-
-
-def test_zoom_and_pan_by_wheel_keys_and_mouse(looking: Visit) -> None:
-    """Edges are judged close up."""
-    page = looking.page
     fitted, before = zoom(looking), sheet(looking)
     point = (before["x"] + before["width"] * 0.25, before["y"] + before["height"] * 0.25)
     page.mouse.move(*point)
@@ -113,7 +108,6 @@ def test_zoom_and_pan_by_wheel_keys_and_mouse(looking: Visit) -> None:
     page.mouse.up()
     panned = sheet(looking)
     assert (panned["x"] - after["x"], panned["y"] - after["y"]) == pytest.approx((-40, -30), abs=1)
-    slider = page.get_by_role("slider")
     slider.press("Shift+ArrowLeft")
     assert sheet(looking)["x"] == pytest.approx(panned["x"] + 60, abs=1)
     slider.press("1")

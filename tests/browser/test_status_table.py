@@ -87,9 +87,9 @@ def test_an_install_that_fails_says_why_and_keeps_its_log(
         expect(row.get_by_role("button", name="Install Library")).to_be_enabled()
 
 
-def test_download_load_unload(visit: Open, hub: Hub, tmp_path: Path) -> None:
+def test_download_cancel_load_unload(visit: Open, hub: Hub, tmp_path: Path) -> None:
     """The user's third row, through all of its buttons; a second page joins the download under way."""
-    hub.faults = [Fault("stall", 500_000)]
+    hub.faults = [Fault("stall", 500_000), Fault("stall", 200_000)]
     with service_of(tmp_path) as service:
         page = visit(service.url)
         row = page.row("model")
@@ -97,6 +97,9 @@ def test_download_load_unload(visit: Open, hub: Hub, tmp_path: Path) -> None:
         expect(lamp(row)).to_have_text("Not Ready")
         row.get_by_role("button", name="Download Model").click()
         expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
+        row.get_by_role("button", name="Cancel").click()
+        expect(row).to_contain_text("The task was cancelled.")
+        row.get_by_role("button", name="Download Model").click()
         other = visit(service.url)
         for each in (row, other.row("model")):
             expect(each).to_contain_text("MB of")
@@ -114,17 +117,6 @@ def test_download_load_unload(visit: Open, hub: Hub, tmp_path: Path) -> None:
         expect(row).to_contain_text("MB are free again")
         expect(lamp(row)).to_have_text("Not Ready")
         expect(row.get_by_role("button", name="Load Model")).to_be_enabled()
-
-
-def test_a_download_can_be_cancelled(visit: Open, hub: Hub, tmp_path: Path) -> None:
-    """The line is needed for something else."""
-    hub.faults = [Fault("stall", 500_000)]
-    with service_of(tmp_path) as service:
-        row = visit(service.url).row("model")
-        row.get_by_role("button", name="Download Model").click()
-        row.get_by_role("button", name="Cancel").click()
-        expect(row).to_contain_text("The task was cancelled.")
-        expect(row.get_by_role("button", name="Download Model")).to_be_enabled()
 
 
 def test_a_download_that_fails_says_why(visit: Open, hub: Hub, tmp_path: Path) -> None:

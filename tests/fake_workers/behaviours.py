@@ -73,14 +73,6 @@ def loads_slowly(commands: Connection, events: Any, config: WorkerConfig) -> Non
     obeys(commands, events, config)
 
 
-def loads_noisily(commands: Connection, events: Any, config: WorkerConfig) -> None:
-    """Load for a second, computing and telling of it without a pause, then obey."""
-    end = time.monotonic() + 1
-    while time.monotonic() < end:
-        events.put(Loading(50, "Loading the model"))
-    obeys(commands, events, config)
-
-
 def answers_late(commands: Connection, events: Any, _config: WorkerConfig) -> None:
     """Stop a removal when told to, and send its result all the same while the next one runs."""
     late: RemovalJob | None = None

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,12 +47,20 @@ class Script:
     drops: int = 0  # how many event streams break off before their last event
     hold_stream: bool = False  # the event stream stays open and says no more
     refusal: tuple[int, dict[str, str]] | None = None  # the answer to an upload
+    refused_part: bytes = b""  # only uploads with these bytes in them get it
+    busy: int = 0  # how many uploads find the queue full before one is taken
+    slow_s: float = 0  # how long a task takes
     nothing_to_do: bool = False  # there is nothing to install
     problem: str | None = None  # what is wrong with torch all the same
     result: dict[str, Any] = field(default_factory=lambda: dict(RESULT))
     torn_download: bool = False
     streams: int = 0
     uploads: list[bytes] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
     tokens: set[str | None] = field(default_factory=set)
     ending: threading.Event = field(default_factory=threading.Event)
 
@@ -61,11 +70,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.script.tokens.add(self.headers["Authorization"])
-        self.script.uploads.append(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.script.refusal:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with self.script.lock:
+            self.script.uploads.append(body)
+            self.script.paths.append(self.path)
+            self.script.busy, busy = max(self.script.busy - 1, 0), self.script.busy
+        if busy:
+            self._json(429, {"detail": "The queue is full.", "code": "queue_full"}, {"Retry-After": "1"})
+        elif self.script.refusal and self.script.refused_part in body:
             self._json(*self.script.refusal)
         else:
             self._json(200, {"task_id": None if self.script.nothing_to_do else TASK_ID})
+
+    def do_DELETE(self) -> None:
+        self.script.cancelled.append(self.path)
+        self.script.ending.set()
+        self._json(200, state("error", 40, "The task was cancelled.", "cancelled"))
 
     def do_GET(self) -> None:
         self.script.tokens.add(self.headers["Authorization"])
@@ -90,10 +110,19 @@ class _Handler(BaseHTTPRequestHandler):
         if self.script.streams == 1:  # breaks off where more was promised; a later one just ends
             self.send_header("Content-Length", "100000")
         self.end_headers()
+        with self.script.lock:
+            self.script.at_once += 1
+            self.script.most_at_once = max(self.script.most_at_once, self.script.at_once)
+        time.sleep(self.script.slow_s)
+        with self.script.lock:
+            self.script.at_once -= 1
         for each in self.script.states[: -1 if dropped else None]:
             self.wfile.write(f"data: {json.dumps(each)}\n\n".encode())
         if self.script.hold_stream:
             self.script.ending.wait(60)
+        if self.script.cancelled:
+            cancelled = state("error", 40, "The task was cancelled.", "cancelled")
+            self.wfile.write(f"data: {json.dumps(cancelled)}\n\n".encode())
 
     def _file(self) -> None:
         self.send_response(200)
@@ -102,9 +131,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(CUTOUT[:1000] if self.script.torn_download else CUTOUT)
 
-    def _json(self, status: int, body: dict[str, Any]) -> None:
+    def _json(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -29,6 +29,15 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     return shutil.copy({wheel!r}, folder).rpartition("/")[2]
 """
 
+# Takes a second.
+LASTING_BACKEND = """
+import shutil, time
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    time.sleep(1)
+    return shutil.copy({wheel!r}, folder).rpartition("/")[2]
+"""
+
 
 def add_wheel(
     folder: Path, name: str, version: str = "1.0", requires: tuple[str, ...] = (), body: str = ""

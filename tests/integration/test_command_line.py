@@ -1,7 +1,6 @@
 """scripts/bgremove.py as its users run it, against a scripted service."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,12 +12,16 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.integration.commands import (
+    ENVIRONMENT,
+    ROOT,
+    TIMEOUT_SECONDS,
+    bgremove,
+    command,
+    files_beside,
+    remove,
+)
 from tests.integration.fake_service import CUTOUT, QUEUED, RESULT, RUNNING, Script, fake_service, state
-
-ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_SECONDS = 60
-ENVIRONMENT = {**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1"}
-Run = subprocess.CompletedProcess[str]
 
 FAKE_SUPERVISOR = """
 import json, os, subprocess, sys, time
@@ -69,30 +72,6 @@ def own_project(tmp_path: Path) -> Path:
     (project / "supervisor").mkdir()
     (project / "supervisor" / "__main__.py").write_text(FAKE_SUPERVISOR.format(root=str(ROOT)))
     return project
-
-
-def command(*arguments: object, project: Path = ROOT) -> list[str]:
-    return [sys.executable, str(project / "scripts" / "bgremove.py"), *map(str, arguments)]
-
-
-def bgremove(*arguments: object, project: Path = ROOT, settings: dict[str, str] | None = None) -> Run:
-    return subprocess.run(
-        command(*arguments, project=project),
-        env={**ENVIRONMENT, **(settings or {})},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-
-
-def remove(script: Script, photo: Path, *arguments: object, settings: dict[str, str] | None = None) -> Run:
-    with fake_service(script) as address:
-        return bgremove("remove", photo, "--server", address, *arguments, settings=settings)
-
-
-def files_beside(photo: Path) -> list[str]:
-    return sorted(path.name for path in photo.parent.iterdir() if path != photo)
 
 
 def test_a_program_reads_one_json_object_and_finds_the_cutout(photo: Path) -> None:
@@ -197,7 +176,6 @@ def _folder(photo: Path) -> list[object]:
 
 MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "missing photo": (lambda photo: [photo.with_name("nothing.jpg")], "there is no file"),
-    "folder as photo": (lambda photo: [photo.parent], "is not a file"),
     "folder as output": (_folder, "is a folder"),
     "output in no folder": (lambda photo: [photo, "-o", photo.parent / "no" / "x.png"], "there is no folder"),
     "output is the photo": (lambda photo: [photo, "-o", photo], "overwrite the photo"),

@@ -28,6 +28,7 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
     expected = {
         "/health",
         "/ready",
+        "/options",
         "/status",
         "/metrics",
         "/remove/upload",

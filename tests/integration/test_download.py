@@ -132,6 +132,7 @@ def held_at(service: Service, hub: Hub, data: Path, count: int) -> str:
     assert task_id is not None
     path = partial(data, hub)
     wait_for(lambda: path.exists() and path.stat().st_size == count)
+    assert model(service)["task_id"] == task_id
     return task_id
 
 
@@ -145,7 +146,7 @@ def check_complete(service: Service, data: Path, hub: Hub) -> None:
     """Check that the model is there, byte for byte, and said to be."""
     told = model(service)
     assert (told["model_downloaded"], told["model_downloading"]) == (True, False)
-    assert (told["model_download_error"], told["commit"]) == (None, COMMIT)
+    assert (told["model_download_error"], told["commit"], told["task_id"]) == (None, COMMIT, None)
     snapshot = cache(data) / "snapshots" / COMMIT
     assert {path.name for path in snapshot.iterdir()} == {WEIGHTS, "config.json"}
     for path in snapshot.iterdir():

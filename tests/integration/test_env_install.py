@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.integration.package_index import FAILING_BACKEND, add_source, put
-from tests.integration.scratch import Gate, Scratch, install, installed, problem_of, status
+from tests.integration.package_index import FAILING_BACKEND, SLOW_BACKEND, add_source, add_wheel, put
+from tests.integration.scratch import Scratch, install, installed, problem_of, status
 from tests.photos import wish
 from tests.service import Service, still_alive, wait_for
 
@@ -28,6 +28,26 @@ Make = Callable[..., Scratch]
 def make(tmp_path: Path) -> Make:
     """Make a throw-away environment that wants the given packages."""
     return lambda *names, **more: Scratch(tmp_path / "scratch", *names, **more)
+
+
+class Gate:
+    """Holds the build of a package until it is opened."""
+
+    def __init__(self, scratch: Scratch, name: str) -> None:
+        self._file = scratch.root / "gate"
+        self._file.write_text("shut")
+        built = scratch.root / "built"
+        built.mkdir()
+        backend = SLOW_BACKEND.format(gate=str(self._file), wheel=str(add_wheel(built, name)))
+        add_source(scratch.index, name, backend)
+
+    def reached(self) -> bool:
+        """Whether a build waits."""
+        return self._file.read_text() == "reached"
+
+    def open(self) -> None:
+        """Let builds through from now on."""
+        self._file.write_text("open")
 
 
 def pip_processes(service: Service) -> list[psutil.Process]:
@@ -67,6 +87,7 @@ def test_what_is_missing_is_installed_while_the_server_runs(make: Make, data_dir
         assert all(later - earlier > 0.45 for earlier, later in pairwise(times))
         after = status(service)
         assert (after["ready"], after["installed"], after["missing"]) == (True, True, [])
+        assert after["task_id"] is None
         assert [row["version"] for row in after["modules"]] == ["1.0", "1.0"]
         assert install(service) is None
         worker_is_back(service, generation=2)
@@ -142,7 +163,7 @@ def test_an_install_is_shared_cancelled_within_two_seconds_and_retried(make: Mak
         service.cut(wish())
         task_id = install(service)
         wait_for(gate.reached)
-        assert install(service) == task_id
+        assert install(service) == status(service)["task_id"] == task_id
         processes = pip_processes(service)
         assert len(processes) >= 4, "the tether, pip, the build, and what that started"
         waiting = service.upload(wish())

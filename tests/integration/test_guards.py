@@ -24,8 +24,12 @@ EVERY_ROUTE = [
     ("GET", "/api/remove"),
     ("POST", "/api/remove"),
     ("GET", "/docs"),
+    ("GET", "/"),
+    ("GET", "/web/js/main.js"),
     ("GET", "/nowhere"),
 ]
+
+OPEN = {"/api/v1/health", "/", "/web/js/main.js"}
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
@@ -79,12 +83,12 @@ def test_electron_pages_are_let_in_by_setting(start: Callable[..., Service]) -> 
     assert service.client.delete("/tasks/x", headers={"Origin": "https://evil.example"}).status_code == 403
 
 
-def test_with_a_token_every_route_but_health_wants_it(start: Callable[..., Service]) -> None:
+def test_with_a_token_every_route_but_health_and_the_page_wants_it(start: Callable[..., Service]) -> None:
     """Somebody else on the network must not use the service, nor look at its results."""
     service = start(token="s3cret", builtin_worker=OBEYS)
     for method, path in EVERY_ROUTE:
         status = service.client.request(method, service.url + path).status_code
-        open_to_all = path == "/api/v1/health" or method == "OPTIONS"
+        open_to_all = path in OPEN or method == "OPTIONS"
         assert (status != 401) if open_to_all else (status == 401), path
     for headers in ({"Authorization": "Bearer s3cret"}, {"X-API-Key": "s3cret"}):
         assert service.client.get("/status", headers=headers).status_code == 200

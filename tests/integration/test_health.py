@@ -8,30 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.scratch import Gate, Scratch, install, status
+from tests.integration.package_index import LASTING_BACKEND, add_source, add_wheel
+from tests.integration.scratch import Scratch, installed, status
 from tests.photos import wish
-from tests.service import OBEYS, Service, wait_for
+from tests.service import OBEYS, Service
 
 pytestmark = pytest.mark.alone
 BEHAVIOURS = "tests.fake_workers.behaviours"
 P99_MS = 50
-FEWEST_ANSWERS = 300  # so that the p99 leaves three of them out
+FEWEST_ANSWERS = 300  # so that three may be slower than the p99
 PAUSE_S = 0.003
-ROUNDS = 3
+ROUNDS = 5
 
 
 def p99_ms(service: Service, work: Callable[[Service], None]) -> float:
-    """Ask for health from the beginning of the work to its end, and return the answers' p99."""
+    """Ask for health as long as the work goes on, often enough, and return the answers' p99."""
     answers_ms: list[float] = []
     with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(work, service)
-        while not working.done():
-            begin = time.perf_counter()
-            assert service.client.get("/health").status_code == 200
-            answers_ms.append((time.perf_counter() - begin) * 1000)
-            time.sleep(PAUSE_S)
-        working.result()
-    assert len(answers_ms) >= FEWEST_ANSWERS, "too few to tell"
+        while len(answers_ms) < FEWEST_ANSWERS:
+            working = pool.submit(work, service)
+            while not working.done():
+                begin = time.perf_counter()
+                assert service.client.get("/health").status_code == 200
+                answers_ms.append((time.perf_counter() - begin) * 1000)
+                time.sleep(PAUSE_S)
+            working.result()
     return sorted(answers_ms)[len(answers_ms) * 99 // 100]
 
 
@@ -47,22 +48,22 @@ def best(measure: Callable[[], float]) -> float:
 
 def restart_flood_and_crash(service: Service) -> None:
     """Replace workers that are busy, and one that dies of its photo."""
-    for number in range(10):
-        task_id = service.upload(wish("exit 1" if number == 5 else "flood 0.2"))
+    for number in range(6):
+        task_id = service.upload(wish("exit 1" if number == 3 else "flood 0.2"))
         service.client.post("/worker/restart")
         service.finished(task_id)
 
 
 def load_and_unload(service: Service) -> None:
     """Load the model a few times."""
-    for _ in range(4):
+    for _ in range(2):
         assert service.finished(load(service))["status"] == "complete"
         service.client.post("/remove/unload")
 
 
 def try_to_load(service: Service) -> None:
-    """Load what cannot be loaded, for a few seconds."""
-    end = time.monotonic() + 4
+    """Load what cannot be loaded, time and again."""
+    end = time.monotonic() + 2
     while time.monotonic() < end:
         assert service.finished(load(service))["status"] == "error"
 
@@ -78,7 +79,7 @@ def load(service: Service) -> str:
     ("worker", "work"),
     [
         (OBEYS, restart_flood_and_crash),
-        (f"{BEHAVIOURS}:loads_noisily", load_and_unload),
+        (f"{BEHAVIOURS}:loads_slowly", load_and_unload),
         (f"{BEHAVIOURS}:dies_at_import", try_to_load),
         (f"{BEHAVIOURS}:dies_in_load", try_to_load),
         (f"{BEHAVIOURS}:never_ready", try_to_load),
@@ -98,21 +99,17 @@ def test_health_answers_at_once_during_an_install(data_dir: Path, tmp_path: Path
     """pip runs for minutes, and the application must not give the service up meanwhile."""
     names = ("slow", *(f"tiny{number}" for number in range(10)))
 
+    def work(service: Service) -> None:
+        assert installed(service)["status"] == "complete"
+        assert status(service)["missing"] == []
+
     def measure() -> float:
-        scratch = Scratch(tmp_path / f"{time.monotonic_ns()}", *names)
-        gate = Gate(scratch, "slow")
+        folder = tmp_path / f"{time.monotonic_ns()}"
+        scratch = Scratch(folder, *names)
+        built = add_wheel(folder, "slow")
+        add_source(scratch.index, "slow", LASTING_BACKEND.format(wheel=str(built)))
         for name in names[1:]:
             scratch.wheel(name)
-
-        def work(service: Service) -> None:
-            task_id = install(service)
-            assert task_id is not None
-            wait_for(gate.reached)
-            time.sleep(1)
-            gate.open()
-            assert service.finished(task_id)["status"] == "complete"
-            assert status(service)["missing"] == []
-
         with scratch.service(data_dir) as service:
             service.cut(wish())
             return p99_ms(service, work)

@@ -58,6 +58,12 @@ class ManagerMachine(RuleBasedStateMachine):
         source.write_bytes(wish(text))
         return RemovalJob(f"task{self.count}", str(source), f"{source}.out", RemovalOptions())
 
+    async def removed(self, job: RemovalJob) -> RemovalResult:
+        """Have a removal done, in its turn."""
+        async with self.manager.turns.next() as turn:
+            result: RemovalResult = await self.manager.remove(job, ignore, turn)
+            return result
+
     @rule()
     def load(self) -> None:
         """A load always ends with a loaded model."""
@@ -76,7 +82,7 @@ class ManagerMachine(RuleBasedStateMachine):
         """Removals succeed from every state, unless the circuit is open."""
 
         async def run() -> Any:
-            jobs = [self.manager.remove(self.job(""), ignore) for _ in range(together)]
+            jobs = [self.removed(self.job("")) for _ in range(together)]
             return await asyncio.gather(*jobs, return_exceptions=True)
 
         blocked = self.manager.problem is not None
@@ -100,7 +106,7 @@ class ManagerMachine(RuleBasedStateMachine):
         """An unload in the middle of a removal puts it back, and it still succeeds."""
 
         async def both() -> None:
-            removal = asyncio.create_task(self.manager.remove(self.job("sleep 0.2"), ignore))
+            removal = asyncio.create_task(self.removed(self.job("sleep 0.2")))
             await asyncio.sleep(0.1)
             await self.manager.stop()
             await removal

@@ -107,3 +107,24 @@ def test_the_precision_chosen_by_itself_is_one_that_the_hardware_has() -> None:
     """Emulated bfloat16 would be slower than float32."""
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     assert choose("cpu", "auto")[1] == (torch.bfloat16 if native else torch.float32)
+
+
+class BrightIsSubject(nn.Module):
+    """A network that takes what is bright for the subject."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to logits (B, 1, H, W)."""
+        return image.mean(1, keepdim=True) * 8
+
+
+def test_high_detail_draws_a_small_subject_sharper() -> None:
+    """A subject of a few network pixels has a blurred outline at first sight, and a true one at second."""
+    rows, columns = np.mgrid[:960, :640]
+    disc = (rows - 300) ** 2 + (columns - 400) ** 2 < 40**2
+    photo = Image.fromarray(np.where(disc[..., None], 255, 0).astype(np.uint8).repeat(3, 2))
+    looking = engine(lambda *_: BrightIsSubject())
+    error = {
+        detail: np.abs(looking.alpha(photo, ignore, detail).astype(int) - 255 * disc).mean()
+        for detail in ("standard", "high")
+    }
+    assert error["high"] < error["standard"] / 3

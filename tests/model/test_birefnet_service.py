@@ -17,7 +17,7 @@ from tests.hub import WEIGHTS, Hub, running_hub
 from tests.photos import opened
 from tests.service import Service, wait_for
 from worker.birefnet import from_state_dict
-from worker.engines.birefnet import network_input
+from worker.engines.birefnet import network_input, normalised
 
 MODEL = "ZhengPeng7/BiRefNet_512x512"  # the family's quickest
 INPUT = (512, 512)
@@ -61,7 +61,7 @@ def expected_alpha(checkpoint: Path, photo: Image.Image) -> NDArray[np.uint8]:
     """Compute the alpha with the network itself, resized with the service's filter."""
     net = from_state_dict(load_file(checkpoint / "model.safetensors"))
     with torch.inference_mode():
-        alpha = net(network_input(photo, INPUT)).sigmoid()[0, 0].numpy()
+        alpha = net(normalised(network_input(photo, INPUT), torch.float32)).sigmoid()[0, 0].numpy()
     small = Image.fromarray(np.rint(alpha * 255).astype(np.uint8))
     return np.asarray(small.resize(photo.size, Image.Resampling.BICUBIC))
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.messages import Ready
+from shared.options import DetailChoice
 
 # Told how much of the load is done, 0 to 100, and what is being done.
 OnLoading = Callable[[float, str], None]
@@ -23,8 +24,9 @@ class Engine(Protocol):
 
     facts: Ready
 
-    def alpha(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
+    def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
         """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque.
 
-        Raises errors of `shared.errors`, and whatever `step` raises.
+        `detail` is the removal's option; a model that cannot look twice ignores it. Raises errors of
+        `shared.errors`, and whatever `step` raises.
         """

@@ -17,10 +17,14 @@ from torch.func import functional_call
 from shared.errors import OutOfMemory
 from shared.input_size import input_for
 from shared.messages import Ready, WorkerConfig
+from shared.options import DetailChoice
 from worker.birefnet.progress import watched
+from worker.birefnet.replay import Replayed
+from worker.detail import blended, second_look
 from worker.device import available_cores
 from worker.engines import MEAN, STD, OnLoading, Step
 from worker.matte import to_photo_size
+from worker.memory import keep_freed
 from worker.torch_device import best_dtype, choose, is_out_of_memory
 
 log = logging.getLogger("worker.birefnet")
@@ -33,6 +37,7 @@ class BirefnetEngine:
     """A BiRefNet in memory."""
 
     def __init__(self, config: WorkerConfig, load: Load, on_loading: OnLoading) -> None:
+        keep_freed()
         torch.set_num_threads(available_cores())
         self._config = config
         self._device, self._dtype = choose(config.device, config.dtype)
@@ -44,6 +49,7 @@ class BirefnetEngine:
                     f"There is not enough memory for the model on {self._device.type}."
                 ) from error
             raise
+        self._replayed = self._recorded()
         self._home_facts = Ready(
             model_id=config.model_id,
             device=self._device.type,
@@ -54,11 +60,21 @@ class BirefnetEngine:
         )
         self.facts = self._home_facts
 
-    def alpha(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
+    def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
         """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque.
 
-        Raises OutOfMemory, on a device other than the CPU only after a try there where that is allowed.
+        With `detail` "high", a small subject's box is looked at a second time, alone. Raises OutOfMemory, on
+        a device other than the CPU only after a try there where that is allowed.
         """
+        if detail == "standard":
+            return self._look(photo, step)
+        first = self._look(photo, lambda share: step(share / 2))
+        box = second_look(first)
+        if box is None:
+            return first
+        return blended(first, self._look(photo.crop(box), lambda share: step((1 + share) / 2)), box)
+
+    def _look(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
         pixels = network_input(photo, input_for(self._config.input_size, photo.size))
         self.facts = self._home_facts
         try:
@@ -70,10 +86,32 @@ class BirefnetEngine:
         return to_photo_size(self._infer_on_cpu(pixels, step), photo.size)
 
     def _infer(self, pixels: Tensor, step: Step) -> NDArray[np.float32]:
-        """Return the alpha of (1, 3, H, W), in 0..1, computed where the network is. Raises OutOfMemory."""
-        height, width = pixels.shape[2:]
+        """Return the alpha of (1, H, W, 3), in 0..1, computed where the network is. Raises OutOfMemory."""
+        if self._replayed is not None and pixels.shape == self._replayed.shape:
+            with torch.inference_mode():
+                alpha = _numpy(self._replayed(pixels.pin_memory()))
+            step(1)
+            return alpha
+        _, height, width, _ = pixels.shape
         with _memory_errors(), torch.inference_mode(), watched(self._network, height, width, step):
-            return _alpha(self._network(pixels.to(self._device, self._dtype)))
+            return _numpy(self._prediction(pixels.to(self._device)))
+
+    def _prediction(self, pixels: Tensor) -> Tensor:
+        return _alpha(self._network(normalised(pixels, self._dtype)))
+
+    def _recorded(self) -> Replayed | None:
+        """Return the network as a CUDA graph, where its input has one size and there is room for it."""
+        size = self._config.input_size
+        if self._device.type != "cuda" or not isinstance(size, tuple) or self._config.loader != "native":
+            return None
+        example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8, device=self._device)
+        try:
+            return Replayed(self._prediction, example)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            log.warning("no memory for a CUDA graph; removals take longer")
+            return None
 
     def _infer_on_cpu(self, pixels: Tensor, step: Step) -> NDArray[np.float32]:
         """Do the same on the CPU, with a copy of the weights: the network stays where and as it is."""
@@ -87,19 +125,29 @@ class BirefnetEngine:
                 name: tensor.to("cpu", dtype if tensor.is_floating_point() else None)
                 for name, tensor in named
             }
-            return _alpha(functional_call(self._network, copies, (pixels.to(dtype),)))
+            return _numpy(_alpha(functional_call(self._network, copies, (normalised(pixels, dtype),))))
 
 
 def network_input(photo: Image.Image, size: tuple[int, int]) -> Tensor:
-    """Return the RGB photo as the network wants it: (1, 3, H, W) float32 of `size` (width, height)."""
+    """Return the RGB photo at the network's `size` (width, height): (1, H, W, 3) uint8."""
     small = photo.resize(size, Image.Resampling.BILINEAR)  # Pillow's is anti-aliased
-    pixels = (np.asarray(small, dtype=np.float32) / 255 - MEAN) / STD
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+    return torch.from_numpy(np.array(small))[None]
 
 
-def _alpha(logits: Tensor) -> NDArray[np.float32]:
-    alpha: NDArray[np.float32] = logits.float().sigmoid()[0, 0].cpu().numpy()
-    return alpha
+def normalised(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return (B, H, W, 3) uint8 as the network wants it: (B, 3, H, W), channels last in memory."""
+    channels = zip(pixels.unbind(-1), MEAN.tolist(), STD.tolist(), strict=True)
+    each = [channel.float().sub_(255 * mean).div_(255 * std) for channel, mean, std in channels]
+    return torch.stack(each, -1).to(dtype).permute(0, 3, 1, 2)
+
+
+def _alpha(logits: Tensor) -> Tensor:
+    return logits.float().sigmoid()[0, 0]
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.cpu().numpy()
+    return array
 
 
 def _name(dtype: torch.dtype) -> str:

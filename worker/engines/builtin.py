@@ -12,6 +12,7 @@ from PIL import Image
 
 from shared.errors import WorkerStartFailed
 from shared.messages import Ready, WorkerConfig
+from shared.options import DetailChoice
 from worker.device import available_cores
 from worker.engines import MEAN, STD, Step
 from worker.matte import to_photo_size
@@ -38,7 +39,7 @@ class BuiltinEngine:
         self._output = self._session.get_outputs()[0].name
         self.facts = Ready(MODEL_ID, "cpu", "float32", "onnxruntime", (INPUT_SIZE, INPUT_SIZE))
 
-    def alpha(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
+    def alpha(self, photo: Image.Image, step: Step, _detail: DetailChoice = "standard") -> NDArray[np.uint8]:
         """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque."""
         (prediction,) = self._session.run([self._output], {self._input: _network_input(photo)})
         step(1)

@@ -23,7 +23,13 @@ function send(sources, changes = {}) {
 
 const again = (job, changes) => send([job.source], changes);
 const viewer = new Viewer(new Facts(status, rows.model, again));
-const list = new QueueView(queue, { select: (job) => viewer.show(job), again });
+const list = new QueueView(queue, {
+  select: (job) => viewer.show(job),
+  again: (job) => {
+    again(job);
+    queue.drop(job);
+  },
+});
 
 watchSources(send);
 queue.addEventListener('ended', () => status.refresh()); // a removal may have loaded a model, or lost its worker

@@ -3,6 +3,8 @@
 import { get } from './api.js';
 
 const RETRY_MS = 2000;
+const STATUS_TIMEOUT_MS = 15_000;
+const ENVIRONMENT_TIMEOUT_MS = 150_000; // its first answer tries every import
 
 /** Emits "change" whenever `server`, `environment` or `problem` may look different. */
 export class Status extends EventTarget {
@@ -26,15 +28,18 @@ export class Status extends EventTarget {
   async refresh() {
     clearTimeout(this.#timer);
     const turn = ++this.#turn;
-    const take = async (name, path) => {
-      const told = await get(path);
+    const take = async (name, path, timeoutMs) => {
+      const told = await get(path, AbortSignal.timeout(timeoutMs));
       if (turn !== this.#turn || this.problem) return told;
       this[name] = told; // shown as soon as it is there: the first look at the environment takes a while
       this.#changed();
       return told;
     };
     try {
-      const [server, environment] = await Promise.all([take('server', 'status'), take('environment', 'env/status')]);
+      const [server, environment] = await Promise.all([
+        take('server', 'status', STATUS_TIMEOUT_MS),
+        take('environment', 'env/status', ENVIRONMENT_TIMEOUT_MS),
+      ]);
       if (turn === this.#turn) Object.assign(this, { server, environment, problem: null });
     } catch (error) {
       if (turn === this.#turn) this.#fail(error);

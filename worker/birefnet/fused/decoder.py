@@ -3,6 +3,7 @@
 The names of the steps are the plain decoder's.
 """
 
+import math
 from typing import cast
 
 import torch
@@ -12,9 +13,8 @@ from torch import Tensor, nn
 from worker.birefnet import blocks as plain
 from worker.birefnet.blocks import resize
 from worker.birefnet.decoder import Decoder as PlainDecoder
-from worker.birefnet.decoder import tiles
 from worker.birefnet.fused.aspp import AsppDeformable
-from worker.birefnet.fused.folding import Convolution, absorbed, fixed, projected
+from worker.birefnet.fused.folding import Convolution, absorbed, fixed, kept, projected
 
 
 class BasicDecBlk(nn.Module):
@@ -37,6 +37,23 @@ class BasicDecBlk(nn.Module):
         for conv, part in zip(self.convs_in[1:], parts[1:], strict=True):
             x += conv(part)
         return self.conv_out(self.dec_att(F.relu_(x)))
+
+
+class ImagePatches(nn.Module):
+    """The image itself at a step's size: cut into tiles that lie on the channels, then narrowed."""
+
+    def __init__(self, block: plain.SimpleConvs) -> None:
+        super().__init__()
+        self.grid = math.isqrt(block.conv1.in_channels // 3)
+        self.conv1, self.conv_out = kept(block.conv1), kept(block.conv_out)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to (B, C, H/grid, W/grid)."""
+        batch, channels, height, width = image.shape
+        high, wide = height // self.grid, width // self.grid
+        cut = image.view(batch, channels, self.grid, high, self.grid, wide)
+        tiles = cut.permute(0, 3, 5, 1, 2, 4).reshape(batch, high, wide, -1)
+        return self.conv_out(self.conv1(tiles.permute(0, 3, 1, 2)))
 
 
 class Lateral(nn.Module):
@@ -96,8 +113,8 @@ class Decoder(nn.Module):
 
     def __init__(self, decoder: PlainDecoder) -> None:
         super().__init__()
-        patches = (decoder.ipt_blk5, decoder.ipt_blk4, decoder.ipt_blk3, decoder.ipt_blk2)
-        self.patches = nn.ModuleList(patches)
+        patches = [decoder.ipt_blk5, decoder.ipt_blk4, decoder.ipt_blk3, decoder.ipt_blk2]
+        self.patches = nn.ModuleList(ImagePatches(patch) for patch in patches)
         steps = (
             decoder.decoder_block4,
             decoder.decoder_block3,
@@ -127,8 +144,10 @@ class Decoder(nn.Module):
 
         `full` and `half` are the backbone's maps of the image at both sizes; `deep` is the squeezed x4.
         """
-        p = self.steps[0](deep, self.patches[0](tiles(image, 32)))
-        for number, grid in enumerate((16, 8, 4)):
+        p = self.steps[0](deep, self.patches[0](image))
+        for number in range(3):
             p = self.laterals[number](full[2 - number], half[2 - number], p * self.attentions[number](p))
-            p = self.steps[number + 1](p, self.patches[number + 1](tiles(image, grid)))
-        return resize(p, image.shape[2:]).add_(self.image_head(image))
+            p = self.steps[number + 1](p, self.patches[number + 1](image))
+        # One channel is a plain map; taken for a channels-last one, it is resized several times slower.
+        logit = p.squeeze(1).unsqueeze(1)
+        return resize(logit, image.shape[2:]).add_(self.image_head(image))

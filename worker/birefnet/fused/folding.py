@@ -31,6 +31,11 @@ def absorbed(conv: nn.Module, norm: nn.Module) -> Convolution:
     )
 
 
+def kept(conv: nn.Conv2d) -> Convolution:
+    """Return a convolution that does what `conv` does."""
+    return Convolution(conv.weight, torch.zeros(conv.out_channels) if conv.bias is None else conv.bias)
+
+
 def projected(conv: nn.Conv2d, matrix: Tensor) -> Convolution:
     """Return one convolution that does what `conv` and then the matrix (C, C_out) over its channels do."""
     bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias

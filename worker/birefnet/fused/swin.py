@@ -39,7 +39,8 @@ class WindowAttention(nn.Module):
         tokens_a_window = self.bias.shape[-1]
         qkv = self.qkv(x).index_select(1, plan.slots)
         if len(plan.padding):
-            qkv[:, plan.padding] = self.qkv.bias  # what a zero token becomes
+            zero_token = self.qkv.bias.expand(batch, len(plan.padding), -1)
+            qkv.index_copy_(1, plan.padding, zero_token)
         windows = qkv.view(batch, -1, tokens_a_window, 3, self.heads, channels // self.heads)
         attended = []
         for kind, chosen in enumerate(plan.kinds):

@@ -1,0 +1,86 @@
+"""`bench.py start`: how long the server takes to start, and the models to load and to unload."""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from benches import BenchFailed, checkpoints, positive, private_server
+from benches.floor import Goal
+
+REPEATS = 3
+BACKBONE = "swin_v1_l"  # the family's largest: 220 M parameters
+LOAD_TIMEOUT_S = 300.0
+POLL_S = 0.005
+GOALS_S = {
+    "server": 1.5,
+    "load builtin": 1.0,
+    "load birefnet": 6.0,
+    "unload builtin": 1.0,
+    "unload birefnet": 1.0,
+}
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Give `start` its arguments."""
+    parser.add_argument("--repeats", type=positive, default=REPEATS, help="starts of each (default 3)")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=checkpoints.CACHE,
+        metavar="FOLDER",
+        help="where seeded weights are kept (default .bench_cache)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure, print a table, and return every time in seconds. Raises BenchFailed."""
+    folder = checkpoints.snapshot(BACKBONE, arguments.weights)
+    seen: dict[str, list[float]] = {name: [] for name in GOALS_S}
+    try:
+        for number in range(arguments.repeats):
+            print(f"start {number + 1} of {arguments.repeats}", file=sys.stderr, flush=True)
+            _start_once(folder, seen)
+    except httpx2.HTTPError as error:
+        raise BenchFailed(f"The server cannot be used: {error}") from error
+    print(f"\n{'':18}{'median':>10}{'min .. max':>20}   BiRefNet is {BACKBONE}, 220 M parameters")
+    for name, times_s in seen.items():
+        median_s = statistics.median(times_s)
+        spread = f"{min(times_s):.2f} .. {max(times_s):.2f} s"
+        print(f"{name:18}{median_s:>8.2f} s{spread:>20}   ({Goal(GOALS_S[name]).beside(median_s, 's')})")
+    return {"backbone": BACKBONE, "times_s": seen, "goals_s": GOALS_S}
+
+
+def _start_once(folder: Path, seen: dict[str, list[float]]) -> None:
+    with private_server.running("--model", str(folder)) as server:
+        seen["server"].append(server.start_s)
+        with httpx2.Client(base_url=f"{server.url}/api/v1", trust_env=False, timeout=LOAD_TIMEOUT_S) as http:
+            for model in ("builtin", "birefnet"):
+                start = time.perf_counter()
+                _load(http, model)
+                loaded = time.perf_counter()
+                _post(http, "unload", model)
+                seen[f"load {model}"].append(loaded - start)
+                seen[f"unload {model}"].append(time.perf_counter() - loaded)
+
+
+def _load(http: httpx2.Client, model: str) -> None:
+    """Have a model loaded, and wait until its worker is ready."""
+    task_id = _post(http, "load", model)["task_id"]
+    deadline = time.perf_counter() + LOAD_TIMEOUT_S
+    while (task := http.get(f"/tasks/{task_id}").raise_for_status().json())["status"] != "complete":
+        if task["status"] == "error":
+            raise BenchFailed(f"{model} cannot be loaded: {task['message']}")
+        if time.perf_counter() > deadline:
+            raise BenchFailed(f"{model} was not loaded in time.")
+        time.sleep(POLL_S)
+
+
+def _post(http: httpx2.Client, action: str, model: str) -> dict[str, Any]:
+    reply = http.post(f"/remove/{action}", params={"model": model})
+    body: dict[str, Any] = reply.raise_for_status().json()
+    return body

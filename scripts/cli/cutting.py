@@ -1,0 +1,150 @@
+"""One removal from end to end: send the photo, follow its task, write the result."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from cli.errors import CommandFailed
+from cli.inputs import Source
+from cli.outputs import Job
+from cli.removal_options import Options
+from cli.service import Service
+
+if TYPE_CHECKING:
+    from cli.client import Payload
+
+MEMORY_BYTES = 16 * 1024**2  # of a picture that came or goes through a pipe; a larger one waits in a file
+PATIENCE_SECONDS = 600  # for a place in a queue that others keep full
+
+Show = Callable[[float, str], None]
+
+
+@dataclass
+class Cutter:
+    """Cuts photos out with one service and one set of options. Threads may share it."""
+
+    service: Service
+    options: Options
+    images: dict[str, Path]
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _tasks: set[str] = field(default_factory=set)
+
+    def cut(self, job: Job, show: Show) -> Payload:
+        """Cut one photo out and return what the service tells of it. Raises CommandFailed."""
+        self._check_wanted()
+        show(0, "Sending the photo")
+        task_id = self._send(job.source, show)
+        self._tasks.add(task_id)
+        try:
+            if self._stopped.is_set():  # since it was sent: stop() did not know of it
+                self.service.client.cancel(task_id)
+            self.service.client.finish(task_id, show)
+            result = self.service.client.result(task_id)
+        finally:
+            self._tasks.discard(task_id)
+        with _to_stdout() if job.output is None else _whole(job.output) as file:
+            self.service.client.fetch(str(result["result_url"]), lambda chunk: self._write(file, chunk))
+        return result
+
+    def stop(self) -> None:
+        """Give up what is on its way, also on the server; what is being written is left unwritten."""
+        self._stopped.set()
+        for task_id in list(self._tasks):
+            self.service.client.cancel(task_id)
+
+    def _write(self, file: IO[bytes], chunk: bytes) -> None:
+        self._check_wanted()
+        file.write(chunk)
+
+    def _check_wanted(self) -> None:
+        if self._stopped.is_set():
+            raise CommandFailed("stopped", "cancelled")
+
+    def _send(self, source: Source, show: Show) -> str:
+        from cli.client import Busy  # noqa: PLC0415 - only .venv's Python has what it needs
+
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        with contextlib.ExitStack() as stack:
+            send = self._sender(source, stack)
+            while True:
+                try:
+                    return send()
+                except Busy as busy:
+                    if time.monotonic() + busy.wait_s > deadline:
+                        raise
+                    show(0, f"The service is busy, trying again in {busy.wait_s:.0f} s")
+                    if self._stopped.wait(busy.wait_s):
+                        raise
+
+    def _sender(self, source: Source, stack: contextlib.ExitStack) -> Callable[[], str]:
+        if source.kind == "address":
+            return lambda: self.service.client.send_address(source.name, self.options)
+        photo = stack.enter_context(_spooled_stdin() if source.kind == "stdin" else _opened(source.path))
+        name = source.path.name if source.kind == "file" else source.stem
+        files = {"file": (name, photo)}
+        for option, path in self.images.items():
+            files[option] = (path.name, stack.enter_context(_opened(path)))
+
+        def send() -> str:
+            for _, file in files.values():
+                file.seek(0)
+            return self.service.client.upload(self.options, files)
+
+        return send
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise CommandFailed(f"cannot read {path}: {error.strerror}", "input_unreadable") from error
+
+
+def _spooled_stdin() -> IO[bytes]:
+    """Read standard input to its end: a full queue may want it a second time."""
+    spool = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - the caller's block closes it
+    shutil.copyfileobj(sys.stdin.buffer, spool)
+    if not spool.tell():
+        spool.close()
+        raise CommandFailed("nothing came on standard input", "input_unreadable")
+    return spool
+
+
+@contextlib.contextmanager
+def _whole(target: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name only when the block has ended well."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(target)
+    except OSError as error:
+        raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _to_stdout() -> Iterator[IO[bytes]]:
+    """Standard output, which gets the picture only when it is whole."""
+    with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as spool:
+        yield spool
+        spool.seek(0)
+        try:
+            shutil.copyfileobj(spool, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise CommandFailed(
+                f"cannot write to standard output: {error.strerror}", "output_failed"
+            ) from error

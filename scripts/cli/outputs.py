@@ -1,0 +1,117 @@
+"""Where results go: their names, what speaks against them, and which are there already."""
+
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.errors import misuse
+from cli.inputs import Source, place_of
+from cli.removal_options import Options, ending_of, wanted_output
+
+MADE = ("cutout", "mask", "both")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to cut out, and the file to write; without one, standard output takes the picture."""
+
+    source: Source
+    output: Path | None
+
+    @property
+    def done(self) -> bool:
+        """Whether an earlier run wrote the result, and the photo has not changed since."""
+        try:
+            made_at = self.output.stat().st_mtime if self.output else None
+            if made_at is None or self.source.kind == "stdin":
+                return False
+            return self.source.kind == "address" or made_at >= self.source.path.stat().st_mtime
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How results are called. Without a folder they lie beside their photos."""
+
+    options: Options
+    folder: Path | None = None
+    suffix: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a suffix that leads elsewhere."""
+        if self.suffix and any(mark in self.suffix for mark in ("/", "\\", "\0")):
+            raise misuse(f"--suffix {self.suffix}: a part of a name, without folders")
+
+    def output(self, source: Source) -> Path:
+        """Return the file of a photo's result."""
+        suffix = f"-{wanted_output(self.options)}" if self.suffix is None else self.suffix
+        return self._folder_of(source) / f"{source.stem}{suffix}{ending_of(self.options)}"
+
+    def is_result(self, source: Source) -> bool:
+        """Whether a picture is, by its place and its name, the result of an earlier run."""
+        if source.kind != "file" or not _same_folder(source.path.parent, self._folder_of(source)):
+            return False
+        endings = [*(f"-{made}" for made in MADE), *([self.suffix] if self.suffix else [])]
+        return source.stem.endswith(tuple(endings))
+
+    def check_telling(self, folders: Iterable[Path]) -> None:
+        """Refuse to fill folders with results that a later run could not tell from photos."""
+        for folder in folders:
+            beside = self.folder is None or _same_folder(self.folder, folder)
+            if self.suffix == "" and beside:
+                raise misuse(f"an empty --suffix needs an --out-dir other than {folder}")
+
+    def _folder_of(self, source: Source) -> Path:
+        if self.folder is not None:
+            return self.folder / source.below
+        return source.path.parent if source.kind == "file" else Path()
+
+
+def planned(sources: Iterable[Source], naming: Naming) -> list[Job]:
+    """Return each photo with the file of its result. Raises a misuse where two would share one."""
+    jobs: dict[str, Job] = {}
+    for source in sources:
+        job = Job(source, naming.output(source))
+        other = jobs.setdefault(_key(job), job)
+        if other is not job:
+            raise misuse(
+                f"{other.source.name} and {source.name} would both be written to {job.output}; "
+                "rename one of them, or give them different runs and another --suffix"
+            )
+    return list(jobs.values())
+
+
+def check_output(job: Job, *, make_folder: bool = False) -> None:
+    """Raise a misuse where a result cannot be written."""
+    output = job.output
+    if output is None:
+        return
+    if output.is_dir():
+        raise misuse(f"{output} is a folder; give the name of the file to write")
+    if job.source.kind == "file" and output.exists() and output.samefile(job.source.path):
+        raise misuse(f"writing {output} would overwrite the photo itself")
+    if not make_folder and not output.parent.is_dir():
+        raise misuse(f"there is no folder {output.parent}")
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder of results and try that it can be written. Raises a misuse."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise misuse(f"cannot write to the folder {folder}: {error.strerror}") from error
+
+
+def _key(job: Job) -> str:
+    path = str(place_of(job.output)) if job.output else ""
+    # There the file system takes a.png and A.png for one file.
+    return path.casefold() if sys.platform in {"win32", "darwin"} else path
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()

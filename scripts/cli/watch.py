@@ -1,0 +1,113 @@
+"""Watches a folder, and cuts out each picture that comes into it or changes there, once it is whole.
+
+It looks again and again, by the standard library alone: that also works on network drives and in containers,
+where the systems' notices of changes do not come.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cli.batch import Outcome, tell, working
+from cli.crew import Crew
+from cli.cutting import Cutter
+from cli.errors import CommandFailed
+from cli.inputs import Source, pictures_in
+from cli.outputs import Job, Naming, check_folder
+from cli.report import Report
+from cli.settling import Settling, Stamp
+
+POLL_SECONDS = 0.5
+POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
+SETTLE_SECONDS = 1.0
+PASSING = {"unreachable", "queue_full", "stopping", "not_ready"}  # a server that is restarted, or busy
+AGAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A folder, and what to do with the pictures in it."""
+
+    folder: Path
+    naming: Naming
+    recursive: bool
+    overwrite: bool
+
+    def look(self) -> dict[str, tuple[Source, Stamp]]:
+        """Return the pictures that are there now, but for results. Raises CommandFailed."""
+        found = {}
+        for source in pictures_in(self.folder, recursive=self.recursive, passed_over=self.naming.folder):
+            try:
+                facts = source.path.stat()
+            except OSError:  # just deleted
+                continue
+            if not self.naming.is_result(source):
+                found[source.name] = (source, Stamp(facts.st_size, facts.st_mtime_ns))
+        return found
+
+
+def watch(watched: Watched, cutter: Cutter, size: int, report: Report) -> None:
+    """Go on until something raises: Ctrl-C, or a CommandFailed that leaves no hope."""
+    report.note(f"watching {watched.folder}; Ctrl-C ends it")
+    settling = Settling(SETTLE_SECONDS)
+    with working(cutter, size, lambda _percent, _message: None) as crew:
+        taking = _Taking(watched, crew, report)
+        while True:
+            started = time.monotonic()
+            pictures = watched.look()
+            stamps = {name: stamp for name, (_, stamp) in pictures.items()}
+            for name in settling.look(started, stamps):
+                taking.take(*pictures[name])
+            for job, outcome in crew.outcomes_now():
+                taking.ended(job, outcome)
+                tell(job, outcome, report, cutter)
+            time.sleep(max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - started)))
+
+
+@dataclass
+class _Taking:
+    """Hands in each state of a picture once."""
+
+    watched: Watched
+    crew: Crew[Job, Outcome]
+    report: Report
+    busy: set[str] = field(default_factory=set)
+    taken: dict[str, Stamp] = field(default_factory=dict)
+    again_at: dict[str, float] = field(default_factory=dict)
+    owners: dict[Path, str] = field(default_factory=dict)
+
+    def take(self, source: Source, stamp: Stamp) -> None:
+        name = source.name
+        again = time.monotonic() >= self.again_at.get(name, math.inf)
+        if name in self.busy or (self.taken.get(name) == stamp and not again):
+            return
+        self.again_at.pop(name, None)
+        output = self.watched.naming.output(source)
+        job = Job(source, output)
+        new = name not in self.taken
+        self.taken[name] = stamp
+        if new and job.done and not self.watched.overwrite:
+            self.owners.setdefault(output, name)
+            self.report.skipped_done(job)
+            return
+        try:
+            self._claim(job, output)
+        except CommandFailed as error:
+            self.report.failed(job, error)
+            return
+        self.busy.add(name)
+        self.crew.hand_in(job)
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Note that a picture is through, or has to come again, for what failed was not the picture."""
+        self.busy.discard(job.source.name)
+        if isinstance(outcome.result, CommandFailed) and outcome.result.code in PASSING:
+            self.again_at[job.source.name] = time.monotonic() + AGAIN_SECONDS
+
+    def _claim(self, job: Job, output: Path) -> None:
+        owner = self.owners.setdefault(output, job.source.name)
+        if owner != job.source.name and Path(owner).exists():
+            raise CommandFailed(f"{output} is the result of {owner}; rename one of the two", "output_taken")
+        self.owners[output] = job.source.name
+        check_folder(output.parent)

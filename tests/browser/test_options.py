@@ -1,0 +1,75 @@
+"""The options' form, which the page makes from what the service declares."""
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+from tests.conftest import SAMPLES
+from tests.service import Service
+
+Open = Callable[..., Visit]
+CAT = (SAMPLES / "cat.jpg").read_bytes()
+
+
+def declared(name: str, kind: str, default: Any = None, **more: Any) -> dict[str, Any]:
+    """Return an option as the service describes one."""
+    plain: dict[str, Any] = {
+        "choices": [],
+        "minimum": None,
+        "maximum": None,
+        "unit": None,
+        "help": f"what {name} does",
+    }
+    return {"name": name, "kind": kind, "default": default, **plain, **more}
+
+
+UNHEARD_OF = [
+    declared("style", "choice", "png", choices=["png", "webp"]),
+    declared("polish", "boolean", default=True),
+    declared("padding", "integer", minimum=0, maximum=500, unit="px"),
+    declared("paper", "colour"),
+    declared("scene", "image"),
+    declared("note", "text", ""),
+]
+
+
+def test_options_come_from_the_service_and_are_sent(visit: Open, echo: Service) -> None:
+    """Every option is offered with its help, and the service hears what was chosen."""
+    page = visit(echo.url)
+    page.page.get_by_text("Options").click()
+    for option in echo.client.get("/options").json():
+        control = page.page.locator(f"#option-{option['name']}")
+        expect(control).to_be_visible()
+        expect(control).to_have_accessible_description(f"{option['help'][0].upper()}{option['help'][1:]}.")
+    page.page.get_by_label("Output").select_option("mask")
+    expect(page.page.locator("#options-summary")).to_have_text("1 changed")
+    page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
+    expect(page.done("cat.jpg")).to_be_visible()
+    name, _ = page.downloaded(page.button("Download"))
+    assert name == "cat-mask.png"
+
+
+def test_options_of_every_kind_are_offered_and_sent(visit: Open, echo: Service) -> None:
+    """An option that the page has never heard of appears by itself; only what was changed is sent."""
+    page = visit(echo.url, expected=("422",)).page
+    page.route("**/api/v1/options", lambda route: route.fulfill(json=UNHEARD_OF))
+    page.reload()
+    page.get_by_text("Options").click()
+    page.get_by_label("Polish", exact=True).uncheck()
+    page.get_by_label("Padding").fill("12")
+    expect(page.get_by_label("Padding")).to_have_attribute("max", "500")
+    page.get_by_label("Pick: Paper", exact=True).fill("#336699")
+    expect(page.get_by_label("Paper", exact=True)).to_have_value("#336699")
+    page.get_by_label("Scene").set_input_files(SAMPLES / "astronaut.jpg")
+    expect(page.locator("#options-summary")).to_have_text("4 changed")
+    with page.expect_request("**/remove/upload") as request:
+        page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
+    body = request.value.post_data_buffer or b""
+    for name, value in (("polish", b"false"), ("padding", b"12"), ("paper", b"#336699")):
+        assert b'name="%s"\r\n\r\n%s\r\n' % (name.encode(), value) in body
+    assert b'name="scene"; filename="astronaut.jpg"' in body
+    assert b'name="style"' not in body
+    assert b'name="note"' not in body
+    expect(page.locator(".photo.failed")).to_contain_text("is not known")

@@ -1,0 +1,61 @@
+"""Photos on their way: by address, cancelled, failed and tried again."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+from tests.integration.scratch import Scratch
+from tests.photos import encoded, wish
+from tests.service import Service
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture
+def obeying(data_dir: Path, tmp_path: Path) -> Iterator[Service]:
+    """A service whose worker does what the photo says."""
+    with Scratch(tmp_path / "scratch").service(data_dir) as service:
+        yield service
+
+
+def test_a_photo_is_taken_by_its_address(visit: Open, echo: Service) -> None:
+    """The service fetches it, the page does not; what is no address is told at once."""
+    task_id = echo.upload(encoded(Image.new("RGB", (30, 20), "teal")), "sea.png")
+    echo.finished(task_id)
+    original = echo.client.get(f"/remove/result/{task_id}").json()["original_url"]
+    page = visit(echo.url)
+    field = page.page.get_by_label("Address of a photo")
+    field.fill("sea.png")
+    page.button("Fetch").click()
+    expect(page.page.get_by_role("alert")).to_contain_text("begins with http:// or https://")
+    field.fill(echo.url + original)
+    field.press("Enter")
+    expect(page.page.locator(".photo[data-state=done]")).to_have_count(1)
+    expect(page.page.locator(".layer.before img")).to_be_visible()
+    _, image = page.downloaded(page.button("Download"))
+    assert image.size == (30, 20)
+
+
+def test_cancel_fail_and_try_again(visit: Open, obeying: Service) -> None:
+    """Each photo has its own fate, told in its own row."""
+    page = visit(obeying.url)
+    page.drop(
+        ("slow.png", "image/png", wish("sleep 60")),
+        ("bad.png", "image/png", wish("fail")),
+        ("waits.png", "image/png", wish()),
+    )
+    expect(page.photo("slow.png")).to_contain_text("Sleeping")
+    expect(page.photo("waits.png")).to_contain_text("Waiting")
+    page.button("Cancel slow.png").click()
+    expect(page.photo("slow.png")).to_contain_text("Cancelled")
+    expect(page.photo("bad.png")).to_contain_text("The image is damaged or cut short.")
+    expect(page.done("waits.png")).to_be_visible()
+    page.button("Try bad.png again").click()
+    expect(page.photo("bad.png")).to_have_count(1)
+    expect(page.photo("bad.png")).to_contain_text("The image is damaged or cut short.")
+    page.button("Remove bad.png from the list").click()
+    expect(page.photo("bad.png")).to_have_count(0)

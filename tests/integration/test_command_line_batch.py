@@ -1,0 +1,272 @@
+"""Many photos with one command, against a scripted service."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.commands import ENVIRONMENT, TIMEOUT_SECONDS, Run, bgremove, command
+from tests.integration.fake_service import CUTOUT, RUNNING, Script, fake_service
+from tests.service import wait_for
+
+DAMAGED = (422, {"detail": "The image is damaged or cut short.", "code": "damaged_image"})
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder as people have them: pictures, other files, a folder in it."""
+    folder = tmp_path / "photos"
+    (folder / "trip").mkdir(parents=True)
+    for name in ("one.jpg", "two.PNG", "trip/three.webp"):
+        (folder / name).write_bytes(b"photo " + name.encode())
+    (folder / "no ending").write_bytes(b"\xff\xd8\xff a JPEG all the same")
+    (folder / "notes.txt").write_text("BM is how a bitmap starts, and this text too")
+    (folder / "._one.jpg").write_bytes(b"what macOS leaves behind")
+    (folder / "four.jpg.part").write_bytes(b"\xff\xd8\xff a download that goes on")
+    return folder
+
+
+def remove(script: Script, *arguments: object, folder: Path | None = None) -> Run:
+    with fake_service(script) as address:
+        return subprocess.run(
+            command("remove", "--server", address, *arguments),
+            cwd=folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def lines(done: Run) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_folder_gives_a_cutout_of_each_picture_in_it(photos: Path) -> None:
+    """Other files, hidden ones and half downloads are none."""
+    script = Script()
+    done = remove(script, photos)
+    assert (done.returncode, done.stdout) == (0, "")
+    made = {"one-cutout.png", "two-cutout.png", "no ending-cutout.png"}
+    assert made == {path.name for path in photos.iterdir() if path.name.endswith("-cutout.png")}
+    assert (photos / "one-cutout.png").read_bytes() == CUTOUT
+    assert len(script.uploads) == 3
+    assert done.stderr.splitlines()[-1].startswith("bgremove: wrote 3, in ")
+
+
+def test_recursive_repeats_the_folders_in_the_folder_of_results(photos: Path, tmp_path: Path) -> None:
+    """Photos of one name in two folders must not meet in one result."""
+    (photos / "trip" / "one.jpg").write_bytes(b"another one")
+    out = tmp_path / "results" / "new"
+    done = remove(Script(), photos, "--recursive", "--out-dir", out, "--suffix", "")
+    assert done.returncode == 0, done.stderr
+    assert tree(out) == ["no ending.png", "one.png", "trip/one.png", "trip/three.png", "two.png"]
+
+
+def test_results_in_a_folder_of_the_photos_are_never_taken_for_photos(photos: Path) -> None:
+    """Else each run would double them."""
+    for _ in range(2):
+        script = Script()
+        done = remove(script, photos, "--recursive", "--out-dir", photos / "done", "--suffix=", "--overwrite")
+        assert done.returncode == 0, done.stderr
+        assert len(script.uploads) == 4
+
+
+def test_a_second_run_does_only_what_is_left_and_says_so(photos: Path) -> None:
+    """A batch that was cut off goes on, also where the shell named the results among the photos."""
+    assert remove(Script(), photos).returncode == 0
+    changed = photos / "one.jpg"
+    later = (photos / "one-cutout.png").stat().st_mtime + 10
+    os.utime(changed, (later, later))
+    (photos / "five.bmp").write_bytes(b"new")
+    script = Script()
+    done = remove(script, *[photos / name for name in tree(photos) if name[-1] in "gp" and name[0] != "."])
+    assert done.returncode == 0, done.stderr
+    assert len(script.uploads) == 3, "the changed one, the new one, and the one in the folder"
+    assert "left out 3 results of earlier runs" in done.stderr
+    assert "wrote 3, skipped 1 done already" in done.stderr.splitlines()[-1]
+
+
+def test_a_run_with_nothing_left_starts_no_server(photos: Path) -> None:
+    """It asks for no connection, no installation and no model."""
+    assert remove(Script(), photos).returncode == 0
+    done = bgremove("remove", photos, "--json", settings={"BGREMOVE_NO_BOOTSTRAP": ""})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line["skipped"] for line in lines(done)] == [True, True, True]
+
+
+def test_a_failed_photo_is_told_at_the_end_and_stops_no_other(photos: Path) -> None:
+    """One damaged file among thousands must not cost the night."""
+    script = Script(refusal=DAMAGED, refused_part=b"photo one.jpg")
+    done = remove(script, photos, "--jobs", "1")
+    assert done.returncode == 1
+    assert len(script.uploads) == 3
+    assert done.stderr.splitlines()[-2:][0] == (
+        f"bgremove: failed: {photos / 'one.jpg'}: The image is damaged or cut short."
+    )
+    assert done.stderr.splitlines()[-1].startswith("bgremove: wrote 2, 1 failed, in ")
+    assert not list(photos.rglob("*.png.*"))
+
+
+def test_a_program_reads_one_json_line_for_each_photo(photos: Path) -> None:
+    """Each line can be worked on as it comes."""
+    script = Script(refusal=DAMAGED, refused_part=b"photo one.jpg")
+    done = remove(script, photos, "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    told = {Path(line["input"]).name: line for line in lines(done)}
+    assert set(told) == {"one.jpg", "two.PNG", "no ending"}
+    assert told["one.jpg"]["error"]["code"] == "damaged_image"
+    assert told["two.PNG"]["output"] == str(photos / "two-cutout.png")
+    assert told["two.PNG"]["width"] == 640
+
+
+def test_a_mistake_that_holds_for_every_photo_is_told_once(photos: Path) -> None:
+    """A thousand times the same sentence helps nobody."""
+    refusal = (422, {"detail": "The field 'max_size' is not valid.", "code": "invalid_option"})
+    script = Script(refusal=refusal)
+    done = remove(script, photos, "--jobs", "1", "--max-size", "1")
+    assert done.returncode == 1
+    assert done.stderr.count("'max_size' is not valid") == 1
+
+
+def test_a_full_queue_is_waited_for(photos: Path) -> None:
+    """Others may use the same server; 429 says when to come again."""
+    script = Script(busy=2)
+    done = remove(script, photos, "--json")
+    assert done.returncode == 0, done.stdout
+    assert len(script.uploads) == 5
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_jobs_says_how_many_photos_are_on_their_way(photos: Path, jobs: int) -> None:
+    """A shared server may want one at a time, a fast one many."""
+    script = Script(slow_s=1)
+    assert remove(script, photos, "--jobs", jobs).returncode == 0
+    assert script.most_at_once == jobs
+
+
+def test_a_pattern_that_the_shell_left_alone_is_understood(photos: Path) -> None:
+    """Windows' shells never expand them."""
+    script = Script()
+    assert remove(script, "**/*.[jw]*[gp]", "--out-dir", "out", folder=photos).returncode == 0
+    assert tree(photos / "out") == ["one-cutout.png", "three-cutout.png"]
+
+
+def test_addresses_are_fetched_by_the_service(tmp_path: Path) -> None:
+    """The result's name comes from the address, and cannot lead out of the folder."""
+    script = Script()
+    addresses = [
+        "https://example.com/a%20cat.jpg?size=1",
+        "http://example.com/..%2f..%2fdog.jpg",
+        "http://b.example",
+    ]
+    done = remove(script, *addresses, "--crop", "--max-size", 64, "--out-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert set(script.paths) == {"/api/v1/remove/url"}
+    assert sorted(json.loads(upload)["url"] for upload in script.uploads) == sorted(addresses)
+    assert {json.loads(upload)["crop"] for upload in script.uploads} == {True}
+    assert tree(tmp_path) == ["a cat-cutout.png", "dog-cutout.png", "image-cutout.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pseudo terminal")
+def test_a_terminal_shows_a_bar_with_rate_and_remaining_time(photos: Path) -> None:
+    """A long batch without them looks stuck."""
+    screen, terminal = pty.openpty()
+    with fake_service(Script(slow_s=0.2)) as address:
+        subprocess.run(
+            command("remove", photos, "--server", address, "--jobs", "1"),
+            env=ENVIRONMENT | {"COLUMNS": "100"},
+            stderr=terminal,
+            timeout=TIMEOUT_SECONDS,
+            check=True,
+        )
+    os.close(terminal)
+    shown = os.read(screen, 100_000).decode()
+    os.close(screen)
+    assert re.search(r"\[#{8}-{16}\]  33%  1 of 3, .* (photos/s|s a photo), \d+ s left", shown), shown
+    assert shown.endswith(" s\r\n")
+    assert "wrote 3" in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c_gives_up_what_is_on_its_way_and_leaves_no_half_file(photos: Path) -> None:
+    """On a shared server too: nobody waits for those results any more."""
+    script = Script(states=[RUNNING], hold_stream=True)
+    before = tree(photos)
+    with (
+        fake_service(script) as address,
+        subprocess.Popen(
+            command("remove", photos, "--server", address), env=ENVIRONMENT, stderr=-1
+        ) as process,
+    ):
+        wait_for(lambda: script.streams == 2, TIMEOUT_SECONDS)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read().endswith(b"bgremove: stopped\n")
+        assert process.wait(TIMEOUT_SECONDS) == 130
+    assert len(script.cancelled) == 2
+    assert len(script.uploads) == 2
+    assert tree(photos) == before
+
+
+def _twins(photos: Path) -> list[object]:
+    (photos / "one.png").write_bytes(b"")
+    return [photos]
+
+
+def _not_writable(photos: Path) -> list[object]:
+    (photos / "taken").write_bytes(b"a file where a folder is wanted")
+    return [photos, "--out-dir", photos / "taken"]
+
+
+MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
+    "no photo": (lambda _: [], "name a photo"),
+    "missing among others": (lambda photos: [photos, photos / "gone.jpg"], "there is no file"),
+    "pattern without match": (lambda photos: [photos / "*.tif"], "there is no file"),
+    "folder without pictures": (lambda photos: [photos.parent], "--recursive"),
+    "one name for a folder": (lambda photos: [photos, "-o", "x.png"], "--out-dir"),
+    "one name for several": (lambda photos: [photos / "one.jpg", photos / "two.PNG", "-o", "x"], "--out-dir"),
+    "two with one result": (_twins, "would both be written to"),
+    "folder not writable": (_not_writable, "cannot write to the folder"),
+    "suffix with a folder": (lambda photos: [photos, "--suffix", "/x"], "--suffix"),
+    "results that look like photos": (lambda photos: [photos, "--suffix", ""], "empty --suffix"),
+    "no job at all": (lambda photos: [photos, "--jobs", "0"], "--jobs"),
+    "address without a host": (lambda _: ["http://"], "not an address"),
+    "no background": (lambda photos: [photos, "--background-file", photos / "no"], "--background-file"),
+    "background for an address": (
+        lambda photos: ["http://example.com/x.jpg", "--background-file", photos / "one.jpg"],
+        "cannot go with an address",
+    ),
+    "watch beside photos": (lambda photos: [photos, "--watch", photos], "--watch"),
+    "watch of nothing": (lambda photos: ["--watch", photos / "no"], "there is no folder"),
+    "watch with one name": (lambda photos: ["--watch", photos, "-o", "x.png"], "--out-dir"),
+    "json into the picture": (lambda photos: [photos / "one.jpg", "-o", "-", "--json"], "--json"),
+    "picture of no format": (lambda photos: [photos / "one.jpg", "-o", photos / "x.gif"], ".gif"),
+    "both in no zip": (lambda photos: [photos / "one.jpg", "-o", "x.png", "--output", "both"], ".zip"),
+}
+
+
+@pytest.mark.parametrize("case", MISUSES)
+def test_a_mistake_ends_with_code_2_before_anything_is_done(photos: Path, case: str) -> None:
+    """It is told in one sentence, and as JSON where that was asked for."""
+    arguments, sentence = MISUSES[case]
+    words = arguments(photos)
+    before = tree(photos)
+    done = bgremove("remove", *words, settings={"BGREMOVE_NO_BOOTSTRAP": ""})
+    assert (done.returncode, done.stdout) == (2, "" if "--json" not in words else done.stdout)
+    assert sentence in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert tree(photos) == before

@@ -1,0 +1,94 @@
+"""The page's files over HTTP: their types, their policy, how they are kept and compressed."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.service import OBEYS, Service
+
+WEB = Path(__file__).resolve().parents[2] / "supervisor" / "web"
+FILES = sorted(path.relative_to(WEB).as_posix() for path in WEB.rglob("*.*"))
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def fetch(service: Service, path: str, **headers: str) -> httpx2.Response:
+    """Ask for a file of the page."""
+    return service.client.get(service.url + path, headers=headers)
+
+
+@pytest.mark.parametrize("path", ["/", *(f"/web/{name}" for name in FILES)])
+def test_every_file_is_what_it_says_and_may_do_little(service: Service, path: str) -> None:
+    """A script that is not one, or a policy with a hole, is for the browser to refuse."""
+    answer = fetch(service, path)
+    assert answer.status_code == 200
+    kind = TYPES[Path(path).suffix or ".html"]
+    assert answer.headers["content-type"].split(";")[0] == kind
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert "unsafe" not in str(policy)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (
+        answer.content == (WEB / (path.removeprefix("/web/") if path != "/" else "index.html")).read_bytes()
+    )
+
+
+def test_a_file_is_kept_but_asked_for_again(service: Service) -> None:
+    """An update of the service shows at once, and an unchanged file costs no bytes."""
+    first = fetch(service, "/web/js/main.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = fetch(service, "/web/js/main.js", **{"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+
+
+def test_files_are_compressed_where_that_is_asked_for(service: Service) -> None:
+    """A phone in the same house pays for what it gets."""
+    url = service.url + "/web/js/viewer.js"
+    plain = service.client.get(url, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    with service.client.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as answer:
+        packed = b"".join(answer.iter_raw())
+    assert answer.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in answer.headers["vary"]
+    assert len(packed) < len(plain.content) / 2
+    assert gzip.decompress(packed) == plain.content
+
+
+def test_the_page_alone_needs_no_token(start: Callable[..., Service]) -> None:
+    """It has to be there to ask for one; nothing else comes with it."""
+    service = start(token="s3cret", builtin_worker=OBEYS)
+    for path in ("/", "/web/css/base.css", "/web/js/main.js"):
+        assert fetch(service, path).status_code == 200
+    for path in ("/api/v1/options", "/docs", "/web", "//", "/index.html"):
+        assert fetch(service, path).status_code == 401, path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/web/../app.py",
+        "/web/%2e%2e/app.py",
+        "/web/..%2fapp.py",
+        "/web//etc/passwd",
+        "/web/js/",
+        "/web/no.js",
+    ],
+)
+def test_nothing_else_can_be_had(service: Service, path: str) -> None:
+    """The folder is all that is served of it."""
+    with httpx2.Client() as client:
+        answer = client.get(httpx2.URL(service.url).copy_with(raw_path=path.encode()))
+    assert answer.status_code in (401, 404)
+    assert answer.json()["code"] == "not_found"
+
+
+def test_the_page_is_only_read(service: Service) -> None:
+    """Any other method is refused in the form that every error has."""
+    answer = service.client.post(service.url + "/")
+    assert (answer.status_code, answer.json()["code"]) == (405, "invalid_request")
+    assert service.client.head(service.url + "/").status_code == 200

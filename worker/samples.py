@@ -1,0 +1,60 @@
+"""Samples of any depth and kind, as files hold them, down to 8 bits, with the transparency beside them."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
+
+# PNG states its one transparent colour in the file's own depth, Pillow scales the pixels alone to 8 bits.
+_PNG_GREY_STEPS = {"L;2": 85, "L;4": 17}
+_PNG_DEEP_COLOUR = "RGB;16B"
+
+
+def scale_transparent_colour(image: ImageFile) -> None:
+    """Bring the transparent colour of an opened PNG to its pixels' depth; call before `image.load()`."""
+    told = image.info.get("transparency")
+    raw_mode = image.tile[0].args if image.tile else None
+    if isinstance(told, int) and raw_mode in _PNG_GREY_STEPS:
+        image.info["transparency"] = told * _PNG_GREY_STEPS[raw_mode]
+    elif isinstance(told, tuple) and raw_mode == _PNG_DEEP_COLOUR:
+        image.info["transparency"] = tuple(value >> 8 for value in told)
+
+
+def split(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """Return a loaded image of any mode as 8-bit L, RGB, CMYK or LAB, and its own transparency, if any."""
+    if image.mode.startswith(("I", "F")):
+        return _from_deep_grey(image)
+    if image.has_transparency_data:
+        grey = image.mode in ("1", "L", "LA", "La")
+        both = image.convert("LA" if grey else "RGBA")
+        return both.convert("L" if grey else "RGB"), np.asarray(both.getchannel("A"))
+    if image.mode in ("L", "RGB", "CMYK", "LAB"):
+        return image, None  # convert() would copy
+    return image.convert("L" if image.mode == "1" else "RGB"), None
+
+
+def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """Scale 16-bit, 32-bit and float greys to 8 bits. Pillow's own conversion would clip them to white."""
+    stored = np.asarray(image)
+    transparent = image.info.get("transparency")
+    alpha = None if transparent is None else np.where(stored == transparent, 0, 255).astype(np.uint8)
+    values, white = np.nan_to_num(stored.astype(np.float32)), _white(image, stored)
+    if _tag(image, PHOTOMETRIC_INTERPRETATION) == 0:
+        values = white - values
+    grey = np.rint(np.clip(values * (255 / white), 0, 255)).astype(np.uint8)
+    return Image.fromarray(grey), alpha
+
+
+def _white(image: Image.Image, values: NDArray[np.generic]) -> float:
+    """Return the value that means white. Files say so for 12 and 16 bits; else the highest value tells."""
+    if image.mode.startswith("I;16"):
+        return 4095 if _tag(image, BITSPERSAMPLE) == (12,) else 65535
+    highest = np.nanmax(values, initial=0)
+    steps = (1, 255, 65535) if image.mode == "F" else (255, 65535)
+    return next((step for step in steps if highest <= step), float(2**31 - 1))
+
+
+def _tag(image: Image.Image, tag: int) -> object:
+    """Return a TIFF's tag; None where there is none."""
+    return getattr(image, "tag_v2", {}).get(tag)
