@@ -115,6 +115,13 @@ def test_a_background_comes_from_a_file_or_an_address(start: Callable[..., Servi
     assert error(post(service, data=both)) == (400, "failed_image_download")
 
 
+@pytest.mark.parametrize("colour", ["nosuchcolour", "#12345", "rgb(1,2,3)"])
+def test_a_colour_that_there_is_not_is_refused_by_name(service: Service, colour: str) -> None:
+    """Some names only the worker knows."""
+    answer = post(service, files={"image_file": CAT}, data={"bg_color": colour})
+    assert error(answer) == (400, "invalid_bg_color")
+
+
 def test_a_photo_without_a_subject_is_an_unknown_foreground(service: Service) -> None:
     """Clients tell their users to take another photo."""
     answer = post(service, files={"image_file": encoded(Image.new("RGB", (320, 240), "gray"))})
