@@ -18,7 +18,7 @@ from worker.geometry import Pixels
 
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}
 _STRIP_ROWS = 64
-# The quickest method: the next take 1.5, 1.7 and 3 times as long for 15, 21 and 23 % less, most of it spent on
+# The quickest method: the next take 1.5, 1.7 and 3 times as long for 15, 21 and 23 % less, most of it on
 # the alpha. Lossless, more effort than this takes up to nine times as long for 9 % less.
 _WEBP_METHOD, _WEBP_LOSSLESS_EFFORT = 0, 20
 # From here on, colours are kept as fine as the greys: a hard edge against a bright background needs it.
