@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,12 +19,12 @@ from shared.options import RemovalOptions
 from shared.result_files import MEDIA_TYPES, file_name
 from supervisor.metrics import Metrics
 from supervisor.model_life import ServedModel
+from supervisor.names import stem_of
 from supervisor.results import ResultStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.turns import Turn
 
 PERCENT_DECODE = 5  # where the worker's own steps begin; before it, the worker itself is started
-MAX_STEM = 100  # characters of a photo's name that its result's files carry
 log = logging.getLogger("supervisor.removals")
 
 # Brings the photo to the removal's source path, and returns the name that a person knows it by.
@@ -247,14 +246,3 @@ class Removals:
             expires_at=round(time.time() + self._retention_s, 3),
         )
         task.complete("Background removed")
-
-
-def safe_name(name: str) -> str:
-    """Return a client's file name without folders and control characters."""
-    base = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"[\x00-\x1f\x7f]", "", base).strip() or "image"
-
-
-def stem_of(name: str) -> str:
-    """Return a file name without its ending, cut short where it is a long one."""
-    return (name.rsplit(".", 1)[0] or name)[:MAX_STEM]

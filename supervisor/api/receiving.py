@@ -12,7 +12,7 @@ from shared.errors import BadInput, NotAnImage, StorageFailed, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.model_files import size_of
 from shared.options import RemovalOptions
-from supervisor.removals import safe_name
+from supervisor.names import safe_name
 from supervisor.services import Services
 from supervisor.tasks import Task
 from supervisor.url_fetch import check_url, fetch

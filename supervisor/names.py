@@ -1,0 +1,16 @@
+"""The names of clients' files, and what is left of them in the names of results."""
+
+import re
+
+MAX_STEM = 100  # characters of a photo's name that its result's files carry
+
+
+def safe_name(name: str) -> str:
+    """Return a client's file name without folders and control characters."""
+    base = re.split(r"[/\\]", name)[-1]
+    return re.sub(r"[\x00-\x1f\x7f]", "", base).strip() or "image"
+
+
+def stem_of(name: str) -> str:
+    """Return a file name without its ending, cut short where it is a long one."""
+    return (name.rsplit(".", 1)[0] or name)[:MAX_STEM]
