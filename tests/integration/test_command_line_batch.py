@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -219,54 +218,4 @@ def test_ctrl_c_gives_up_what_is_on_its_way_and_leaves_no_half_file(photos: Path
         assert process.wait(TIMEOUT_SECONDS) == 130
     assert script.cancelled
     assert len(script.uploads) == 2
-    assert tree(photos) == before
-
-
-def _twins(photos: Path) -> list[object]:
-    (photos / "one.png").write_bytes(b"")
-    return [photos]
-
-
-def _not_writable(photos: Path) -> list[object]:
-    (photos / "taken").write_bytes(b"a file where a folder is wanted")
-    return [photos, "--out-dir", photos / "taken"]
-
-
-MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
-    "no photo": (lambda _: [], "name a photo"),
-    "missing among others": (lambda photos: [photos, photos / "gone.jpg"], "there is no file"),
-    "pattern without match": (lambda photos: [photos / "*.tif"], "there is no file"),
-    "folder without pictures": (lambda photos: [photos.parent], "--recursive"),
-    "one name for a folder": (lambda photos: [photos, "-o", "x.png"], "--out-dir"),
-    "one name for several": (lambda photos: [photos / "one.jpg", photos / "two.PNG", "-o", "x"], "--out-dir"),
-    "two with one result": (_twins, "would both be written to"),
-    "folder not writable": (_not_writable, "cannot write to the folder"),
-    "suffix with a folder": (lambda photos: [photos, "--suffix", "/x"], "--suffix"),
-    "results that look like photos": (lambda photos: [photos, "--suffix", ""], "empty --suffix"),
-    "no job at all": (lambda photos: [photos, "--jobs", "0"], "--jobs"),
-    "address without a host": (lambda _: ["http://"], "not an address"),
-    "no background": (lambda photos: [photos, "--background-file", photos / "no"], "--background-file"),
-    "background for an address": (
-        lambda photos: ["http://example.com/x.jpg", "--background-file", photos / "one.jpg"],
-        "cannot go with an address",
-    ),
-    "watch beside photos": (lambda photos: [photos, "--watch", photos], "--watch"),
-    "watch of nothing": (lambda photos: ["--watch", photos / "no"], "there is no folder"),
-    "watch with one name": (lambda photos: ["--watch", photos, "-o", "x.png"], "--out-dir"),
-    "json into the picture": (lambda photos: [photos / "one.jpg", "-o", "-", "--json"], "--json"),
-    "picture of no format": (lambda photos: [photos / "one.jpg", "-o", photos / "x.gif"], ".gif"),
-    "both in no zip": (lambda photos: [photos / "one.jpg", "-o", "x.png", "--output", "both"], ".zip"),
-}
-
-
-@pytest.mark.parametrize("case", MISUSES)
-def test_a_mistake_ends_with_code_2_before_anything_is_done(photos: Path, case: str) -> None:
-    """It is told in one sentence, and as JSON where that was asked for."""
-    arguments, sentence = MISUSES[case]
-    words = arguments(photos)
-    before = tree(photos)
-    done = bgremove("remove", *words, settings={"BGREMOVE_NO_BOOTSTRAP": ""})
-    assert (done.returncode, done.stdout) == (2, "" if "--json" not in words else done.stdout)
-    assert sentence in done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
     assert tree(photos) == before
