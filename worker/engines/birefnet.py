@@ -20,7 +20,7 @@ from shared.messages import Ready, WorkerConfig
 from shared.options import DetailChoice
 from worker.birefnet.progress import watched
 from worker.birefnet.replay import Replayed
-from worker.detail import blended, second_look
+from worker.detail import Box, blended, second_look
 from worker.device import available_cores
 from worker.engines import MEAN, STD, OnLoading, Step
 from worker.matte import to_photo_size
@@ -72,18 +72,20 @@ class BirefnetEngine:
         box = second_look(first)
         if box is None:
             return first
-        return blended(first, self._look(photo.crop(box), lambda share: step((1 + share) / 2)), box)
+        return blended(first, self._look(photo, lambda share: step((1 + share) / 2), box), box)
 
-    def _look(self, photo: Image.Image, step: Step) -> NDArray[np.uint8]:
-        pixels = network_input(photo, input_for(self._config.input_size, photo.size))
+    def _look(self, photo: Image.Image, step: Step, box: Box | None = None) -> NDArray[np.uint8]:
+        """Return the alpha of the photo, or of a box in it alone."""
+        size = photo.size if box is None else box.size
+        pixels = network_input(photo, input_for(self._config.input_size, size), box)
         self.facts = self._home_facts
         try:
-            return to_photo_size(self._infer(pixels, step), photo.size)
+            return to_photo_size(self._infer(pixels, step), size)
         except OutOfMemory:
             if self._device.type == "cpu" or not self._config.cpu_fallback:
                 raise
         # Not in the handler: there, the error would keep alive what the failed pass has computed.
-        return to_photo_size(self._infer_on_cpu(pixels, step), photo.size)
+        return to_photo_size(self._infer_on_cpu(pixels, step), size)
 
     def _infer(self, pixels: Tensor, step: Step) -> NDArray[np.float32]:
         """Return the alpha of (1, H, W, 3), in 0..1, computed where the network is. Raises OutOfMemory."""
@@ -128,9 +130,9 @@ class BirefnetEngine:
             return _numpy(_alpha(functional_call(self._network, copies, (normalised(pixels, dtype),))))
 
 
-def network_input(photo: Image.Image, size: tuple[int, int]) -> Tensor:
-    """Return the RGB photo at the network's `size` (width, height): (1, H, W, 3) uint8."""
-    small = photo.resize(size, Image.Resampling.BILINEAR)  # Pillow's is anti-aliased
+def network_input(photo: Image.Image, size: tuple[int, int], box: Box | None = None) -> Tensor:
+    """Return the RGB photo, or a box in it, at the network's `size` (width, height): (1, H, W, 3) uint8."""
+    small = photo.resize(size, Image.Resampling.BILINEAR, box)  # Pillow's is anti-aliased
     return torch.from_numpy(np.array(small))[None]
 
 

@@ -5,28 +5,14 @@ modulates in one threaded call. Coordinates are float32 always: bfloat16 counts 
 gaps.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-try:
-    from worker.birefnet.fused import triton_sampling
-except ImportError:  # PyTorch brings Triton only with CUDA on Linux
-    triton_sampling = None  # type: ignore[assignment]
-
-
-class Shifts(NamedTuple):
-    """One branch's k x k taps: (H, W, ≥ 3k²), all taps' dy in pixels, then all dx, then all modulators."""
-
-    kernel: int
-    values: Tensor
-
-
-# Takes the map's rows from `top` up to, without, `bottom`; returns ((bottom - top) x W, taps, C).
-Sampler = Callable[[int, int], Tensor]
+from worker.birefnet.fused.taps import Sampler, Shifts
 
 
 def sampler(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
@@ -34,12 +20,16 @@ def sampler(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
 
     Corners outside the map count as zero.
     """
-    if triton_sampling is not None and pixels.is_cuda:
-        return triton_sampling.sampler(pixels, branches)
-    return _by_embedding_bag(pixels, branches)
+    if pixels.is_cuda:
+        with suppress(ImportError):  # PyTorch brings Triton only with CUDA on Linux
+            from worker.birefnet.fused import triton_sampling  # noqa: PLC0415
+
+            return triton_sampling.sampler(pixels, branches)
+    return by_embedding_bag(pixels, branches)
 
 
-def _by_embedding_bag(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
+def by_embedding_bag(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
+    """Do the same on any device, with what PyTorch has."""
     height, width, channels = pixels.shape
     # A border of zeros, one before and two after, stands for everything outside the map.
     table = F.pad(pixels, (0, 0, 1, 2, 1, 2)).flatten(0, 1)

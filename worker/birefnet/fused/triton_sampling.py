@@ -1,20 +1,18 @@
 """Deformable sampling on CUDA as one kernel: coordinates, four corners, blend and modulation in registers."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from worker.birefnet.fused.sampling import Shifts
+from worker.birefnet.fused.taps import Sampler, Shifts
 
 SAMPLES = 32  # by each program, every one with all its channels
 
 
-def sampler(pixels: Tensor, branches: "Sequence[Shifts]") -> Callable[[int, int], Tensor]:
+def sampler(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
     """Return what samples `pixels`, (H, W, C) on CUDA; see `sampling.sampler`."""
     height, width, channels = pixels.shape
     pixels = pixels.contiguous()
