@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 
 from make_checkpoint import write_plain
+from shared.input_size import InputSize
 from shared.messages import WorkerConfig
-from worker.birefnet.fused.sampling import Shifts, by_embedding_bag, sampler
+from worker.birefnet.fused.sampling import by_embedding_bag, sampler
+from worker.birefnet.fused.taps import Shifts
 from worker.engines import native
 from worker.engines.birefnet import BirefnetEngine
 
@@ -30,9 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def engine(
-    folder: Path, device: str, dtype: str, size: tuple[int, int] | range = (256, 192)
-) -> BirefnetEngine:
+def engine(folder: Path, device: str, dtype: str, size: InputSize = (256, 192)) -> BirefnetEngine:
     """Load the model on a device."""
     config = WorkerConfig("native", str(folder), 10**9, "owner/name", device, dtype, size)
     return BirefnetEngine(config, native.load, ignore)
