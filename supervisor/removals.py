@@ -180,6 +180,7 @@ class Removals:
     async def _run(self, removal: Removal, source: Source) -> None:
         """Take one removal from its photo to its end; the task tells clients how it went."""
         task = removal.task
+        failure: BgremoveError | None = None
         try:
             name = await source()
             async with removal.model.worker.turns.next() as turn:
@@ -187,18 +188,21 @@ class Removals:
                 made = await self._remove(removal, stem_of(name), turn)
             self._publish(removal, name, made, queued_s)
         except asyncio.CancelledError:
-            task.fail(Cancelled())
+            failure = Cancelled()
         except BgremoveError as error:
-            task.fail(error)
+            failure = error
         except Exception:
             log.exception("removal failed", extra={"task_id": task.id})
-            task.fail(BgremoveError())
-        finally:
-            del self._running[task.id]
-            self._admitted.discard(task.id)
-            self._metrics.ended(task.code)
-            if task.status == "error":
+            failure = BgremoveError()
+        self._admitted.discard(task.id)
+        self._metrics.ended(failure.code if failure else None)
+        try:
+            if failure:  # whoever hears of the end finds nothing left behind
                 await self._results.drop(task.id)
+        finally:
+            if failure:
+                task.fail(failure)
+            del self._running[task.id]
 
     async def _remove(self, removal: Removal, stem: str, turn: Turn) -> RemovalResult:
         def on_progress(percent: float, message: str) -> None:

@@ -59,7 +59,7 @@ def test_the_status_shows_the_thirteen_modules_and_is_quick_the_second_time(serv
     answer = service.client.get("/env/status").json()
     assert time.monotonic() - began < 1
     assert answer == first
-    assert set(answer) == {"installed", "ready", "missing", "modules", "python", "venv"}
+    assert set(answer) == {"installed", "ready", "missing", "modules", "python", "venv", "task_id"}
     assert [(row["module"], row["package"]) for row in answer["modules"]] == list(MODULES)
     rows = {row["module"]: row for row in answer["modules"]}
     assert rows["fastapi"]["installed"] is True
