@@ -6,10 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
-from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, Expired, QueueFull, Stopping
 from shared.formats import SIGNATURE_BYTES, sniff
@@ -20,39 +16,16 @@ from shared.result_files import MEDIA_TYPES, file_name
 from supervisor.metrics import Metrics
 from supervisor.model_life import ServedModel
 from supervisor.names import stem_of
-from supervisor.results import ResultStore
+from supervisor.results import Result, ResultStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.turns import Turn
 
+STEPS = ("queued", "decode", "inference", "refine", "encode", "total")  # as they follow each other
 PERCENT_DECODE = 5  # where the worker's own steps begin; before it, the worker itself is started
 log = logging.getLogger("supervisor.removals")
 
 # Brings the photo to the removal's source path, and returns the name that a person knows it by.
 Source = Callable[[], Awaitable[str]]
-
-
-class Result(TypedDict):
-    """A finished removal as clients see it."""
-
-    task_id: str
-    status: Literal["complete"]
-    original_file_id: str
-    original_url: str
-    result_file_id: str
-    result_url: str
-    width: Annotated[int, Field(description="of the result's picture, in pixels")]
-    height: Annotated[int, Field(description="of the result's picture, in pixels")]
-    format: Annotated[str, Field(description="the file's own: png, webp, jpeg, or zip for both")]
-    subject: Annotated[bool, Field(description="false where the photo shows none: the result is empty")]
-    coverage: Annotated[float, Field(description="how much of the photo the subject takes, 0 to 1")]
-    box: Annotated[
-        tuple[int, int, int, int] | None,
-        Field(description="left, top, width and height of the subject in the upright photo, in pixels"),
-    ]
-    model_id: str
-    device: str
-    timings_ms: dict[str, float]
-    expires_at: float
 
 
 @dataclass(slots=True)
@@ -229,7 +202,8 @@ class Removals:
         )
         total_ms = (time.monotonic() - removal.admitted_at) * 1000
         queued_ms = queued_s * 1000 + made.timings_ms.get("queued", 0)  # here, and in the worker
-        timings_ms = {**made.timings_ms, "queued": round(queued_ms, 1), "total": round(total_ms, 1)}
+        spent_ms = made.timings_ms | {"queued": queued_ms, "total": total_ms}
+        timings_ms = {step: round(spent_ms[step], 1) for step in STEPS if step in spent_ms}
         self._metrics.timed(removal.model.worker.name, timings_ms)
         self._finished[task.id] = Result(
             task_id=task.id,

@@ -9,8 +9,11 @@ import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import psutil
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from shared.errors import Expired, NotFound, StorageFailed
 
@@ -27,6 +30,30 @@ class StoredFile:
     path: Path
     media_type: str
     download_name: str
+
+
+class Result(TypedDict):
+    """A finished removal as clients see it."""
+
+    task_id: str
+    status: Literal["complete"]
+    original_file_id: str
+    original_url: str
+    result_file_id: str
+    result_url: str
+    width: Annotated[int, Field(description="of the result's picture, in pixels")]
+    height: Annotated[int, Field(description="of the result's picture, in pixels")]
+    format: Annotated[str, Field(description="the file's own: png, webp, jpeg, or zip for both")]
+    subject: Annotated[bool, Field(description="false where the photo shows none: the result is empty")]
+    coverage: Annotated[float, Field(description="how much of the photo the subject takes, 0 to 1")]
+    box: Annotated[
+        tuple[int, int, int, int] | None,
+        Field(description="left, top, width and height of the subject in the upright photo, in pixels"),
+    ]
+    model_id: str
+    device: str
+    timings_ms: dict[str, float]
+    expires_at: float
 
 
 class ResultStore:

@@ -12,7 +12,7 @@ from shared.options import RemovalOptions, declared_options
 from supervisor.api.common import Accepted, KnownTask, Supervisor
 from supervisor.api.receiving import Sent, start
 from supervisor.model_life import Unloaded
-from supervisor.removals import Result
+from supervisor.results import Result
 from supervisor.tasks import TaskKind
 
 STREAM_INTERVAL_S = 0.3

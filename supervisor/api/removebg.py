@@ -13,7 +13,7 @@ from supervisor.api.removebg_body import decoded, fields_of
 from supervisor.api.removebg_errors import RemovebgErrors, RemovebgRefusal
 from supervisor.api.removebg_request import IMAGE_BACKGROUNDS, RemovebgRequest, read_request
 from supervisor.api.synchronous import OnceFile, finish
-from supervisor.removals import Result
+from supervisor.results import Result
 from supervisor.services import Services
 from supervisor.tasks import Task
 

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.errors import error_from
 from supervisor.api.files import WholeFile
-from supervisor.removals import Result
+from supervisor.results import Result
 from supervisor.services import Services
 from supervisor.tasks import Task
 

@@ -96,7 +96,8 @@ export class EnvironmentRow {
       this.list,
       missing(true) && line('problem', `Missing: ${missing(true)}`),
       missing(false) && line('note muted', `Missing, but not needed as the service is set: ${missing(false)}`),
-      ...modules.filter((one) => one.problem).map((one) => line('problem', one.problem)),
+      // One broken package breaks those that import it, in the same words.
+      ...[...new Set(modules.map((one) => one.problem).filter(Boolean))].map((text) => line('problem', text)),
     ].filter(Boolean);
   }
 }
