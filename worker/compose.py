@@ -1,13 +1,12 @@
 """The result's pixels, a few rows at a time, on whatever threads ask for them."""
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
 from worker.background import Backdrop
-from worker.foreground import Foreground
+from worker.foreground import decontaminated
 from worker.geometry import Cut, Pixels
 from worker.png import Rows
 
@@ -21,35 +20,25 @@ def photo_colours(cut: Cut) -> Colours:
     return lambda top, bottom: cut.rgb.crop((0, top, width, bottom))
 
 
-class RefinedColours:
-    """The photo's pixels with the subject's own colour where its edge is soft, computed when asked for.
+def refined_colours(cut: Cut) -> Colours:
+    """Return the photo's pixels with the subject's own colour where its edge is soft.
 
-    Where the photo came with transparency of its own, it came without a background: its pixels stay. Those
-    who ask are the encoder's threads: between their long calls into the packer there is time for the many
-    short ones that refining takes, which gain nothing from threads by themselves.
+    Where the photo came with transparency of its own, it came without a background: its pixels stay. All of
+    them are computed here, so that the time they take is told apart from the encoder's.
     """
+    seen = np.asarray(cut.rgb if cut.own is None else _on_white(cut.rgb, cut.own))
+    refined = decontaminated(seen, cut.alpha)
+    if refined is seen:  # nothing is soft
+        return photo_colours(cut)
+    own, photo = cut.own, photo_colours(cut)
 
-    def __init__(self, cut: Cut) -> None:
-        self._photo, self._own = photo_colours(cut), cut.own
-        seen = cut.rgb if cut.own is None else _on_white(cut.rgb, cut.own)
-        self._foreground = Foreground(np.asarray(seen), cut.alpha)
-        self._spent_s: list[float] = []
-
-    def __call__(self, top: int, bottom: int) -> Image.Image:
-        """Return rows `top` to `bottom`."""
-        if not self._foreground.is_needed:
-            return self._photo(top, bottom)
-        start = time.thread_time()
-        colours = Image.fromarray(self._foreground.rows(top, bottom))
-        if self._own is not None:
-            colours.paste(self._photo(top, bottom), (0, 0), Image.fromarray(self._own[top:bottom] < 255))
-        self._spent_s.append(time.thread_time() - start)
+    def rows(top: int, bottom: int) -> Image.Image:
+        colours = Image.fromarray(refined[top:bottom])
+        if own is not None:
+            colours.paste(photo(top, bottom), (0, 0), Image.fromarray(own[top:bottom] < 255))
         return colours
 
-    @property
-    def spent_s(self) -> float:
-        """How long all threads together have computed here, in seconds."""
-        return sum(self._spent_s)
+    return rows
 
 
 def cutout(alpha: Pixels, colours: Colours) -> Rows:

@@ -16,7 +16,6 @@ from shared.options import RemovalOptions
 from shared.result_files import file_name
 from worker import background, compose, geometry, image_io
 from worker.background import Background
-from worker.device import available_cores
 from worker.encoders import Encoder, Picture
 from worker.engines import Engine
 from worker.geometry import Box, Cut, Pixels
@@ -38,12 +37,6 @@ class StepClock:
         yield
         spent_ms = (time.perf_counter() - start) * 1000
         self.timings_ms[name] = round(self.timings_ms.get(name, 0) + spent_ms, 1)
-
-    def shift(self, source: str, target: str, spent_s: float) -> None:
-        """Count time that was spent inside one step to another one."""
-        spent_ms = min(spent_s * 1000, self.timings_ms[source])
-        self.timings_ms[source] = round(self.timings_ms[source] - spent_ms, 1)
-        self.timings_ms[target] = round(self.timings_ms[target] + spent_ms, 1)
 
 
 def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> RemovalResult:
@@ -76,14 +69,11 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
         cut = _laid_out(whole, box, options)
         encoder.check(cut.rgb.size)
     with clock.step("refine"):
-        refined = compose.RefinedColours(cut) if _is_refined(options) else None
-        colours = refined or compose.photo_colours(cut)
+        colours = (compose.refined_colours if _is_refined(options) else compose.photo_colours)(cut)
     report(SAVE_PERCENT, "Saving the result")
     with clock.step("encode"):
         pictures = _pictures(photo, cut, colours, behind, options)
         _save(job, pictures, encoder)
-    if refined is not None:  # the encoder's threads have refined on the way, each its share
-        clock.shift("encode", "refine", refined.spent_s / available_cores())
     return RemovalResult(
         *cut.rgb.size,
         options.format if len(pictures) == 1 else "zip",

@@ -12,7 +12,7 @@ from shared.options import RemovalOptions
 from tests.photos import encoded
 from worker import background, compose
 from worker.background import Background
-from worker.compose import RefinedColours, photo_colours
+from worker.compose import photo_colours, refined_colours
 from worker.geometry import Cut, Pixels
 from worker.png import Rows
 
@@ -206,8 +206,8 @@ def test_refining_takes_the_old_background_out_of_the_edge() -> None:
         result = whole(compose.over(white, alpha, colours))
         return float(np.abs(result.astype(int) - right).mean())
 
-    assert error(RefinedColours(cut)) < error(photo_colours(cut)) / 2
-    assert np.array_equal(whole_colours(RefinedColours(cut))[:, -1], np.asarray(photo)[:, -1])
+    assert error(refined_colours(cut)) < error(photo_colours(cut)) / 2
+    assert np.array_equal(whole_colours(refined_colours(cut))[:, -1], np.asarray(photo)[:, -1])
 
 
 def whole_colours(colours: compose.Colours) -> Pixels:
@@ -220,4 +220,4 @@ def test_refining_leaves_a_logo_as_it_was_drawn() -> None:
     alpha = ramp()
     cut = Cut(noise(), alpha, alpha)
     seen = alpha < 255
-    assert np.array_equal(whole_colours(RefinedColours(cut))[seen], np.asarray(cut.rgb)[seen])
+    assert np.array_equal(whole_colours(refined_colours(cut))[seen], np.asarray(cut.rgb)[seen])
