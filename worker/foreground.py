@@ -13,13 +13,10 @@ et al., "The Lumigraph", SIGGRAPH 1996.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from worker.device import available_cores
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -30,7 +27,7 @@ _UNSEEN = 2
 _MIN_STEP, _MAX_SAMPLES = 4, 1024
 # How steeply a pixel's say falls with its alpha: at 230 of 255 it is a fifth of an opaque pixel's.
 _STEEPNESS = 16
-_SAY = (np.arange(256, dtype=np.float32) / 255) ** _STEEPNESS
+_SAY: Floats = ((np.arange(256, dtype=np.float32) / 255) ** _STEEPNESS).astype(np.float32)
 # The share of opaque pixels at which a level of the pyramid and the coarser one count the same.
 _TRUSTED_SHARE = 0.03
 _NEAR_RADIUS = 2
@@ -41,19 +38,16 @@ _TILE_ROWS, _TILE_COLUMNS = 64, 512
 def decontaminated(rgb: Pixels, alpha: Pixels) -> Pixels:
     """Return `rgb`, (H, W, 3), with the subject's own colour where `alpha`, (H, W), is soft.
 
-    The same array comes back if nothing is soft. Works on as many threads as there are cores.
+    The same array comes back if nothing is soft. Works on one thread: NumPy's calls on a tile are too short
+    for several to gain anything, and on larger tiles they leave the cache.
     """
     foreground = Foreground(rgb, alpha)
     if not foreground.is_needed:
         return rgb
     corrected = np.empty_like(rgb)
-
-    def correct(top: int) -> None:
+    for top in range(0, len(rgb), _TILE_ROWS):
         bottom = min(top + _TILE_ROWS, len(rgb))
         corrected[top:bottom] = foreground.rows(top, bottom)
-
-    with ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(correct, range(0, len(rgb), _TILE_ROWS)))
     return corrected
 
 
@@ -74,9 +68,8 @@ class Foreground:
             middle = tuple(slice(min(step // 2, side - 1), None, step) for side in alpha.shape)
             samples, opacity = rgb[middle].transpose(2, 0, 1).astype(np.float32, order="C"), alpha[middle]
             self._cell = 2 * step
-            with ThreadPoolExecutor(2) as pool:
-                says = _SAY[opacity], _SAY[255 - opacity]
-                self._subject, self._background = pool.map(lambda say: _spread(samples, say), says)
+            self._subject = _spread(samples, _SAY[opacity])
+            self._background = _spread(samples, _SAY[255 - opacity])
 
     def rows(self, top: int, bottom: int) -> Pixels:
         """Return rows `top` to `bottom`, (rows, W, 3): the photo's own but for soft pixels. Thread-safe.
