@@ -125,7 +125,8 @@ class WorkerGeneration:
         answer: asyncio.Future[RemovalResult] = self._loop.create_future()
         self._answers[job.task_id] = answer
         self._listeners[job.task_id] = on_progress
-        deadline = self._deadline(self._spec.job_timeout_s, "did not finish a removal")
+        # It may have to wait until those before it are through, and each of them has as long.
+        deadline = self._deadline(self._spec.job_timeout_s * len(self._answers), "did not finish a removal")
         try:
             self._process.send(Remove(job))
             return await asyncio.shield(answer)

@@ -39,10 +39,14 @@ def subject_box(alpha: Pixels) -> Box | None:
 
     A subject has at least one pixel that is half opaque. A pixel shows from 5 % on.
     """
-    if alpha.max(initial=0) < _CERTAIN:
+    return None if alpha.max(initial=0) < _CERTAIN else box_of(alpha >= _SHOWS)
+
+
+def box_of(marked: NDArray[np.bool_]) -> Box | None:
+    """Return the smallest box that holds all marked pixels of (H, W), or None if none is marked."""
+    down, across = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    if not down.size:
         return None
-    shows = alpha >= _SHOWS
-    down, across = np.flatnonzero(shows.any(axis=1)), np.flatnonzero(shows.any(axis=0))
     left, top = int(across[0]), int(down[0])
     return Box(left, top, int(across[-1]) - left + 1, int(down[-1]) - top + 1)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -76,13 +76,9 @@ class QueuedEngine:
             return alpha
 
         looking: Future[NDArray[np.uint8]] = self.thread.submit(look)
-        while True:
-            try:
-                return looking.result(CHECK_EVERY_S)
-            except TimeoutError:
-                if looking.done():
-                    raise
-                self._give_up_if_told(looking)
+        while not wait([looking], CHECK_EVERY_S).done:
+            self._give_up_if_told(looking)
+        return looking.result()
 
     def timed(self, timings_ms: dict[str, float]) -> dict[str, float]:
         """Return a removal's times with what it waited for other photos told apart from its inference."""

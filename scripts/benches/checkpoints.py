@@ -1,5 +1,6 @@
 """Seeded weights for the benches: written once, kept beside the project, in a hub cache's layout."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -10,6 +11,17 @@ from benches import ROOT, BenchFailed
 CACHE = ROOT / ".bench_cache"
 DTYPE = "float16"  # as the hub has them
 WEIGHTS = "model.safetensors"
+
+
+def add_folder_to(parser: argparse.ArgumentParser) -> None:
+    """Let a bench be told where the weights are kept, as `arguments.weights`."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=CACHE,
+        metavar="FOLDER",
+        help="where seeded weights are kept (default .bench_cache)",
+    )
 
 
 def snapshot(backbone: str, cache: Path = CACHE) -> Path:

@@ -6,7 +6,6 @@ import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from benches import ROOT, BenchFailed, checkpoints, floor, machine, positive
@@ -29,13 +28,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default: cpu)")
     parser.add_argument("--size", type=_side, default=SIZE, help="the input's side (default 1024)")
     parser.add_argument("--repeats", type=positive, default=REPEATS, help="passes of each (default 3)")
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        default=checkpoints.CACHE,
-        metavar="FOLDER",
-        help="where seeded weights are kept (default .bench_cache)",
-    )
+    checkpoints.add_folder_to(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -28,13 +28,7 @@ GOALS_S = {
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Give `start` its arguments."""
     parser.add_argument("--repeats", type=positive, default=REPEATS, help="starts of each (default 3)")
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        default=checkpoints.CACHE,
-        metavar="FOLDER",
-        help="where seeded weights are kept (default .bench_cache)",
-    )
+    checkpoints.add_folder_to(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from shared.messages import Ready, WorkerConfig
 from shared.options import DetailChoice
 from worker.birefnet.progress import watched
 from worker.birefnet.replay import Replayed
-from worker.detail import Box, blended, second_look
+from worker.detail import blended, second_look
 from worker.device import available_cores
 from worker.engines import MEAN, STD, OnLoading, Step
+from worker.geometry import Box
 from worker.matte import to_photo_size
 from worker.memory import keep_freed
 from worker.torch_device import best_dtype, choose, is_out_of_memory
@@ -76,7 +77,7 @@ class BirefnetEngine:
 
     def _look(self, photo: Image.Image, step: Step, box: Box | None = None) -> NDArray[np.uint8]:
         """Return the alpha of the photo, or of a box in it alone."""
-        size = photo.size if box is None else box.size
+        size = photo.size if box is None else (box.width, box.height)
         pixels = network_input(photo, input_for(self._config.input_size, size), box)
         self.facts = self._home_facts
         try:
@@ -132,7 +133,7 @@ class BirefnetEngine:
 
 def network_input(photo: Image.Image, size: tuple[int, int], box: Box | None = None) -> Tensor:
     """Return the RGB photo, or a box in it, at the network's `size` (width, height): (1, H, W, 3) uint8."""
-    small = photo.resize(size, Image.Resampling.BILINEAR, box)  # Pillow's is anti-aliased
+    small = photo.resize(size, Image.Resampling.BILINEAR, box and box.corners)  # Pillow's is anti-aliased
     return torch.from_numpy(np.array(small))[None]
 
 
