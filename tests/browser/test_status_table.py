@@ -148,6 +148,9 @@ def test_the_server_is_killed_and_comes_back(visit: Open, data_dir: Path, tmp_pa
     with scratch.service(data_dir) as first:
         page = visit(first.url, expected=(GONE,))
         expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
+        page.page.wait_for_load_state(
+            "networkidle"
+        )  # an answer cut short is another complaint of the browser's
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
     page.button("Refresh status").click()
