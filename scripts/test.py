@@ -11,12 +11,15 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import bootstrap
 
-# One more than there are cores, and no more than memory for torch in each of them allows.
-PROCESSES = min((os.cpu_count() or 1) + 1, 6)
+# Two more than there are cores, and no more than memory for torch in each of them allows.
+PROCESSES = min((os.cpu_count() or 1) + 2, 6)
 TOGETHER = ["-n", str(PROCESSES), "--dist", "worksteal", "-m", "not alone"]
+# torch's threads spin while they wait, which takes the cores from the other processes.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 ALONE = ["-n0", "-m", "alone"]
 ALL_PASSED, SOME_FAILED, NONE_CHOSEN = 0, 1, 5  # pytest's exit codes
 
@@ -28,16 +31,16 @@ def main(arguments: list[str]) -> int:
     pytest = [str(python), "-m", "pytest"]
     if any(not argument.startswith("-") for argument in arguments):
         bootstrap.become([*pytest, *arguments])
-    together = run([*pytest, *TOGETHER, *arguments])
+    together = run([*pytest, *TOGETHER, *arguments], os.environ | PATIENT)
     if together != ALL_PASSED and (together != SOME_FAILED or {"-x", "--exitfirst"} & set(arguments)):
         return together
     alone = run([*pytest, *arguments, *ALONE])
     return together if alone in {ALL_PASSED, NONE_CHOSEN} else alone
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], environment: Mapping[str, str] = os.environ) -> int:
     """Run to the end and return the exit code; Ctrl-C is for pytest, which then says where it was."""
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, env=environment) as process:
         while True:
             with contextlib.suppress(KeyboardInterrupt):
                 return process.wait()

@@ -11,7 +11,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from shared import child
-from shared.messages import Command, DownloadConfig, Event, WorkerConfig
+from shared.messages import Command, DownloadConfig, Event, Loading, Progress, WorkerConfig
 
 BATCH_EVENTS = 256
 HANDLING_TIMEOUT_S = 5.0
@@ -118,7 +118,7 @@ class WorkerProcess:
         batch: list[Event] = []
         while len(batch) < BATCH_EVENTS and reader.poll():
             batch.append(self._events.get())
-        return batch
+        return _without_overtaken(batch)
 
     def _handle(self, batch: list[Event], handled: threading.Event) -> None:
         try:
@@ -139,3 +139,17 @@ class WorkerProcess:
             self._loop.call_soon_threadsafe(function)
         except RuntimeError:
             log.debug("event loop closed before the worker ended")
+
+
+def _without_overtaken(events: list[Event]) -> list[Event]:
+    """Leave out progress that later progress of the same load or removal overtakes: only the last is seen."""
+    kept: dict[object, Event] = {}
+    for number, event in enumerate(events):
+        subject: object = number
+        if isinstance(event, Loading):
+            subject = Loading
+        elif isinstance(event, Progress):
+            subject = event.task_id
+        kept.pop(subject, None)  # it takes the later one's place in line
+        kept[subject] = event
+    return list(kept.values())

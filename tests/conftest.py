@@ -12,7 +12,7 @@ import pytest
 
 import locking
 from supervisor.builtin_model import BuiltinModel
-from tests.service import OBEYS, Service, running
+from tests.service import OBEYS, REMEMBERS, Service, running
 
 SAMPLES = Path(__file__).resolve().parent.parent / "scripts" / "samples"
 
@@ -59,7 +59,8 @@ def start(data_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Service]]:
 @pytest.fixture(scope="session")
 def service(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One supervisor with the real built-in model, shared by tests that leave it as it was."""
-    with running(data_dir, tmp_path_factory.mktemp("shared") / "temp") as shared:
+    folder = tmp_path_factory.mktemp("shared")
+    with running(data_dir, folder / "temp", builtin_worker=REMEMBERS) as shared:
         yield shared
 
 

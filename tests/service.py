@@ -17,6 +17,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 OBEYS = "tests.fake_workers.behaviours:obeys"
+REMEMBERS = "tests.fake_workers.remembering:serve"
 START_TIMEOUT_S = 30
 END_TIMEOUT_S = 5  # the contract's bound
 TASK_TIMEOUT_S = 60

@@ -21,8 +21,11 @@ def astronaut_photo(astronaut: bytes) -> tuple[str, str, bytes]:
     return "astronaut.jpg", "image/jpeg", astronaut
 
 
-def test_drop_look_download(visit: Open, service: Service, astronaut_photo: tuple[str, str, bytes]) -> None:
+def test_drop_look_download(
+    start: Callable[..., Service], visit: Open, astronaut_photo: tuple[str, str, bytes]
+) -> None:
     """The whole first minute: nothing is set up but the service itself."""
+    service = start()
     page = visit(service.url)
     expect(page.row("server")).to_contain_text("Ready")
     expect(page.row("server")).to_contain_text(service.url)

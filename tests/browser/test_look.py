@@ -93,6 +93,7 @@ def test_everything_can_be_done_by_keyboard(visit: Open, echo: Service) -> None:
     expect(page.button("Choose photos")).to_be_visible()
 
 
+@pytest.mark.alone
 def test_the_page_is_small_and_paints_at_once(visit: Open, echo: Service) -> None:
     """Under 60 kB with all its files, under a second with nothing cached, and calm where that is wanted."""
     page = visit(echo.url, reduced_motion="reduce")
@@ -108,6 +109,7 @@ def test_the_page_is_small_and_paints_at_once(visit: Open, echo: Service) -> Non
     assert 0 < paint < FIRST_PAINT_MS
 
 
+@pytest.mark.alone
 def test_twelve_megapixels_block_nothing(visit: Open, echo: Service, tmp_path: Path) -> None:
     """Decoded beside the page, not in it: it answers all the while."""
     shade = Image.radial_gradient("L").resize((4000, 3000))

@@ -6,6 +6,8 @@ A photo's bytes can say what to do, so that one test can mix behaviours: see `ob
 import os
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -42,16 +44,16 @@ def obeys(commands: Connection, events: Any, _: WorkerConfig) -> None:
                 events.put(Progress(job.task_id, 45, "Sleeping"))
                 time.sleep(float(argument))
             case "flood":
-                flood(events, job.task_id, float(argument))
+                flood(events, partial(Progress, job.task_id), float(argument))
         finish(job, events)
 
 
-def flood(events: Any, task_id: str, seconds: float) -> None:
-    """Send events as fast as the queue takes them."""
+def flood(events: Any, told: Callable[[float, str], object], seconds: float) -> None:
+    """Tell of progress as fast as the queue takes it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for percent in range(100):
-            events.put(Progress(task_id, percent, f"flooding {percent}"))
+            events.put(told(percent, f"flooding {percent}"))
 
 
 def dies_at_import(*_: object) -> None:
@@ -70,6 +72,12 @@ def loads_slowly(commands: Connection, events: Any, config: WorkerConfig) -> Non
     for percent in range(0, 100, 5):
         events.put(Loading(percent, "Loading the model"))
         time.sleep(0.1)
+    obeys(commands, events, config)
+
+
+def loads_in_a_flood(commands: Connection, events: Any, config: WorkerConfig) -> None:
+    """Tell far more of the load than anybody can read, then obey."""
+    flood(events, Loading, 0.5)
     obeys(commands, events, config)
 
 

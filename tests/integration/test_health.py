@@ -79,12 +79,18 @@ def load(service: Service) -> str:
     ("worker", "work"),
     [
         (OBEYS, restart_flood_and_crash),
-        (f"{BEHAVIOURS}:loads_slowly", load_and_unload),
+        (f"{BEHAVIOURS}:loads_in_a_flood", load_and_unload),
         (f"{BEHAVIOURS}:dies_at_import", try_to_load),
         (f"{BEHAVIOURS}:dies_in_load", try_to_load),
         (f"{BEHAVIOURS}:never_ready", try_to_load),
     ],
-    ids=["restarts, floods, a crash", "loads", "deaths at import", "deaths in the load", "no sign of life"],
+    ids=[
+        "restarts, floods, a crash",
+        "loads in a flood",
+        "deaths at import",
+        "deaths in the load",
+        "no sign of life",
+    ],
 )
 def test_health_answers_at_once_whatever_the_worker_does(
     start: Callable[..., Service], worker: str, work: Callable[[Service], None]

@@ -1,5 +1,6 @@
 """BiRefNet through the service, end to end, with a seeded checkpoint: the user's third row."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def expected_alpha(checkpoint: Path, photo: Image.Image) -> NDArray[np.uint8]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_download_load_remove_unload_load_restart(
+def test_download_load_remove_restart_unload(
     start: Callable[..., Service],
     hub: Hub,
     checkpoint: Path,
@@ -86,8 +87,16 @@ def test_download_load_remove_unload_load_restart(
     assert (model(service)["model_downloaded"], model(service)["model_loaded"]) == (True, False)
     assert service.client.post("/remove/download").json() == {"task_id": None}
 
-    task = act(service, "/remove/load")
-    assert task["message"] == "Model loaded"
+    task_id = service.client.post("/remove/load").json()["task_id"]
+    percents = []
+    while (task := service.task(task_id))["status"] in ("queued", "running"):
+        middle = model(service)
+        if service.task(task_id)["status"] == "running":
+            assert (middle["model_loading"], middle["model_loaded"]) == (True, False)
+        percents.append(task["percent"])
+        time.sleep(0.01)
+    assert (task["status"], task["message"]) == ("complete", "Model loaded")
+    assert len(set(percents)) > 2
     loaded = model(service)
     assert (loaded["model_loaded"], loaded["model_loading"], loaded["model_error"]) == (True, False, None)
     assert (loaded["device"], loaded["dtype"], loaded["loader"]) == ("cpu", "float32", "native")
@@ -101,31 +110,17 @@ def test_download_load_remove_unload_load_restart(
     alpha = np.asarray(opened(cutout).getchannel("A")).astype(int)
     assert np.abs(alpha - expected_alpha(checkpoint, opened(astronaut))).max() <= 1
 
-    pid = service.worker()["pid"]
+    first = service.worker()["pid"]
+    act(service, "/worker/restart")
+    second = service.worker()["pid"]
+    assert second != first
+    assert model(service)["model_loaded"] is True
+
     answer = service.client.post("/remove/unload").json()
     assert answer["unloaded"] is True
     assert answer["freed_bytes"] > 100e6
-    assert not psutil.pid_exists(pid)
+    assert not psutil.pid_exists(second)
     assert (model(service)["model_downloaded"], model(service)["model_loaded"]) == (True, False)
-
-    act(service, "/remove/load")
-    first = service.worker()["pid"]
-    act(service, "/worker/restart")
-    assert service.worker()["pid"] != first
-    assert model(service)["model_loaded"] is True
-
-
-def test_the_status_is_exact_in_the_middle_of_a_load(start: Callable[..., Service], checkpoint: Path) -> None:
-    """The page disables its buttons by these fields."""
-    service = start(model=checkpoint)
-    task_id = service.client.post("/remove/load").json()["task_id"]
-    middle = model(service)
-    assert (middle["model_loading"], middle["model_loaded"]) == (True, False)
-    percents = []
-    while service.task(task_id)["status"] != "complete":
-        percents.append(service.task(task_id)["percent"])
-    assert len(set(percents)) > 2
-    assert (model(service)["model_loading"], model(service)["model_loaded"]) == (False, True)
 
 
 def test_a_damaged_checkpoint_is_an_error_in_words(

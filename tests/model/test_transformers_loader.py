@@ -58,6 +58,20 @@ def test_a_package_that_the_code_needs_is_named(snapshot: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_package_that_cannot_be_imported_says_why(snapshot: Path) -> None:
+    """transformers hides a torchvision that does not match torch behind "Could not import module"."""
+    broken = """
+try:
+    raise RuntimeError("operator torchvision::nms does not exist")
+except RuntimeError as error:
+    raise ModuleNotFoundError("Could not import module 'PreTrainedModel'.") from error
+"""
+    (snapshot / "tiny.py").write_text(CODE + broken)
+    with pytest.raises(WorkerStartFailed, match="torchvision::nms does not exist"):
+        engine(snapshot)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     """Not with a stack trace."""
     with pytest.raises(ModelUnfit):

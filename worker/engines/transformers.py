@@ -42,7 +42,7 @@ def load(path: Path, device: torch.device, dtype: torch.dtype, on_loading: OnLoa
         state = weights.read(path, lambda share: on_loading(40 + 50 * share, "Loading the model"))
         model.load_state_dict(state)
     except ImportError as error:
-        raise WorkerStartFailed(f"The model's code needs a package: {error}") from error
+        raise WorkerStartFailed(f"The model's code needs a package: {_first_cause(error)}") from error
     except (OSError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         if isinstance(error, RuntimeError) and is_out_of_memory(error):
             raise
@@ -68,6 +68,13 @@ def _build(path: Path, on_loading: OnLoading) -> nn.Module:
     config = AutoConfig.from_pretrained(path, trust_remote_code=True)
     build: Callable[..., nn.Module] = AutoModelForImageSegmentation.from_config
     return build(config, trust_remote_code=True)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return what went wrong first: transformers says "Could not import" of every package behind its own."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _refuse_foreign_code(path: Path) -> None:

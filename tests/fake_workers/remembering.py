@@ -1,0 +1,46 @@
+"""The real worker with its real model, which computes a photo's alpha once: tests use few photos, often."""
+
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.messages import WorkerConfig
+from shared.options import DetailChoice
+from worker import main
+from worker.engines import Engine, OnLoading, Step, loading
+
+
+class Remembering:
+    """An engine in front of another one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.facts = engine.facts
+        self._engine = engine
+        self._known: dict[tuple[tuple[int, int], bytes, DetailChoice], NDArray[np.uint8]] = {}
+
+    def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
+        """Return the other engine's alpha, from memory if it has seen the same pixels."""
+        key = photo.size, photo.tobytes(), detail
+        if key in self._known:
+            step(1)
+        else:
+            self._known[key] = self._engine.alpha(photo, step, detail)
+        return self._known[key].copy()
+
+
+def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
+    """Entry point, as `worker.main:serve` is."""
+    with mock.patch.object(loading, "load", partial(_load, loading.load)):
+        main.serve(commands, events, config)
+
+
+def _load(
+    load: Callable[[WorkerConfig, OnLoading], Engine], config: WorkerConfig, on_loading: OnLoading
+) -> Remembering:
+    return Remembering(load(config, on_loading))
