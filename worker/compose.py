@@ -26,16 +26,14 @@ def refined_colours(cut: Cut) -> Colours:
     Where the photo came with transparency of its own, it came without a background: its pixels stay. All of
     them are computed here, so that the time they take is told apart from the encoder's.
     """
-    seen = np.asarray(cut.rgb if cut.own is None else _on_white(cut.rgb, cut.own))
-    refined = decontaminated(seen, cut.alpha)
-    if refined is seen:  # nothing is soft
-        return photo_colours(cut)
-    own, photo = cut.own, photo_colours(cut)
+    own, width = cut.own, cut.rgb.width
+    refined = decontaminated(cut.rgb if own is None else _on_white(cut.rgb, own), cut.alpha)
 
     def rows(top: int, bottom: int) -> Image.Image:
-        colours = Image.fromarray(refined[top:bottom])
+        colours = refined.crop((0, top, width, bottom))
         if own is not None:
-            colours.paste(photo(top, bottom), (0, 0), Image.fromarray(own[top:bottom] < 255))
+            photo = cut.rgb.crop((0, top, width, bottom))
+            colours.paste(photo, (0, 0), Image.fromarray(own[top:bottom] < 255))
         return colours
 
     return rows

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from worker.foreground import Foreground, decontaminated
+from worker import foreground
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -97,6 +97,10 @@ def photo_of(subject: Floats, alpha: Pixels, background: Floats) -> Pixels:
     return np.rint(composite(subject, alpha, background)).astype(np.uint8)
 
 
+def decontaminated(photo: Pixels, alpha: Pixels) -> Pixels:
+    return np.asarray(foreground.decontaminated(Image.fromarray(photo), alpha))
+
+
 def noise(height: int, width: int) -> Pixels:
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -135,10 +139,10 @@ def test_opaque_pixels_stay_as_they_are(kind: str) -> None:
 @pytest.mark.parametrize("level", [0, 255])
 def test_an_alpha_without_soft_edges_costs_and_changes_nothing(level: int) -> None:
     """A photo without a subject, or one that is all subject, is not even copied."""
-    photo, alpha = noise(1500, 2000), np.full((1500, 2000), level, np.uint8)
+    photo, alpha = Image.fromarray(noise(1500, 2000)), np.full((1500, 2000), level, np.uint8)
     tracemalloc.start()
     try:
-        assert decontaminated(photo, alpha) is photo
+        assert foreground.decontaminated(photo, alpha) is photo
         assert tracemalloc.get_traced_memory()[1] < MIB
     finally:
         tracemalloc.stop()
@@ -164,16 +168,15 @@ def test_a_grey_photo_stays_grey() -> None:
 
 
 @pytest.mark.parametrize("kind", ALPHAS)
-def test_pieces_leave_no_seams(kind: str) -> None:
-    """However the picture is cut into rows, the result is the same: else lines cross the edges."""
+def test_pieces_leave_no_seams(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the picture is cut into pieces, the result is the same: else lines cross the edges."""
     alpha = ALPHAS[kind]
     photo = photo_of(cloth(), alpha, leaves())
-    foreground = Foreground(photo, alpha)
-    whole = foreground.rows(0, HEIGHT)
-    for height in (1, 7, 100):
-        tops = range(0, HEIGHT, height)
-        pieces = np.concatenate([foreground.rows(top, min(top + height, HEIGHT)) for top in tops])
-        assert np.abs(pieces.astype(int) - whole).max() <= 1
+    whole = decontaminated(photo, alpha)
+    for rows, columns in ((HEIGHT, WIDTH), (5, 100), (100, 7)):
+        monkeypatch.setattr(foreground, "_TILE_ROWS", rows)
+        monkeypatch.setattr(foreground, "_TILE_COLUMNS", columns)
+        assert np.abs(decontaminated(photo, alpha).astype(int) - whole).max() <= 1
 
 
 def test_a_picture_moved_by_a_few_pieces_gives_the_same_colours() -> None:
@@ -196,12 +199,10 @@ def test_a_picture_moved_by_a_few_pieces_gives_the_same_colours() -> None:
 def test_memory_stays_bounded_at_any_size() -> None:
     """A hundred megapixels must not need whole copies in floating point: 25 stand for them here."""
     alpha = disc(300, 5000, 5000)
-    photo = np.zeros((5000, 5000, 3), np.uint8)
+    photo = Image.new("RGB", (5000, 5000))
     tracemalloc.start()
     try:
-        foreground = Foreground(photo, alpha)
-        for top in range(0, 5000, 64):
-            foreground.rows(top, min(top + 64, 5000))
+        foreground.decontaminated(photo, alpha)
         assert tracemalloc.get_traced_memory()[1] < 96 * MIB
     finally:
         tracemalloc.stop()
