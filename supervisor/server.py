@@ -45,7 +45,8 @@ def main(arguments: list[str], lists: PackageLists | None = None) -> int:
     server = Server(config, address)
     if settings.exit_on_stdin_eof:
         threading.Thread(target=_watch_stdin, args=(server,), name="stdin-watch", daemon=True).start()
-    asyncio.run(server.serve(sockets=[listener]))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, where there is one
+        runner.run(server.serve(sockets=[listener]))
     return 0
 
 

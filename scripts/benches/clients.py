@@ -1,6 +1,7 @@
 """What a client does with each server: send a photo, and hold the whole cutout."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -49,14 +50,16 @@ class _Connection:
 class Bgremove(_Connection):
     """This project's API. A removal's end is noticed by asking every `poll_s` seconds, or from its stream."""
 
-    def __init__(self, url: str, poll_s: float | None) -> None:
+    def __init__(self, url: str, poll_s: float | None, options: Mapping[str, str]) -> None:
         super().__init__(url)
         self._poll_s = poll_s
+        self._options = options
 
     def remove(self, photo: Photo, timeout_s: float = IMAGE_TIMEOUT_S) -> Removal:
         """Upload, wait for the end, fetch the cutout."""
         start = time.perf_counter()
-        sent = self._http.post(f"{self._url}/api/v1/remove/upload", files=_form_file(photo))
+        upload = f"{self._url}/api/v1/remove/upload"
+        sent = self._http.post(upload, files=_form_file(photo), data=self._options)
         task_id: str = sent.raise_for_status().json()["task_id"]
         if self._poll_s is None:
             self._follow(task_id)

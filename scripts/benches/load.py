@@ -3,7 +3,7 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,15 +26,15 @@ class Side:
     connect: Callable[[int], Client]
 
 
-def ours(url: str, *, by_stream: bool) -> Side:
-    """Return our server at `url`."""
+def ours(url: str, options: Mapping[str, str], *, by_stream: bool) -> Side:
+    """Return our server at `url`, asked for removals with these options."""
     # Together, several clients ask no more often than one does: on few cores, asking costs removals.
-    return Side("bgremove", lambda clients: Bgremove(url, None if by_stream else POLL_S * clients))
+    return Side("bgremove", lambda clients: Bgremove(url, None if by_stream else POLL_S * clients, options))
 
 
-def sides(url: str, against: str | None, *, by_stream: bool) -> list[Side]:
-    """Return our server at `url`, and rembg's at `against` if there is one."""
-    first = ours(url, by_stream=by_stream)
+def sides(url: str, against: str | None, options: Mapping[str, str], *, by_stream: bool) -> list[Side]:
+    """Return our server at `url`, asked with these options, and rembg's at `against` if there is one."""
+    first = ours(url, options, by_stream=by_stream)
     return [first] if against is None else [first, Side("rembg", lambda _: Rembg(against))]
 
 
@@ -46,7 +46,7 @@ class Measured:
     images_per_s: dict[int, list[float]] = field(default_factory=dict)
     # Of the server, a photo; ours alone. The supervisor's share is without what asking for progress costs.
     cpu_ms: list[float] = field(default_factory=list)
-    supervisor_ms: list[float] = field(default_factory=list)
+    supervisor_ms: float = 0
 
     @property
     def latency_ms(self) -> float:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[2]
 Loader = Literal["native", "transformers"]
 LISTS = {
@@ -85,12 +87,17 @@ def name_of(requirement: str) -> str:
 
 
 def _requirements(path: Path) -> dict[str, str]:
-    """Return the requirements of a list and of those it includes, by normalised name."""
+    """Return what a list, and those it includes, require on this system, by normalised name."""
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.partition("#")[0].strip()
         if text.startswith("-r"):
             found |= _requirements(path.parent / text.removeprefix("-r").strip())
-        elif text:
+        elif text and _is_meant_for_here(text):
             found[name_of(text)] = text
     return found
+
+
+def _is_meant_for_here(requirement: str) -> bool:
+    marker = Requirement(requirement).marker
+    return marker is None or marker.evaluate()

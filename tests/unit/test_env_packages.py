@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.environment.findings import drop_torn, loaded_versions
-from supervisor.environment.packages import MODULES, Loader, PackageLists, name_of, required_by
+from supervisor.environment.packages import LISTS, MODULES, Loader, PackageLists, name_of, required_by
 from supervisor.environment.plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.problems import Problem
 from supervisor.environment.report import PackageState, Report
@@ -44,6 +44,16 @@ def test_packages_beyond_the_table_are_watched_too() -> None:
     assert others["isal"] == ALL_LISTS
     assert others["safetensors"] == ("native", "transformers")
     assert others["pydantic_settings"] == ("server",)
+
+
+def test_a_package_for_other_systems_is_not_missed(tmp_path: Path) -> None:
+    """Else the status would ask for ever for what cannot be installed here."""
+    for path in LISTS.values():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    server = f'here; sys_platform == "{sys.platform}"\nelsewhere; sys_platform == "plan9"\n'
+    (tmp_path / LISTS["server"]).write_text(server)
+    assert [package.name for package in PackageLists(tmp_path, ()).packages()] == ["here"]
 
 
 def test_every_requirement_agrees_with_its_list_and_has_a_pinned_version() -> None:
