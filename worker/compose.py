@@ -16,8 +16,7 @@ Colours = Callable[[int, int], Image.Image]
 
 def photo_colours(cut: Cut) -> Colours:
     """Return the photo's own pixels."""
-    width = cut.rgb.width
-    return lambda top, bottom: cut.rgb.crop((0, top, width, bottom))
+    return _rows_of(cut.rgb)
 
 
 def refined_colours(cut: Cut) -> Colours:
@@ -26,17 +25,11 @@ def refined_colours(cut: Cut) -> Colours:
     Where the photo came with transparency of its own, it came without a background: its pixels stay. All of
     them are computed here, so that the time they take is told apart from the encoder's.
     """
-    own, width = cut.own, cut.rgb.width
-    refined = decontaminated(cut.rgb if own is None else _on_white(cut.rgb, own), cut.alpha)
-
-    def rows(top: int, bottom: int) -> Image.Image:
-        colours = refined.crop((0, top, width, bottom))
-        if own is not None:
-            photo = cut.rgb.crop((0, top, width, bottom))
-            colours.paste(photo, (0, 0), Image.fromarray(own[top:bottom] < 255))
-        return colours
-
-    return rows
+    if cut.own is None:
+        return _rows_of(decontaminated(cut.rgb, cut.alpha))
+    refined = decontaminated(_on_white(cut.rgb, cut.own), cut.alpha)
+    refined.paste(cut.rgb, (0, 0), Image.fromarray(cut.own < 255))
+    return _rows_of(refined)
 
 
 def cutout(alpha: Pixels, colours: Colours) -> Rows:
@@ -76,3 +69,7 @@ def _without_hidden(rgba: Pixels) -> Pixels:
 
 def _on_white(rgb: Image.Image, own: Pixels) -> Image.Image:
     return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), Image.fromarray(own))
+
+
+def _rows_of(image: Image.Image) -> Colours:
+    return lambda top, bottom: image.crop((0, top, image.width, bottom))
