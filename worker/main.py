@@ -27,14 +27,17 @@ from shared.messages import (
     WorkerConfig,
 )
 from worker import pipeline
+from worker.device import available_cores
 from worker.engines import loading
 from worker.model_thread import ModelThread
 
 log = logging.getLogger("worker")
 
 
-# One photo is decoded or encoded on one core while another is inferred; more would only hold memory.
-REMOVALS_AT_ONCE = 2
+# A CPU has one photo decoded or encoded on one core while another is inferred; more would only hold memory.
+# A GPU infers in less time than a core needs for any of the rest: as many cores as there are feed it, up to
+# what their photos may take of memory.
+REMOVALS_AT_ONCE, MOST_AT_ONCE = 2, 8
 
 
 def serve(
@@ -51,9 +54,17 @@ def serve(
         except MemoryError:
             events.put(LoadFailed(OutOfMemory.code, "There is not enough memory for the model."))
             return
-        events.put(replace(model.facts, removals_at_once=REMOVALS_AT_ONCE))
-        with ThreadPoolExecutor(REMOVALS_AT_ONCE, "removal") as pool:
+        at_once = removals_at_once(model.facts.device)
+        events.put(replace(model.facts, removals_at_once=at_once))
+        with ThreadPoolExecutor(at_once, "removal") as pool:
             _obey(commands, Work(pool, model, events, config.max_pixels))
+
+
+def removals_at_once(device: str) -> int:
+    """Return how many removals keep the device that infers busy."""
+    if device == "cpu":
+        return REMOVALS_AT_ONCE
+    return min(max(available_cores(), REMOVALS_AT_ONCE), MOST_AT_ONCE)
 
 
 def _obey(commands: "Connection[Command, Command]", work: "Work") -> None:

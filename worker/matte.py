@@ -1,34 +1,31 @@
-"""Alphas: from a network's output to the photo's size."""
+"""Mattes: the subject's alpha at the photo's size, by one look of a network or two."""
 
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from worker.device import available_cores
+from shared.options import DetailChoice
+from worker.detail import blended, second_look
+from worker.engines import Engine, Step
+from worker.geometry import Box, Pixels
+from worker.resize import resized
 
-STRIP_ROWS = 256  # resized at a time: enough that starting one costs nothing, few enough to share evenly
 
+def matte(photo: Image.Image, engine: Engine, step: Step, detail: DetailChoice = "standard") -> Pixels:
+    """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque.
 
-def to_photo_size(alpha: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return `alpha`, (h, w) in 0..1, as 0..255 at the photo's `size` (width, height).
-
-    Nothing is stretched: what is beyond 0..1 is clipped, and an empty alpha stays empty. Bicubic.
+    With `detail` "high", a small subject's box is looked at a second time, alone. Raises errors of
+    `shared.errors`, and whatever `step` raises.
     """
-    width, height = size
-    small = np.rint(np.clip(alpha, 0, 1) * 255).astype(np.uint8)
-    # Wide first, for all strips at once; each strip then only has to be stretched downwards.
-    wide = Image.fromarray(small).resize((width, len(small)), Image.Resampling.BICUBIC)
-    scale = len(small) / height
-    full = np.empty((height, width), np.uint8)
+    if detail == "standard":
+        return _look(photo, engine, step)
+    first = _look(photo, engine, lambda share: step(share / 2))
+    box = second_look(first)
+    if box is None:
+        return first
+    return blended(first, _look(photo, engine, lambda share: step((1 + share) / 2), box), box)
 
-    def stretch(top: int) -> None:
-        bottom = min(top + STRIP_ROWS, height)
-        box = (0, top * scale, width, bottom * scale)
-        strip = wide.resize((width, bottom - top), Image.Resampling.BICUBIC, box=box)
-        full[top:bottom] = np.asarray(strip)
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(stretch, range(0, height, STRIP_ROWS)))
-    return full
+def _look(photo: Image.Image, engine: Engine, step: Step, box: Box | None = None) -> Pixels:
+    """Return the alpha of the photo, or of a box in it alone, at its size."""
+    size = photo.size if box is None else (box.width, box.height)
+    alpha = engine.alpha(engine.pixels(photo, box), step)
+    return resized(Image.fromarray(alpha), size, Image.Resampling.BICUBIC)

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from shared.messages import Ready
-from shared.options import DetailChoice
 from worker.engines import Engine, Step
+from worker.geometry import Box, Pixels
 
 CHECK_EVERY_S = 0.1
 
@@ -63,19 +61,23 @@ class QueuedEngine:
     facts: Ready
     waited_ms: float = 0
 
-    def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
+    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
+        """Return what the network shall look at, made on the caller's thread, not the model's."""
+        return self.shared.pixels(photo, box)
+
+    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
         """Return the subject's alpha, as any engine; `step` is first called, with 0, when its turn comes."""
 
         asked = time.perf_counter()
 
-        def look() -> NDArray[np.uint8]:
+        def look() -> Pixels:
             self.waited_ms += (time.perf_counter() - asked) * 1000
             step(0)
-            alpha = self.shared.alpha(photo, step, detail)
+            alpha = self.shared.alpha(pixels, step)
             self.facts = self.shared.facts
             return alpha
 
-        looking: Future[NDArray[np.uint8]] = self.thread.submit(look)
+        looking: Future[Pixels] = self.thread.submit(look)
         while not wait([looking], CHECK_EVERY_S).done:
             self._give_up_if_told(looking)
         return looking.result()
@@ -85,7 +87,7 @@ class QueuedEngine:
         waited = {"queued": self.waited_ms, "inference": timings_ms["inference"] - self.waited_ms}
         return timings_ms | {name: round(value, 1) for name, value in waited.items()}
 
-    def _give_up_if_told(self, looking: "Future[NDArray[np.uint8]]") -> None:
+    def _give_up_if_told(self, looking: "Future[Pixels]") -> None:
         if looking.running():
             return  # it is told by its own steps
         try:

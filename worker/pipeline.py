@@ -19,6 +19,7 @@ from worker.background import Background
 from worker.encoders import Encoder, Picture
 from worker.engines import Engine
 from worker.geometry import Box, Cut, Pixels
+from worker.matte import matte
 
 INFERENCE_PERCENT, REFINE_PERCENT, SAVE_PERCENT = 45, 80, 85
 Report = Callable[[float, str], None]
@@ -61,7 +62,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
 
     inferring(0)
     with clock.step("inference"):
-        alpha = engine.alpha(photo.on_white(), inferring, options.detail)
+        alpha = matte(photo.on_white(), engine, inferring, options.detail)
     report(REFINE_PERCENT, "Laying out the result")
     with clock.step("encode"):
         whole = _cut(photo, alpha)

@@ -5,14 +5,13 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from shared.messages import WorkerConfig
-from shared.options import DetailChoice
 from tests.fake_workers.talk import FACTS
 from worker import main
 from worker.engines import Step, loading
+from worker.geometry import Box, Pixels
 
 
 class Light:
@@ -20,10 +19,14 @@ class Light:
 
     facts = FACTS
 
-    def alpha(self, photo: Image.Image, step: Step, _detail: DetailChoice = "standard") -> NDArray[np.uint8]:
+    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
+        """Return all of them."""
+        return np.asarray(photo.crop(box and box.corners))
+
+    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
         """Return the photo's luma (ITU-R BT.601)."""
         step(1)
-        return np.asarray(photo.convert("L"))
+        return np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:

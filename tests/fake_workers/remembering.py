@@ -6,14 +6,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 from unittest import mock
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from shared.messages import WorkerConfig
-from shared.options import DetailChoice
 from worker import main
 from worker.engines import Engine, OnLoading, Step, loading
+from worker.geometry import Pixels
 
 
 class Remembering:
@@ -21,16 +17,17 @@ class Remembering:
 
     def __init__(self, engine: Engine) -> None:
         self.facts = engine.facts
+        self.pixels = engine.pixels
         self._engine = engine
-        self._known: dict[tuple[tuple[int, int], bytes, DetailChoice], NDArray[np.uint8]] = {}
+        self._known: dict[tuple[tuple[int, ...], bytes], Pixels] = {}
 
-    def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
+    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
         """Return the other engine's alpha, from memory if it has seen the same pixels."""
-        key = photo.size, photo.tobytes(), detail
+        key = pixels.shape, pixels.tobytes()
         if key in self._known:
             step(1)
         else:
-            self._known[key] = self._engine.alpha(photo, step, detail)
+            self._known[key] = self._engine.alpha(pixels, step)
         return self._known[key].copy()
 
 

@@ -13,6 +13,7 @@ from shared.errors import Cancelled, OutOfMemory, WorkerStartFailed
 from shared.messages import WorkerConfig
 from worker.engines import native
 from worker.engines.birefnet import BirefnetEngine, Load
+from worker.matte import matte
 from worker.torch_device import choose
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8))
@@ -50,7 +51,7 @@ def failing(error: Exception) -> Load:
 def test_progress_rises_with_the_work_to_its_end(loaded: BirefnetEngine) -> None:
     """The bar between 45 and 80 percent is the network's own, not a timer's."""
     shares: list[float] = []
-    alpha = loaded.alpha(PHOTO, shares.append)
+    alpha = matte(PHOTO, loaded, shares.append)
     assert alpha.shape == (90, 130)
     assert shares == sorted(shares)
     assert len(shares) > 15  # the backbone's blocks, and the decoder's
@@ -65,10 +66,10 @@ def test_a_cancelled_pass_stops_and_the_next_one_is_whole(loaded: BirefnetEngine
         if share > 0.3:
             raise Cancelled
 
-    before = loaded.alpha(PHOTO, ignore)
+    before = matte(PHOTO, loaded, ignore)
     with pytest.raises(Cancelled):
-        loaded.alpha(PHOTO, cancel)
-    assert np.array_equal(loaded.alpha(PHOTO, ignore), before)
+        matte(PHOTO, loaded, cancel)
+    assert np.array_equal(matte(PHOTO, loaded, ignore), before)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +82,13 @@ def test_a_cancelled_pass_stops_and_the_next_one_is_whole(loaded: BirefnetEngine
 def test_a_photo_that_memory_has_no_room_for_is_told_as_such(error: Exception) -> None:
     """The user must read "memory", not a trace."""
     with pytest.raises(OutOfMemory):
-        engine(failing(error)).alpha(PHOTO, ignore)
+        matte(PHOTO, engine(failing(error)), ignore)
 
 
 def test_other_faults_are_not_taken_for_want_of_memory() -> None:
     """A fault must be found, not explained away."""
     with pytest.raises(RuntimeError, match="shapes"):
-        engine(failing(RuntimeError("shapes do not match"))).alpha(PHOTO, ignore)
+        matte(PHOTO, engine(failing(RuntimeError("shapes do not match"))), ignore)
 
 
 def test_a_device_that_is_not_there_is_refused_by_name() -> None:
@@ -124,7 +125,7 @@ def test_high_detail_draws_a_small_subject_sharper() -> None:
     photo = Image.fromarray(np.where(disc[..., None], 255, 0).astype(np.uint8).repeat(3, 2))
     looking = engine(lambda *_: BrightIsSubject())
     error = {
-        detail: np.abs(looking.alpha(photo, ignore, detail).astype(int) - 255 * disc).mean()
+        detail: np.abs(matte(photo, looking, ignore, detail).astype(int) - 255 * disc).mean()
         for detail in ("standard", "high")
     }
     assert error["high"] < error["standard"] / 3

@@ -18,7 +18,7 @@ from tests.hub import WEIGHTS, Hub, running_hub
 from tests.photos import opened
 from tests.service import Service, wait_for
 from worker.birefnet import from_state_dict
-from worker.engines.birefnet import network_input, normalised
+from worker.engines.birefnet import normalised
 
 MODEL = "ZhengPeng7/BiRefNet_512x512"  # the family's quickest
 INPUT = (512, 512)
@@ -61,8 +61,9 @@ def act(service: Service, path: str) -> dict[str, Any]:
 def expected_alpha(checkpoint: Path, photo: Image.Image) -> NDArray[np.uint8]:
     """Compute the alpha with the network itself, resized with the service's filter."""
     net = from_state_dict(load_file(checkpoint / "model.safetensors"))
+    pixels = torch.from_numpy(np.array(photo.resize(INPUT, Image.Resampling.BILINEAR)))[None]
     with torch.inference_mode():
-        alpha = net(normalised(network_input(photo, INPUT), torch.float32)).sigmoid()[0, 0].numpy()
+        alpha = net(normalised(pixels, torch.float32)).sigmoid()[0, 0].numpy()
     small = Image.fromarray(np.rint(alpha * 255).astype(np.uint8))
     return np.asarray(small.resize(photo.size, Image.Resampling.BICUBIC))
 

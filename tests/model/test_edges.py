@@ -10,6 +10,7 @@ from tests.conftest import SAMPLES
 from worker.engines.builtin import BuiltinEngine
 from worker.foreground import decontaminated
 from worker.image_io import decode
+from worker.matte import matte
 
 
 @pytest.mark.parametrize("enlargement", [1, 6], ids=["as it is", "9 megapixels"])
@@ -18,7 +19,7 @@ def test_the_wall_behind_the_astronauts_hair_does_not_shine_through(data_dir: Pa
     image = decode(SAMPLES / "astronaut.jpg", 10**6).rgb
     image = image.resize((image.width * enlargement, image.height * enlargement))
     engine = BuiltinEngine(WorkerConfig("builtin", str(data_dir / "models/builtin/u2netp.onnx"), 10**8))
-    alpha, photo = engine.alpha(image, lambda _share: None), np.asarray(image)
+    alpha, photo = matte(image, engine, lambda _share: None), np.asarray(image)
     corrected = np.asarray(decontaminated(image, alpha))
     np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])
 

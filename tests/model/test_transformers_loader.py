@@ -13,6 +13,7 @@ from shared.errors import ModelUnfit, WorkerStartFailed
 from shared.messages import WorkerConfig
 from tests.remote_code import CODE, CONFIG, alpha_of, repository
 from worker.engines import birefnet, transformers
+from worker.matte import matte
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_the_hubs_own_code_gives_the_alpha(snapshot: Path) -> None:
     loaded = engine(snapshot)
     assert loaded.facts.loader == "transformers"
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8))
-    alpha = loaded.alpha(photo, lambda _share: None)
+    alpha = matte(photo, loaded, lambda _share: None)
     assert np.abs(alpha.astype(int) - alpha_of(photo, (32, 32))).max() <= 1
 
 

@@ -6,16 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from shared.errors import Cancelled
 from shared.messages import Ready
-from shared.options import DetailChoice
 from worker.engines import Step
+from worker.geometry import Box, Pixels
 from worker.model_thread import ModelThread
 
-PHOTO = Image.new("RGB", (4, 3))
+PIXELS = np.zeros((3, 4, 3), np.uint8)
 WAIT_S = 10
 
 
@@ -29,7 +28,11 @@ class Slow:
         self.go_on = threading.Event()
         self.threads: set[int] = set()
 
-    def alpha(self, _: Image.Image, step: Step, _detail: DetailChoice = "standard") -> NDArray[np.uint8]:
+    def pixels(self, photo: Image.Image, _box: Box | None = None) -> Pixels:
+        """Return all of them."""
+        return np.asarray(photo)
+
+    def alpha(self, _: Pixels, step: Step) -> Pixels:
         """Return an empty alpha."""
         self.threads.add(threading.get_ident())
         self.looking.set()
@@ -66,9 +69,9 @@ def test_one_photo_is_seen_at_a_time_and_the_wait_is_told_apart(model: ModelThre
     """Two at once would need twice the memory; and a wait is not the model's slowness."""
     with ThreadPoolExecutor(2) as pool:
         engines = [model.engine(ignore), model.engine(ignore)]
-        first = pool.submit(engines[0].alpha, PHOTO, ignore)
+        first = pool.submit(engines[0].alpha, PIXELS, ignore)
         assert slow.looking.wait(WAIT_S)
-        second = pool.submit(engines[1].alpha, PHOTO, ignore)
+        second = pool.submit(engines[1].alpha, PIXELS, ignore)
         with pytest.raises(TimeoutError):
             second.result(0.3)
         slow.go_on.set()
@@ -82,10 +85,10 @@ def test_one_photo_is_seen_at_a_time_and_the_wait_is_told_apart(model: ModelThre
 def test_a_removal_that_waits_can_be_cancelled_while_another_is_seen(model: ModelThread, slow: Slow) -> None:
     """On a CPU the other one may take half a minute, and the supervisor waits two seconds."""
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(model.engine(ignore).alpha, PHOTO, ignore)
+        first = pool.submit(model.engine(ignore).alpha, PIXELS, ignore)
         assert slow.looking.wait(WAIT_S)
         with pytest.raises(Cancelled):
-            model.engine(give_up).alpha(PHOTO, ignore)
+            model.engine(give_up).alpha(PIXELS, ignore)
         assert not first.done()
         slow.go_on.set()
         assert first.result(WAIT_S).shape == (3, 4)

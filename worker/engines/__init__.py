@@ -1,14 +1,13 @@
-"""Engines: a loaded model each, that turns a photo into its alpha."""
+"""Engines: a loaded model each, that tells a subject's pixels from the background's."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from shared.messages import Ready
-from shared.options import DetailChoice
+from worker.geometry import Box, Pixels
 
 # Told how much of the load is done, 0 to 100, and what is being done.
 OnLoading = Callable[[float, str], None]
@@ -24,9 +23,14 @@ class Engine(Protocol):
 
     facts: Ready
 
-    def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
-        """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque.
+    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
+        """Return the RGB photo, or a box in it, as (H, W, 3) at the size that the network looks at.
 
-        `detail` is the removal's option; a model that cannot look twice ignores it. Raises errors of
-        `shared.errors`, and whatever `step` raises.
+        Any number of threads may ask at once, while another one waits for `alpha`.
+        """
+
+    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
+        """Return the subject's alpha, (H, W) of such pixels, 0 clear to 255 opaque.
+
+        Raises errors of `shared.errors`, and whatever `step` raises.
         """

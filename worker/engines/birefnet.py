@@ -7,9 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -17,15 +15,13 @@ from torch.func import functional_call
 from shared.errors import OutOfMemory
 from shared.input_size import input_for
 from shared.messages import Ready, WorkerConfig
-from shared.options import DetailChoice
 from worker.birefnet.progress import watched
 from worker.birefnet.replay import Replayed
-from worker.detail import blended, second_look
 from worker.device import available_cores
 from worker.engines import MEAN, STD, OnLoading, Step
-from worker.geometry import Box
-from worker.matte import to_photo_size
+from worker.geometry import Box, Pixels
 from worker.memory import keep_freed
+from worker.resize import resized
 from worker.torch_device import best_dtype, choose, is_out_of_memory
 
 log = logging.getLogger("worker.birefnet")
@@ -61,43 +57,35 @@ class BirefnetEngine:
         )
         self.facts = self._home_facts
 
-    def alpha(self, photo: Image.Image, step: Step, detail: DetailChoice = "standard") -> NDArray[np.uint8]:
-        """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque.
-
-        With `detail` "high", a small subject's box is looked at a second time, alone. Raises OutOfMemory, on
-        a device other than the CPU only after a try there where that is allowed.
-        """
-        if detail == "standard":
-            return self._look(photo, step)
-        first = self._look(photo, lambda share: step(share / 2))
-        box = second_look(first)
-        if box is None:
-            return first
-        return blended(first, self._look(photo, lambda share: step((1 + share) / 2), box), box)
-
-    def _look(self, photo: Image.Image, step: Step, box: Box | None = None) -> NDArray[np.uint8]:
-        """Return the alpha of the photo, or of a box in it alone."""
+    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
+        """Return the RGB photo, or a box in it, as (H, W, 3) of the size that the network wants for it."""
         size = photo.size if box is None else (box.width, box.height)
-        pixels = network_input(photo, input_for(self._config.input_size, size), box)
+        return resized(photo, input_for(self._config.input_size, size), Image.Resampling.BILINEAR, box)
+
+    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
+        """Return the subject's alpha, (H, W) of (H, W, 3) pixels, 0 clear to 255 opaque.
+
+        Raises OutOfMemory, on a device other than the CPU only after a try there where that is allowed.
+        """
+        photo = torch.from_numpy(pixels)[None]
         self.facts = self._home_facts
         try:
-            return to_photo_size(self._infer(pixels, step), size)
+            return self._infer(photo, step)
         except OutOfMemory:
             if self._device.type == "cpu" or not self._config.cpu_fallback:
                 raise
         # Not in the handler: there, the error would keep alive what the failed pass has computed.
-        return to_photo_size(self._infer_on_cpu(pixels, step), size)
+        return self._infer_on_cpu(photo, step)
 
-    def _infer(self, pixels: Tensor, step: Step) -> NDArray[np.float32]:
-        """Return the alpha of (1, H, W, 3), in 0..1, computed where the network is. Raises OutOfMemory."""
-        if self._replayed is not None and pixels.shape == self._replayed.shape:
+    def _infer(self, photo: Tensor, step: Step) -> Pixels:
+        """Return the alpha of (1, H, W, 3), computed where the network is. Raises OutOfMemory."""
+        if self._replayed is not None and photo.shape == self._replayed.shape:
             with torch.inference_mode():
-                alpha = _numpy(self._replayed(pixels.pin_memory()))
+                alpha = _numpy(self._replayed(photo.pin_memory()))
             step(1)
             return alpha
-        _, height, width, _ = pixels.shape
-        with _memory_errors(), torch.inference_mode(), watched(self._network, height, width, step):
-            return _numpy(self._prediction(pixels.to(self._device)))
+        with _memory_errors(), torch.inference_mode(), watched(self._network, step):
+            return _numpy(self._prediction(photo.to(self._device)))
 
     def _prediction(self, pixels: Tensor) -> Tensor:
         return _alpha(self._network(normalised(pixels, self._dtype)))
@@ -116,25 +104,18 @@ class BirefnetEngine:
             log.warning("no memory for a CUDA graph; removals take longer")
             return None
 
-    def _infer_on_cpu(self, pixels: Tensor, step: Step) -> NDArray[np.float32]:
+    def _infer_on_cpu(self, photo: Tensor, step: Step) -> Pixels:
         """Do the same on the CPU, with a copy of the weights: the network stays where and as it is."""
         log.warning("out of memory; trying on the CPU", extra={"device": self._device.type})
         dtype = best_dtype("cpu")
         self.facts = replace(self._home_facts, device="cpu", dtype=_name(dtype))
-        height, width = pixels.shape[2:]
-        with _memory_errors(), torch.inference_mode(), watched(self._network, height, width, step):
+        with _memory_errors(), torch.inference_mode(), watched(self._network, step):
             named = chain(self._network.named_parameters(), self._network.named_buffers())
             copies = {
                 name: tensor.to("cpu", dtype if tensor.is_floating_point() else None)
                 for name, tensor in named
             }
-            return _numpy(_alpha(functional_call(self._network, copies, (normalised(pixels, dtype),))))
-
-
-def network_input(photo: Image.Image, size: tuple[int, int], box: Box | None = None) -> Tensor:
-    """Return the RGB photo, or a box in it, at the network's `size` (width, height): (1, H, W, 3) uint8."""
-    small = photo.resize(size, Image.Resampling.BILINEAR, box and box.corners)  # Pillow's is anti-aliased
-    return torch.from_numpy(np.array(small))[None]
+            return _numpy(_alpha(functional_call(self._network, copies, (normalised(photo, dtype),))))
 
 
 def normalised(pixels: Tensor, dtype: torch.dtype) -> Tensor:
@@ -145,11 +126,12 @@ def normalised(pixels: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _alpha(logits: Tensor) -> Tensor:
-    return logits.float().sigmoid()[0, 0]
+    """Return (H, W) uint8 of (1, 1, H, W): a quarter of what float32 would have to travel from a device."""
+    return logits.float().sigmoid().mul_(255).round_().to(torch.uint8)[0, 0]
 
 
-def _numpy(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.cpu().numpy()
+def _numpy(tensor: Tensor) -> Pixels:
+    array: Pixels = tensor.cpu().numpy()
     return array
 
 

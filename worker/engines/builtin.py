@@ -12,10 +12,10 @@ from PIL import Image
 
 from shared.errors import WorkerStartFailed
 from shared.messages import Ready, WorkerConfig
-from shared.options import DetailChoice
 from worker.device import available_cores
 from worker.engines import MEAN, STD, Step
-from worker.matte import to_photo_size
+from worker.geometry import Box, Pixels
+from worker.resize import resized
 
 MODEL_ID = "u2netp"
 INPUT_SIZE = 320
@@ -39,16 +39,19 @@ class BuiltinEngine:
         self._output = self._session.get_outputs()[0].name
         self.facts = Ready(MODEL_ID, "cpu", "float32", "onnxruntime", (INPUT_SIZE, INPUT_SIZE))
 
-    def alpha(self, photo: Image.Image, step: Step, _detail: DetailChoice = "standard") -> NDArray[np.uint8]:
-        """Return the subject's alpha, (H, W) of the RGB `photo`, 0 clear to 255 opaque."""
-        (prediction,) = self._session.run([self._output], {self._input: _network_input(photo)})
+    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
+        """Return the RGB photo, or a box in it, as (320, 320, 3)."""
+        return resized(photo, (INPUT_SIZE, INPUT_SIZE), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+
+    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
+        """Return the subject's alpha, (320, 320), 0 clear to 255 opaque: as it comes, not stretched."""
+        (prediction,) = self._session.run([self._output], {self._input: _normalised(pixels)})
         step(1)
-        return to_photo_size(prediction[0, 0], photo.size)
+        alpha: Pixels = np.rint(np.clip(prediction[0, 0], 0, 1) * 255).astype(np.uint8)
+        return alpha
 
 
-def _network_input(photo: Image.Image) -> NDArray[np.float32]:
-    """Return the photo as the network's (1, 3, 320, 320) input, as its authors normalise it."""
-    small = photo.resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = np.asarray(small, dtype=np.float32)
-    normalised: NDArray[np.float32] = (pixels / max(pixels.max(), 1.0) - MEAN) / STD
+def _normalised(pixels: Pixels) -> NDArray[np.float32]:
+    """Return the network's (1, 3, 320, 320) input, as its authors normalise it."""
+    normalised: NDArray[np.float32] = (pixels.astype(np.float32) / max(pixels.max(), 1) - MEAN) / STD
     return normalised.transpose(2, 0, 1)[np.newaxis]
