@@ -1,132 +1,27 @@
-"""Fetching by URL against real servers on the loopback interface."""
+"""Fetching by URL against real servers on the loopback interface: what works, and what servers do wrong."""
 
 import asyncio
-import shutil
 import socket
-import ssl
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from shared.errors import BgremoveError, UploadTooLarge, UrlFailed, UrlRefused
-from supervisor.url_fetch import GuardedBackend, fetch, fetch_through, is_public
-
-BODY = bytes(range(256)) * 800  # more than one read, more than one write buffer
-LIMIT = len(BODY)
-
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Site:
-    """What a test's server was asked, and where it listens."""
-
-    port: int = 0
-    requests: list[bytes] = field(default_factory=list)
-
-    def url(self, path: str = "/cat.png", host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.port}{path}"
-
-    @property
-    def paths(self) -> list[str]:
-        return [request.split(b" ")[1].decode() for request in self.requests]
-
-
-@asynccontextmanager
-async def serving(
-    pages: dict[str, bytes | Answer], *, tls: ssl.SSLContext | None = None, http: bool = True
-) -> AsyncIterator[Site]:
-    """Serve scripted pages; leaving waits until the client has let go of every connection.
-
-    Without `http`, the page "" answers the first bytes, whatever they are.
-    """
-    site = Site()
-    handlers: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        site.requests.append(await (reader.readuntil(b"\r\n\r\n") if http else reader.read(4096)))
-        page = pages[site.paths[-1] if http else ""]
-        if isinstance(page, bytes):
-            writer.write(page)
-            if writer.can_write_eof():
-                writer.write_eof()
-        else:
-            await page(reader, writer)
-        await reader.read()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        handlers.add(task)
-        try:
-            await handle(reader, writer)
-        except ConnectionError:
-            pass  # the client hung up, as some tests want
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    site.port = server.sockets[0].getsockname()[1]
-    try:
-        yield site
-        async with asyncio.timeout(20):
-            await asyncio.gather(*handlers)
-    finally:
-        server.close()
-        await server.wait_closed()
-
-
-def answer(status: str = "200 OK", body: bytes = BODY, *, length: int | None = None, also: str = "") -> bytes:
-    size = len(body) if length is None else length
-    return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n{also}\r\n".encode() + body
-
-
-def redirect(location: str, status: str = "302 Found") -> bytes:
-    return answer(status, b"elsewhere", also=f"Location: {location}\r\n")
-
-
-async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.005)
-
-
-async def silence(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
-    pass
-
-
-async def get(url: str, destination: Path, **options: Any) -> str:
-    return await fetch(url, destination, **{"max_bytes": LIMIT, "allow_private": True} | options)
-
-
-def exists(path: Path) -> bool:
-    return path.exists()
-
-
-async def failing(kind: type[BgremoveError], fetching: Coroutine[Any, Any, str], destination: Path) -> str:
-    """Await a fetch that must fail, leave no file, and tell a person nothing about the inside."""
-    with pytest.raises(kind) as caught:
-        await fetching
-    assert type(caught.value) is kind
-    assert not exists(destination)
-    for inside in ("127.0.0", "::", "10.0.0", "Errno", "Error", str(destination.parent)):
-        assert inside not in caught.value.detail
-    return caught.value.detail
-
-
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "upload"
-
-
-# What must work
+from shared.errors import UploadTooLarge, UrlFailed, UrlRefused
+from supervisor.url_fetch import fetch_through
+from tests.site import (
+    BODY,
+    LIMIT,
+    Answer,
+    answer,
+    drip,
+    exists,
+    failing,
+    get,
+    pictures_example,
+    redirect,
+    serving,
+    silence,
+)
 
 
 def test_an_image_arrives_whole_and_under_its_name(destination: Path) -> None:
@@ -215,9 +110,6 @@ def test_a_proxy_in_the_environment_is_not_asked(destination: Path, monkeypatch:
     asyncio.run(scenario())
 
 
-# Redirects
-
-
 def test_redirects_of_every_kind_are_followed_and_the_last_names_the_file(destination: Path) -> None:
     async def scenario() -> None:
         pages: dict[str, bytes | Answer] = {"/e/last.jpg": answer()}
@@ -273,9 +165,6 @@ def test_a_redirect_that_names_no_place_is_a_failure(destination: Path) -> None:
             assert "302" in await failing(UrlFailed, get(site.url("/a"), destination), destination)
 
     asyncio.run(scenario())
-
-
-# What the server does wrong
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "500 Oops", "204 No Content", "206 Partial", "304 Same"])
@@ -384,276 +273,6 @@ def test_a_host_that_does_not_exist_is_reported_as_such(destination: Path) -> No
         assert "not known" in await failing(UrlFailed, get(url, destination), destination)
 
     asyncio.run(scenario())
-
-
-# TLS: the connection goes to an address, the certificate must still be checked against the name
-
-
-def pictures_example() -> GuardedBackend:
-    async def resolve(_: str, __: int) -> list[str]:
-        return ["127.0.0.1"]
-
-    return GuardedBackend(allow=lambda _: True, resolve=resolve)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for pictures.example, and its key, in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl to make a certificate with")
-    path = tmp_path_factory.mktemp("tls") / "pictures.pem"
-    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    names = "-subj /CN=pictures.example -addext subjectAltName=DNS:pictures.example"
-    files = ["-keyout", str(path), "-out", str(path)]
-    subprocess.run([openssl, *options.split(), *names.split(), *files], check=True, capture_output=True)
-    return path
-
-
-@pytest.fixture
-def https(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """The context of a server whose certificate the client trusts."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-def test_an_image_arrives_over_https(https: ssl.SSLContext, destination: Path) -> None:
-    async def scenario() -> None:
-        async with serving({"/cat.png": answer()}, tls=https) as site:
-            url = f"https://pictures.example:{site.port}/cat.png"
-            await fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
-
-    asyncio.run(scenario())
-    assert destination.read_bytes() == BODY
-
-
-@pytest.mark.parametrize("host", ["other.example", "127.0.0.1"])
-def test_a_certificate_for_another_host_is_refused(
-    host: str, https: ssl.SSLContext, destination: Path
-) -> None:
-    async def scenario() -> None:
-        async with serving({"/cat.png": answer()}, tls=https) as site:
-            url = f"https://{host}:{site.port}/cat.png"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
-            assert "secure connection" in await failing(UrlFailed, fetching, destination)
-            assert site.requests == []
-
-    asyncio.run(scenario())
-
-
-def test_a_certificate_nobody_vouches_for_is_refused(
-    https: ssl.SSLContext, destination: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
-
-    async def scenario() -> None:
-        async with serving({"/cat.png": answer()}, tls=https) as site:
-            url = f"https://pictures.example:{site.port}/cat.png"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
-            assert "secure connection" in await failing(UrlFailed, fetching, destination)
-
-    asyncio.run(scenario())
-
-
-def test_a_redirect_from_https_to_http_is_refused(https: ssl.SSLContext, destination: Path) -> None:
-    """Whoever listens on the way could otherwise swap the image."""
-
-    async def scenario() -> None:
-        pages: dict[str, bytes | Answer] = {"/cat.png": answer()}
-        async with serving(pages) as plain, serving(pages, tls=https) as secure:
-            pages["/start"] = redirect(plain.url())
-            url = f"https://pictures.example:{secure.port}/start"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
-            assert "https to http" in await failing(UrlRefused, fetching, destination)
-            assert plain.requests == []
-
-    asyncio.run(scenario())
-
-
-def test_a_plain_server_behind_https_is_reported_as_insecure(destination: Path) -> None:
-    async def scenario() -> None:
-        async with serving({"": answer("400 Bad Request")}, http=False) as site:
-            url = f"https://pictures.example:{site.port}/"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
-            assert "secure connection" in await failing(UrlFailed, fetching, destination)
-            assert b"pictures.example" in site.requests[0]  # asked for by name
-
-    asyncio.run(scenario())
-
-
-# What a person may ask for
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        pytest.param("", id="nothing"),
-        pytest.param("cat.png", id="relative"),
-        pytest.param("//example.com/cat.png", id="no scheme"),
-        pytest.param("file:///etc/passwd", id="file"),
-        pytest.param("ftp://example.com/cat.png", id="ftp"),
-        pytest.param("ws://example.com/", id="websocket"),
-        pytest.param("http:///cat.png", id="no host"),
-        pytest.param("http:cat.png", id="no slashes"),
-        pytest.param("http://user:secret@example.com/", id="credentials"),
-        pytest.param("http://user@example.com/", id="user"),
-        pytest.param("http://example.com\\@127.0.0.1/", id="backslash"),
-        pytest.param("http://example.com/\r\nX-Evil: 1", id="line break"),
-        pytest.param("http://example.com/\x00", id="nul"),
-        pytest.param("http://example.com/\x85", id="c1 control"),
-        pytest.param("http://exa mple.com/", id="space in host"),
-        pytest.param("http://example.com%00.evil/", id="escape in host"),
-        pytest.param("http://[fe80::1%25eth0]/", id="zone id"),
-        pytest.param("http://[fe80::1%eth0]/", id="bare zone id"),
-        pytest.param("http://[::1/", id="open bracket"),
-        pytest.param("http://.example.com/", id="empty label"),
-        pytest.param(f"http://{'a' * 64}.com/", id="overlong label"),
-        pytest.param("http://0177.0.0.1/", id="octal"),
-        pytest.param("http://256.0.0.1/", id="no such address"),
-        pytest.param("http://example.com:0/", id="port 0"),
-        pytest.param("http://example.com:65536/", id="port too high"),
-        pytest.param("http://example.com:-1/", id="negative port"),
-        pytest.param("http://example.com:http/", id="named port"),
-        pytest.param("http://example.com/\ud800", id="half a surrogate pair"),
-        pytest.param("http://example.com/".ljust(2049, "x"), id="overlong"),
-    ],
-)
-def test_what_is_no_plain_web_address_is_refused_without_a_question_asked(
-    url: str, destination: Path
-) -> None:
-    async def resolve(_: str, __: int) -> list[str]:
-        pytest.fail("a name was resolved")
-
-    async def scenario() -> None:
-        backend = GuardedBackend(allow=lambda _: True, resolve=resolve)
-        await failing(UrlRefused, fetch_through(backend, url, destination, max_bytes=LIMIT), destination)
-
-    asyncio.run(scenario())
-
-
-# The guard
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        pytest.param("localhost", id="name"),
-        pytest.param("LocalHost", id="name in mixed case"),
-        pytest.param("127.0.0.1", id="literal"),
-        pytest.param("127.1", id="short"),
-        pytest.param("2130706433", id="decimal"),
-        pytest.param("0x7f.1", id="hex"),
-        pytest.param("0x7f000001", id="hex as one number"),
-        pytest.param("0177.1", id="octal"),
-        pytest.param("0177.0.0.1", id="octal in four parts"),
-        pytest.param("127\u30020\u30020\u30021", id="ideographic full stops"),
-        pytest.param("0", id="unspecified, short"),
-        pytest.param("0.0.0.0", id="unspecified"),  # noqa: S104 - never bound
-        pytest.param("[::1]", id="ipv6"),
-        pytest.param("[::]", id="ipv6 unspecified"),
-        pytest.param("[::ffff:127.0.0.1]", id="mapped"),
-        pytest.param("[0:0:0:0:0:FFFF:7F00:1]", id="mapped, in hex"),
-        pytest.param("[::127.0.0.1]", id="compatible"),
-        pytest.param("[64:ff9b::127.0.0.1]", id="nat64"),
-        pytest.param("[2002:7f00:1::]", id="6to4"),
-        pytest.param("169.254.169.254", id="cloud metadata"),
-        pytest.param("10.0.0.1", id="private"),
-    ],
-)
-def test_this_machine_and_its_network_cannot_be_asked_under_any_spelling(
-    host: str, destination: Path
-) -> None:
-    async def scenario() -> None:
-        async with serving({"/cat.png": answer()}) as site:
-            url = site.url(host=host)
-            await failing(UrlRefused, get(url, destination, allow_private=False), destination)
-            assert site.requests == []
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "0", "[::ffff:127.0.0.1]", "[::1]", "10.0.0.1"])  # noqa: S104
-def test_a_public_server_cannot_redirect_into_the_inner_network(host: str, destination: Path) -> None:
-    async def scenario() -> None:
-        pages: dict[str, bytes | Answer] = {"/secret": answer()}
-        async with serving(pages) as site:
-            pages["/start"] = redirect(site.url("/secret", host=host))
-            # 127.0.0.1 plays the public server; the other spellings would reach it too.
-            backend = GuardedBackend(allow=lambda address: address == "127.0.0.1" or is_public(address))
-            fetching = fetch_through(backend, site.url("/start"), destination, max_bytes=LIMIT)
-            await failing(UrlRefused, fetching, destination)
-            assert site.paths == ["/start"]
-
-    asyncio.run(scenario())
-
-
-@dataclass
-class Names:
-    """A name server that gives its answers one after the other; 127.0.0.1 passes for public."""
-
-    answers: list[list[str]]
-
-    async def resolve(self, _: str, __: int) -> list[str]:
-        return self.answers.pop(0)
-
-    def backend(self) -> GuardedBackend:
-        return GuardedBackend(allow="127.0.0.1".__eq__, resolve=self.resolve)
-
-
-def test_a_name_is_looked_up_once_so_that_its_second_answer_cannot_matter(destination: Path) -> None:
-    async def scenario() -> None:
-        names = Names([["127.0.0.1"], ["::ffff:127.0.0.1"]])
-        async with serving({"/cat.png": answer()}) as site:
-            url = site.url(host="rebinding.example")
-            await fetch_through(names.backend(), url, destination, max_bytes=LIMIT)
-        assert names.answers == [["::ffff:127.0.0.1"]]
-
-    asyncio.run(scenario())
-
-
-def test_a_name_that_turns_inward_between_two_hops_is_refused(destination: Path) -> None:
-    async def scenario() -> None:
-        names = Names([["127.0.0.1"], ["::ffff:127.0.0.1"]])
-        async with serving({"/start": redirect("/secret"), "/secret": answer()}) as site:
-            url = site.url("/start", host="rebinding.example")
-            fetching = fetch_through(names.backend(), url, destination, max_bytes=LIMIT)
-            await failing(UrlRefused, fetching, destination)
-            assert site.paths == ["/start"]
-
-    asyncio.run(scenario())
-
-
-def test_of_several_addresses_only_the_public_ones_are_tried(destination: Path) -> None:
-    async def scenario() -> None:
-        names = Names([["::ffff:127.0.0.1", "10.0.0.1", "127.0.0.1"], ["::ffff:127.0.0.1", "10.0.0.1"]])
-        async with serving({"/cat.png": answer()}) as site:
-            url = site.url(host="mixed.example")
-            await fetch_through(names.backend(), url, destination, max_bytes=LIMIT)
-            elsewhere = destination.with_name("second")
-            fetching = fetch_through(names.backend(), url, elsewhere, max_bytes=LIMIT)
-            await failing(UrlRefused, fetching, elsewhere)
-            assert len(site.requests) == 1
-
-    asyncio.run(scenario())
-
-
-def test_a_dead_address_leaves_the_others_their_turn(destination: Path) -> None:
-    async def resolve(_: str, __: int) -> list[str]:
-        return ["::1", "127.0.0.1"]  # the server listens on the second only
-
-    async def scenario() -> None:
-        async with serving({"/cat.png": answer()}) as site:
-            backend = GuardedBackend(allow=lambda _: True, resolve=resolve)
-            url = site.url(host="twofold.example")
-            await fetch_through(backend, url, destination, max_bytes=LIMIT)
-
-    asyncio.run(scenario())
-    assert destination.read_bytes() == BODY
-
-
-# What is not the network's doing
 
 
 def test_a_cancelled_fetch_leaves_no_file_and_no_connection(destination: Path) -> None:
