@@ -1,0 +1,1 @@
+"""Tests of downloads, which share a hub and a service."""
