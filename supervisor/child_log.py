@@ -1,5 +1,6 @@
 """What a child process said last, for the story of its end."""
 
+import contextlib
 from pathlib import Path
 
 TAIL_LINES = 20
@@ -14,3 +15,9 @@ def tail(path: Path) -> list[str]:
             return log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
     except OSError:
         return []
+
+
+def drop(path: Path) -> None:
+    """Delete a child's log, if the system lets go of it: on Windows a virus scanner may hold it."""
+    with contextlib.suppress(OSError):
+        path.unlink()

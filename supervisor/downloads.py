@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from shared.errors import (
     error_from,
 )
 from shared.messages import DownloadConfig, Downloaded, Downloading, Event, NotDownloaded
-from supervisor.child_log import tail
+from supervisor.child_log import drop, tail
 from supervisor.model_store import ModelStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.worker_generation import OnProgress
-from supervisor.worker_process import WorkerProcess
+from supervisor.worker_process import WorkerProcess, how_ended
 
 ENTRY = "worker.download:serve"
 FOLLOW_INTERVAL_S = 0.3
@@ -62,7 +61,11 @@ class Downloads:
             raise StorageFailed("The temporary folder cannot be written.") from error
         self.error = None
         task = self._tasks.create(TaskKind.DOWNLOAD)
-        self._current = _Download(task, config, self._log_folder / f"{task.id}.log", self._ended)
+        try:
+            self._current = _Download(task, config, self._log_folder / f"{task.id}.log", self._ended)
+        except Exception:
+            self._tasks.forget(task)
+            raise
         return task
 
     async def ensure(self, on_progress: OnProgress) -> Path:
@@ -115,8 +118,8 @@ class _Download:
         self._on_end = on_end
         self._outcome: Downloaded | BgremoveError | None = None
         self._exited = asyncio.Event()
-        self._deadline = self._next_deadline()
         self._process = WorkerProcess(ENTRY, config, log_path, self._handle, self._finish)
+        self._deadline = self._next_deadline()
         task.cancel = self.cancel
 
     async def cancel(self) -> None:
@@ -152,7 +155,7 @@ class _Download:
     def _finish(self, code: int | None) -> None:
         self._deadline.cancel()
         outcome = self._outcome or self._diagnosis(code)
-        self._log_path.unlink(missing_ok=True)
+        drop(self._log_path)
         error = outcome if isinstance(outcome, BgremoveError) else None
         self._on_end(error)
         if error is None:
@@ -165,6 +168,5 @@ class _Download:
         """Tell why a process ended that said nothing."""
         if code is None:
             return DownloadFailed("The process that downloads could not be started.")
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         last = (tail(self._log_path) or ["it left no message"])[-1]
-        return DownloadFailed(f"The download ended {how}: {last}")
+        return DownloadFailed(f"The download ended {how_ended(code)}: {last}")

@@ -1,17 +1,20 @@
 """A model's life on request: load, unload, restart. A loaded model is a live worker process."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from typing_extensions import TypedDict
 
-from shared.errors import BgremoveError, Cancelled, ModelUnavailable
+from shared.errors import BgremoveError, Cancelled, ModelUnavailable, WorkerReplaced
 from supervisor.memory import rss_bytes
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.worker_generation import OnProgress
 from supervisor.worker_manager import WorkerManager
 from supervisor.worker_state import WorkerState
+
+log = logging.getLogger("supervisor.models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,11 @@ class ModelLife:
             task.progress(0, "Starting the worker")
             await self.worker.load(task.progress)
             task.complete("Model loaded")
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, WorkerReplaced):  # by its own task, by an unload, by an installation
             task.fail(Cancelled())
         except BgremoveError as error:
             self._load_error = error.detail
             task.fail(error)
+        except Exception:
+            log.exception("load failed", extra={"task_id": task.id})
+            task.fail(BgremoveError())

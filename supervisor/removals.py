@@ -155,6 +155,8 @@ class Removals:
         task = removal.task
         failure: BgremoveError | None = None
         try:
+            if task.finished:  # cancelled while its photo still came in
+                raise Cancelled  # noqa: TRY301  # it ends as any other does
             name = await source()
             async with removal.model.worker.turns.next() as turn:
                 queued_s = time.monotonic() - removal.admitted_at

@@ -51,6 +51,7 @@ class Task:
         self.code: str | None = None
         self.finished_at: float | None = None  # monotonic seconds
         self.cancel: Callable[[], Awaitable[None]] | None = None
+        self.cancelling: asyncio.Future[None] | None = None
         self._logs: deque[str] = deque(maxlen=LOG_LINES)
         self._followers: set[asyncio.Event] = set()
         self._ended = asyncio.Event()
@@ -170,7 +171,10 @@ class TaskRegistry:
         if task.finished:
             raise AlreadyFinished
         if task.cancel is not None:
-            await task.cancel()
+            if task.cancelling is None:
+                task.cancelling = asyncio.ensure_future(task.cancel())
+            # Shielded: who asks a second time, or goes away, must not end the waiting that the first began.
+            await asyncio.shield(task.cancelling)
         task.fail(Cancelled())
 
     def expire(self) -> list[Task]:

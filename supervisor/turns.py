@@ -71,6 +71,9 @@ class Turns:
         """Let in whoever may pass now; called by itself, and after `at_once` has grown."""
         while self._waiting:
             turn, passed = self._waiting[0]
+            if passed.cancelled():  # just now: it has not come to take itself out
+                self._waiting.popleft()
+                continue
             room = 1 if turn.alone or any(other.alone for other in self._inside) else self._at_once()
             if len(self._inside) >= max(1, room):
                 return

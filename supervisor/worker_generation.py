@@ -1,7 +1,6 @@
 """What one worker process owes the supervisor: its readiness, its answers, and the story of its end."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,9 +31,9 @@ from shared.messages import (
     Remove,
     WorkerConfig,
 )
-from supervisor.child_log import tail
+from supervisor.child_log import drop, tail
 from supervisor.memory import oom_kills
-from supervisor.worker_process import WorkerProcess
+from supervisor.worker_process import WorkerProcess, how_ended, signal_name
 from supervisor.worker_state import WorkerEvent
 
 CANCEL_GRACE_S = 2.0
@@ -167,7 +166,7 @@ class WorkerGeneration:
                     self._load_deadline = self._deadline(self._spec.load_timeout_s, "stopped loading")
                     for listener in self._load_listeners:
                         listener(percent, message)
-                case Ready() if not self._ready.done():
+                case Ready() if not self._ready.done() and not self.doomed:
                     self._load_deadline.cancel()
                     self.facts = event
                     self._ready.set_result(event)
@@ -190,13 +189,13 @@ class WorkerGeneration:
             generation=self.number,
             pid=self._process.pid,
             code=code,
-            signal=signal.Signals(-code).name if code is not None and code < 0 else None,
+            signal=signal_name(code),
             reason=error.code,
             detail=error.detail,
             stderr=tail(self._log_path),
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        self._log_path.unlink(missing_ok=True)
+        drop(self._log_path)
         _settle(self._ready, error)
         for answer in self._answers.values():
             _settle(answer, error)
@@ -208,7 +207,7 @@ class WorkerGeneration:
         """Tell from the exit code why a process ended that nobody asked to end."""
         if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
             return OutOfMemory("The system ran out of memory and killed the worker.")
-        how = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with code {code}"
+        how = how_ended(code)
         if self.facts is None:
             last = (tail(self._log_path) or ["it left no message"])[-1]
             return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")

@@ -109,11 +109,12 @@ class WorkerManager:
     async def held(self) -> AsyncIterator[None]:
         """Keep the worker ended for the length of a block, for as long as its packages change.
 
-        Removals wait. A model that was loaded is loaded again at the end, in the background.
+        Removals wait. A model that was there or on its way is loaded again at the end, in the background.
         """
-        loaded = self.facts is not None
+        loaded = False
         try:
             async with self._starting:
+                loaded = self.state in (WorkerState.STARTING, WorkerState.READY, WorkerState.BUSY)
                 await self.stop()
                 yield
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+import signal
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -139,6 +140,22 @@ class WorkerProcess:
             self._loop.call_soon_threadsafe(function)
         except RuntimeError:
             log.debug("event loop closed before the worker ended")
+
+
+def signal_name(code: int | None) -> str | None:
+    """Return the name of the signal that an exit code stands for; None where it stands for none."""
+    if code is None or code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # one of the real-time signals, which have no names of their own
+        return f"signal {-code}"
+
+
+def how_ended(code: int | None) -> str:
+    """Return "by SIGKILL" or "with code 3"."""
+    name = signal_name(code)
+    return f"by {name}" if name else f"with code {code}"
 
 
 def _without_overtaken(events: list[Event]) -> list[Event]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -60,6 +61,32 @@ def test_a_load_can_be_cancelled_and_tried_again(start: Callable[..., Service]) 
     again = load(service)
     assert again is not None
     assert service.finished(again)["status"] == "complete"
+
+
+def test_an_unload_during_a_load_cancels_it(start: Callable[..., Service]) -> None:
+    """The user has changed their mind; nothing has gone wrong, and nothing may say so."""
+    service = start(builtin_worker=SLOW)
+    task_id = load(service)
+    assert task_id is not None
+    wait_for(lambda: service.worker()["state"] == "starting")
+    assert service.client.post("/remove/unload").json()["unloaded"] is True
+    assert service.finished(task_id)["code"] == "cancelled"
+    assert service.worker()["state"] == "stopped"
+
+
+def test_two_clicks_on_cancel_free_a_worker_that_does_not_listen(start: Callable[..., Service]) -> None:
+    """The second click must not save the worker that the first one is about to have killed."""
+    service = start(builtin_worker=OBEYS)
+    task_id = service.upload(wish("sleep 60"))
+    wait_for(lambda: service.task(task_id)["message"] == "Sleeping")
+
+    def cancel(after_s: float) -> int:
+        time.sleep(after_s)
+        return service.client.delete(f"/tasks/{task_id}").status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(cancel, (0, 0.5))) == [200, 200]
+    assert service.finished(service.upload(wish()), timeout_s=20)["status"] == "complete"
 
 
 def test_a_restart_loses_no_removal(start: Callable[..., Service]) -> None:

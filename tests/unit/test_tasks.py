@@ -90,3 +90,30 @@ def test_cancelling_what_has_ended_is_refused() -> None:
     assert task.payload()["code"] == "cancelled"
     with pytest.raises(AlreadyFinished):
         asyncio.run(tasks.cancel(task))
+
+
+def test_cancelling_twice_is_one_cancelling() -> None:
+    """A double click must not break off the waiting after which a worker that does not listen is killed."""
+
+    async def scenario() -> None:
+        tasks, release, steps = TaskRegistry(retention_s=60), asyncio.Event(), list[str]()
+        task = tasks.create(TaskKind.REMOVE)
+
+        async def cancel() -> None:
+            steps.append("asked")
+            await release.wait()
+            steps.append("killed")
+
+        task.cancel = cancel
+        first = asyncio.create_task(tasks.cancel(task))
+        second = asyncio.create_task(tasks.cancel(task))
+        await asyncio.sleep(0)
+        first.cancel()  # its client goes away
+        await asyncio.sleep(0)
+        assert not task.finished
+        release.set()
+        await second
+        assert steps == ["asked", "killed"]
+        assert task.payload()["code"] == "cancelled"
+
+    asyncio.run(scenario())

@@ -110,6 +110,22 @@ def test_a_cancelled_wait_leaves_no_ghost_in_the_queue() -> None:
     run(scenario)
 
 
+def test_one_that_is_cancelled_while_its_place_gets_free_harms_nobody() -> None:
+    """A removal that has just ended well must not fail because the next one was cancelled at that moment."""
+
+    async def scenario() -> None:
+        gate, leave = Watched(1), asyncio.Event()
+        tasks = [asyncio.create_task(gate.stay(name, leave)) for name in "abc"]
+        await settled()
+        leave.set()
+        tasks[1].cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(end) for end in ends] == [type(None), asyncio.CancelledError, type(None)]
+        assert gate.order == list("ac")
+
+    run(scenario)
+
+
 def test_room_that_appears_later_is_used_once_it_is_told() -> None:
     """The first removal loads the model; only then it is known how many fit."""
 

@@ -1,7 +1,10 @@
-"""What the supervisor hears of a worker that says much at once."""
+"""What the supervisor hears of a worker that says much at once, and of its end."""
+
+from pathlib import Path
 
 from shared.messages import Event, Failed, Loading, Progress
-from supervisor.worker_process import _without_overtaken
+from supervisor.child_log import drop
+from supervisor.worker_process import _without_overtaken, how_ended, signal_name
 
 
 def test_of_each_load_and_removal_only_the_last_progress_is_passed_on() -> None:
@@ -25,3 +28,19 @@ def test_of_each_load_and_removal_only_the_last_progress_is_passed_on() -> None:
         Progress("b", 45, "Removing"),
     ]
     assert _without_overtaken(said) == kept
+
+
+def test_any_end_can_be_told() -> None:
+    """An end that cannot be put into words would be one that nobody hears of."""
+    assert (signal_name(-9), how_ended(-9)) == ("SIGKILL", "by SIGKILL")
+    assert how_ended(-45) == "by signal 45"  # one of the real-time signals
+    assert (signal_name(3), how_ended(3)) == (None, "with code 3")
+    assert signal_name(None) is None
+
+
+def test_a_log_that_cannot_be_deleted_holds_nothing_up(tmp_path: Path) -> None:
+    """On Windows a virus scanner may read it; who waits for the worker's end would wait for ever."""
+    held = tmp_path / "worker.log"
+    held.mkdir()  # unlink() fails on it as on a file that is in use
+    drop(held)
+    drop(tmp_path / "gone.log")

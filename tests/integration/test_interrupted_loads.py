@@ -1,0 +1,79 @@
+"""Loads that cannot be, or are broken into, against a real manager and real processes."""
+
+import asyncio
+import errno
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from shared.messages import WorkerConfig
+from supervisor.model_life import ModelLife, ServedModel
+from supervisor.tasks import TaskRegistry
+from supervisor.worker_generation import OnProgress, WorkerSpec
+from supervisor.worker_manager import WorkerManager
+from supervisor.worker_state import WorkerState
+
+SLOW = "tests.fake_workers.behaviours:loads_slowly"
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    """Run a scenario in bounded time."""
+    asyncio.run(asyncio.wait_for(scenario, 30))
+
+
+async def until(manager: WorkerManager, state: WorkerState) -> None:
+    """Wait for a state."""
+    while manager.state is not state:  # noqa: ASYNC110  # no event to wait for
+        await asyncio.sleep(0.01)
+
+
+def life(manager: WorkerManager) -> ModelLife:
+    """Return the life of a model whose files are there."""
+
+    async def fetch(_: OnProgress) -> None:
+        """Bring nothing."""
+
+    return ModelLife(TaskRegistry(60), ServedModel(manager, lambda: True, fetch))
+
+
+def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) -> None:
+    """The user has asked for the model; after the packages have changed it is there."""
+
+    async def prepare(_: OnProgress) -> WorkerSpec:
+        return WorkerSpec(SLOW, WorkerConfig("builtin", "", 1), 20, 20, 20)
+
+    async def scenario() -> None:
+        manager = WorkerManager("test", prepare, tmp_path)
+        model = life(manager)
+        task = model.load()
+        assert task is not None
+        await until(manager, WorkerState.STARTING)
+        async with manager.held():
+            assert manager.pid is None
+            await task.ended()
+            assert task.code == "cancelled"
+            assert model.error is None  # nothing has gone wrong
+        await until(manager, WorkerState.READY)
+        await manager.close()
+
+    run(scenario())
+
+
+def test_a_load_that_meets_an_unforeseen_error_ends_and_can_be_tried_again(tmp_path: Path) -> None:
+    """Too many open files, say: a load that ran for ever would be what all later ones are answered with."""
+    tries = 0
+
+    async def prepare(_: OnProgress) -> WorkerSpec:
+        nonlocal tries
+        tries += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scenario() -> None:
+        model = life(WorkerManager("test", prepare, tmp_path))
+        for count in (1, 2):
+            task = model.load()
+            assert task is not None
+            await task.ended()
+            assert (task.status, task.code, tries) == ("error", "internal_error", count)
+
+    run(scenario())
