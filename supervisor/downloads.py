@@ -11,12 +11,12 @@ from shared.errors import (
     DownloadFailed,
     ModelUnusable,
     Stopping,
-    StorageFailed,
     error_from,
 )
 from shared.messages import DownloadConfig, Downloaded, Downloading, Event, NotDownloaded
 from supervisor.child_log import drop, tail
 from supervisor.model_store import ModelStore
+from supervisor.private_folder import make_private
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.worker_generation import OnProgress
 from supervisor.worker_process import WorkerProcess, how_ended
@@ -55,14 +55,11 @@ class Downloads:
         if self._store.downloaded:
             return None
         config = self._config()
-        try:
-            self._log_folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed("The temporary folder cannot be written.") from error
+        folder = make_private(self._log_folder)
         self.error = None
         task = self._tasks.create(TaskKind.DOWNLOAD)
         try:
-            self._current = _Download(task, config, self._log_folder / f"{task.id}.log", self._ended)
+            self._current = _Download(task, config, folder / f"{task.id}.log", self._ended)
         except Exception:
             self._tasks.forget(task)
             raise

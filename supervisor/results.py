@@ -15,7 +15,8 @@ import psutil
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.errors import Expired, NotFound, StorageFailed
+from shared.errors import Expired, NotFound
+from supervisor.private_folder import make_private
 
 REMEMBERED_IDS = 10_000
 ORPHAN_AGE_S = 3600
@@ -72,12 +73,7 @@ class ResultStore:
 
     def make_folder(self, task_id: str) -> Path:
         """Make the folder of one removal, and return it. Raises StorageFailed."""
-        folder = self.folder / task_id
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed("The temporary folder cannot be written.") from error
-        return folder
+        return make_private(self.folder / task_id)
 
     def publish(self, task_id: str, path: Path, media_type: str, download_name: str) -> StoredFile:
         """Let clients download `path`, which lies in the task's folder, until the task expires."""

@@ -12,6 +12,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find
 from shared.errors import UnknownModel
+from supervisor.private_folder import may_use
 
 PREFIX = "BGREMOVE_"
 FOLDER_NAME = "psi-ai-content-hub"
@@ -25,7 +26,14 @@ def _default_data_dir() -> Path:
 
 
 def _default_temp_dir() -> Path:
-    return Path(tempfile.gettempdir()) / TEMP_FOLDER_NAME
+    """Return a folder of this user's own: on Linux all users share the system's temporary one."""
+    folder = Path(tempfile.gettempdir()) / TEMP_FOLDER_NAME
+    if may_use(folder):
+        return folder
+    own = folder.with_name(f"{TEMP_FOLDER_NAME}-{os.getuid()}")
+    if may_use(own):
+        return own
+    raise BadSettings(f"{own} belongs to somebody else: name another folder with {PREFIX}TEMP_DIR")
 
 
 def _split_commas(value: object) -> object:

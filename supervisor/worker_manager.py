@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from shared.errors import BgremoveError, StorageFailed, WorkerFailed, WorkerReplaced, WorkerStartFailed
+from shared.errors import BgremoveError, WorkerFailed, WorkerReplaced, WorkerStartFailed
 from shared.messages import Ready, RemovalJob, RemovalResult
+from supervisor.private_folder import make_private
 from supervisor.restart_policy import RestartPolicy
 from supervisor.turns import Turn, Turns
 from supervisor.worker_generation import (
@@ -153,12 +154,9 @@ class WorkerManager:
             return generation
 
     def _start(self, spec: WorkerSpec) -> WorkerGeneration:
-        try:
-            self._log_folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed("The temporary folder cannot be written.") from error
+        folder = make_private(self._log_folder)
         self.starts += 1
-        log_path = self._log_folder / f"{self.name}-{self.starts}.log"
+        log_path = folder / f"{self.name}-{self.starts}.log"
         generation = WorkerGeneration(self.starts, spec, log_path, self._change)
         self._generation = generation
         self._change(WorkerEvent.START)

@@ -17,6 +17,7 @@ from supervisor.environment.pip_progress import PipProgress, progress_arguments
 from supervisor.environment.plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.problems import sees_nvidia_gpu
 from supervisor.environment.report import Environment
+from supervisor.private_folder import make_private
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.worker_manager import WorkerManager
 
@@ -163,8 +164,8 @@ class Installs:
         """Write what pip is held to; return the arguments for every run. Raises StorageFailed."""
         constraints = self._folder / "constraints.txt"
         text = merged_constraints(self._environment.lists.constraints(), loaded_versions())
+        make_private(self._folder)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             constraints.write_text(text, encoding="utf-8")
         except OSError as error:
             raise StorageFailed("The temporary folder cannot be written.") from error

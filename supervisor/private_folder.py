@@ -1,0 +1,30 @@
+"""Folders in places that other users share: theirs to look away from, and never theirs to begin with."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+from shared.errors import StorageFailed
+
+
+def make_private(folder: Path) -> Path:
+    """Make a folder that only this user may enter, with what is missing above it, and return it.
+
+    One that is there stays as it is. Raises StorageFailed.
+    """
+    try:
+        for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed("The temporary folder cannot be written.") from error
+    return folder
+
+
+def may_use(folder: Path) -> bool:
+    """Whether the place is free or this user's: who owns a folder can replace whatever lies in it."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return True
+    return sys.platform == "win32" or (stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid())
