@@ -3,7 +3,6 @@
 Sources of the limits: the WebP container specification (RFC 9649), and libjpeg's JPEG_MAX_DIMENSION.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
@@ -15,12 +14,16 @@ from shared.options import FormatChoice
 from worker import png
 from worker.device import available_cores
 from worker.geometry import Pixels
+from worker.strips import each_strip
 
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}
-_STRIP_ROWS = 64
 # The quickest method: the next take 1.5, 1.7 and 3 times as long for 15, 21 and 23 % less, most of it on
-# the alpha. Lossless, more effort than this takes up to nine times as long for 9 % less.
-_WEBP_METHOD, _WEBP_LOSSLESS_EFFORT = 0, 20
+# the alpha. But it notes so much of each block of pixels that the 512 KiB which VP8 (RFC 6386, 9.2) has for
+# that are too few, for noise from 15 megapixels on; method 2 is the next that takes care.
+_WEBP_QUICK, _WEBP_CAREFUL = 0, 2
+_WEBP_QUICK_PIXELS = 14_000_000
+# More effort than this takes up to nine times as long for 9 % less.
+_WEBP_LOSSLESS_EFFORT = 20
 # From here on, colours are kept as fine as the greys: a hard edge against a bright background needs it.
 _FULL_COLOUR_QUALITY = 90
 
@@ -69,11 +72,13 @@ class Encoder:
                     threads=available_cores(),
                 )
             case "webp":
+                height, width, *_ = picture.shape
+                quick = self.lossless or height * width <= _WEBP_QUICK_PIXELS
                 # Lossy, hidden pixels take their neighbours' colour, so that their black does not bleed.
                 _whole(picture).save(
                     stream,
                     "WEBP",
-                    method=_WEBP_METHOD,
+                    method=_WEBP_QUICK if quick else _WEBP_CAREFUL,
                     quality=_WEBP_LOSSLESS_EFFORT if self.lossless else self.quality,
                     lossless=self.lossless,
                     exact=self.lossless,
@@ -94,10 +99,8 @@ def _whole(picture: Picture) -> Image.Image:
     """Return all of a picture's rows, made on as many threads as there are cores."""
     pixels: Pixels = np.empty(picture.shape, np.uint8)
 
-    def fill(top: int) -> None:
-        bottom = min(top + _STRIP_ROWS, len(pixels))
+    def fill(top: int, bottom: int) -> None:
         pixels[top:bottom] = picture.rows(top, bottom)
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(fill, range(0, len(pixels), _STRIP_ROWS)))
+    each_strip(len(pixels), fill)
     return Image.fromarray(pixels)

@@ -1,15 +1,11 @@
-"""Resizing on all cores: strip by strip, since Pillow lets go of the interpreter while it computes one."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""Resizing on all cores."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from worker.device import available_cores
 from worker.geometry import Box
-
-STRIP_ROWS = 128  # enough that starting a strip costs nothing, few enough to share evenly
+from worker.strips import each_strip
 
 
 def resized(
@@ -29,11 +25,9 @@ def resized(
     bands = len(picture.getbands())
     full = np.empty((height, width) if bands == 1 else (height, width, bands), np.uint8)
 
-    def fill(first: int) -> None:
-        last = min(first + STRIP_ROWS, height)
+    def fill(first: int, last: int) -> None:
         part = (left, top + first * scale, right, min(top + last * scale, bottom))
         full[first:last] = np.asarray(picture.resize((width, last - first), resample, part, reducing_gap))
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(fill, range(0, height, STRIP_ROWS)))
+    each_strip(height, fill)
     return full

@@ -54,6 +54,13 @@ def test_a_lossy_webp_keeps_the_alpha_exactly() -> None:
     assert np.array_equal(np.asarray(image.getchannel("A")), pixels[..., 3])
 
 
+def test_a_large_photo_full_of_detail_can_be_a_lossy_webp() -> None:
+    """The format has little room for what its quickest encoder notes of each block."""
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)
+    pixels = np.tile(noise, (2, 2, 1))
+    assert opened(file_of(pixels, Encoder("webp", 90, lossless=False))).size == (4000, 4000)
+
+
 def test_hidden_black_does_not_bleed_into_a_lossy_edge() -> None:
     """A bright subject must have no dark rim."""
     pixels = np.zeros((90, 90, 4), np.uint8)

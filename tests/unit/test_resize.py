@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from worker.device import available_cores
 from worker.geometry import Box
-from worker.resize import STRIP_ROWS, resized
+from worker.resize import resized
+from worker.strips import STRIP_ROWS, STRIPS_A_CORE, each_strip
 
 BICUBIC, BILINEAR, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
 # Pillow rounds between its two passes, and may begin with either. (It clips there too: so no extreme greys.)
@@ -39,3 +41,11 @@ def test_a_picture_reduced_first_is_the_same_to_the_eye() -> None:
 def test_any_height_is_taken(height: int) -> None:
     """A strip's end must not be rounded beyond the picture's."""
     assert resized(Image.new("L", (2, 1023)), (2, height), BICUBIC).shape == (height, 2)
+
+
+def test_a_tower_of_pixels_is_not_cut_into_a_million_strips() -> None:
+    """A tiny file can hold a picture one pixel wide and as high as the limit allows."""
+    strips: list[tuple[int, int]] = []
+    each_strip(50_000_000, lambda first, last: strips.append((first, last)))
+    assert len(strips) <= STRIPS_A_CORE * available_cores()
+    assert sum(last - first for first, last in strips) == 50_000_000
