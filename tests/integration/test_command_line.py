@@ -205,9 +205,10 @@ def test_a_mistake_on_the_command_line_ends_with_code_2_at_once(photo: Path, cas
 def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings(
     own_project: Path, photo: Path
 ) -> None:
-    """A token or port meant for the long-running server would lock the command out of its own."""
+    """A token, port or name meant for the long-running server would lock the command out of its own."""
     settings = {
         "BGREMOVE_HOST": "0.0.0.0",  # noqa: S104 - must not get through
+        "BGREMOVE_ALLOWED_HOSTS": "photos.example",
         "BGREMOVE_PORT": "6905",
         "BGREMOVE_TOKEN": "secret",
         "BGREMOVE_CACHE": "/kept",
