@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from cli.errors import CommandFailed
+from cli.errors import CommandFailed, Terminated
 from cli.inputs import Source
 from cli.outputs import Job
 from cli.removal_options import Options
@@ -50,6 +50,9 @@ class Cutter:
                 self.service.client.cancel(task_id)
             self.service.client.finish(task_id, show)
             result = self.service.client.result(task_id)
+        except (KeyboardInterrupt, Terminated):  # only the main thread meets them; for others there is stop()
+            self.service.client.cancel(task_id)
+            raise
         finally:
             self._tasks.discard(task_id)
         with _to_stdout() if job.output is None else _whole(job.output) as file:

@@ -31,6 +31,13 @@ class Plan:
 
 def made_plan(arguments: argparse.Namespace) -> Plan:
     """Read the arguments and look at the files they name. Raises a misuse."""
+    try:
+        return _made(arguments)
+    except OSError as error:  # a name too long, a folder closed to us: merely asking whether it exists fails
+        raise misuse(f"cannot look at {error.filename}: {error.strerror}") from error
+
+
+def _made(arguments: argparse.Namespace) -> Plan:
     options, images = given_options(arguments), given_images(arguments)
     naming = Naming(options, arguments.out_dir, arguments.suffix)
     if arguments.watch:

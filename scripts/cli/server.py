@@ -26,7 +26,7 @@ POLL_SECONDS = 0.1  # how late Ctrl-C is noticed on Windows while waiting; the l
 TAIL_LINES = 15
 TAIL_BYTES = 16 * 1024
 # Meant for a server that others reach; here they would move it or lock us out.
-DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_PORT", "BGREMOVE_TOKEN")
+DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT", "BGREMOVE_TOKEN")
 if sys.platform == "win32":
     CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
 else:

@@ -113,7 +113,8 @@ export class ManagedService extends EventEmitter {
     const { python, root, port, env, token, startTimeoutMs } = this.options;
     const args = ['-m', 'supervisor', '--host', HOST, '--port', String(port), '--exit-on-stdin-eof'];
     const secret = token && { BGREMOVE_TOKEN: token }; // never among the arguments, which others can read
-    const where = { cwd: root, env: { ...env, ...secret } };
+    // Names for others to reach a server by would lock us out of ours, which has none but its address.
+    const where = { cwd: root, env: { ...env, ...secret, BGREMOVE_ALLOWED_HOSTS: undefined } };
     const child = await Child.spawn(python, args, where, (line) => this.emit('log', line));
     this.#child = child;
     const first = await within(startTimeoutMs, Promise.race([child.ready, child.exit]));

@@ -12,8 +12,12 @@ HOST = """
 window.bgremoveHost = {
   now: 'running',
   fails: false,
+  lost: false,
   callbacks: [],
-  async status() { return this.now; },
+  async status() {
+    if (this.lost) throw new Error('The application does not answer.');
+    return this.now;
+  },
   onStatus(callback) { this.callbacks.push(callback); },
   become(now) { this.now = now; this.callbacks.forEach((callback) => callback(now)); },
   async stop() { this.become('stopped'); },
@@ -44,4 +48,27 @@ def test_stop_and_start(visit: Open, echo: Service) -> None:
     expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
     page.page.evaluate("bgremoveHost.proceed()")
     expect(row).to_contain_text("Port 6905 is taken.")
+    expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
+
+
+def test_a_server_that_does_not_answer_can_be_stopped(visit: Open, echo: Service) -> None:
+    """Its process is still there: a second one could not be started beside it."""
+    page = visit(echo.url, scripts=[HOST])
+    row = page.row("server")
+    expect(row.get_by_role("button", name="Stop Server")).to_be_enabled()
+    page.page.evaluate("bgremoveHost.become('unreachable')")
+    row.get_by_role("button", name="Stop Server").click()
+    expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
+
+
+def test_an_application_that_does_not_tell_the_status_leaves_a_button_to_try_again(
+    visit: Open, echo: Service
+) -> None:
+    """A row that says 'Starting...' for ever could be helped by a reload alone."""
+    page = visit(echo.url, scripts=[HOST])
+    row = page.row("server")
+    row.get_by_role("button", name="Stop Server").click()
+    page.page.evaluate("Object.assign(bgremoveHost, { lost: true, start: async () => {} })")
+    row.get_by_role("button", name="Start Server").click()
+    expect(row).to_contain_text("The application does not answer.")
     expect(row.get_by_role("button", name="Start Server")).to_be_enabled()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.visit import Visit
 from tests.integration.scratch import Scratch
@@ -13,6 +13,7 @@ from tests.photos import encoded, wish
 from tests.service import Service
 
 Open = Callable[..., Visit]
+TASKS = "**/api/v1/tasks/*"
 
 
 @pytest.fixture
@@ -59,3 +60,26 @@ def test_cancel_fail_and_try_again(visit: Open, obeying: Service) -> None:
     expect(page.photo("bad.png")).to_contain_text("The image is damaged or cut short.")
     page.button("Remove bad.png from the list").click()
     expect(page.photo("bad.png")).to_have_count(0)
+
+
+def test_a_double_click_cancels_once_and_a_cancel_that_was_lost_can_be_tried_again(
+    visit: Open, obeying: Service
+) -> None:
+    """The second click would be refused, and a button that stays dead is no help while the photo goes on."""
+    page = visit(obeying.url, expected=("Failed to load resource",))
+    page.drop(("slow.png", "image/png", wish("sleep 60")))
+    expect(page.photo("slow.png")).to_contain_text("Sleeping")
+    held: list[Route] = []
+    page.page.route(TASKS, lambda route: held.append(route))  # noqa: PLW0108 - Playwright takes no built-in
+    cancel = page.button("Cancel slow.png")
+    with page.page.expect_request(TASKS):
+        cancel.dblclick()
+    expect(cancel).to_be_disabled()
+    assert [route.request.method for route in held] == ["DELETE"]
+    held.pop().abort()
+    expect(page.photo("slow.png")).to_contain_text("The server does not answer.")
+    with page.page.expect_request(TASKS):
+        cancel.click()
+    expect(cancel).to_be_disabled()
+    held.pop().continue_()
+    expect(page.photo("slow.png")).to_contain_text("Cancelled")

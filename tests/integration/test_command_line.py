@@ -21,7 +21,17 @@ from tests.integration.commands import (
     files_beside,
     remove,
 )
-from tests.integration.fake_service import CUTOUT, QUEUED, RESULT, RUNNING, Script, fake_service, state
+from tests.integration.fake_service import (
+    CUTOUT,
+    QUEUED,
+    RESULT,
+    RUNNING,
+    TASK_ID,
+    Script,
+    fake_service,
+    state,
+)
+from tests.service import wait_for
 
 FAKE_SUPERVISOR = """
 import json, os, subprocess, sys, time
@@ -205,9 +215,10 @@ def test_a_mistake_on_the_command_line_ends_with_code_2_at_once(photo: Path, cas
 def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings(
     own_project: Path, photo: Path
 ) -> None:
-    """A token or port meant for the long-running server would lock the command out of its own."""
+    """A token, port or name meant for the long-running server would lock the command out of its own."""
     settings = {
         "BGREMOVE_HOST": "0.0.0.0",  # noqa: S104 - must not get through
+        "BGREMOVE_ALLOWED_HOSTS": "photos.example",
         "BGREMOVE_PORT": "6905",
         "BGREMOVE_TOKEN": "secret",
         "BGREMOVE_CACHE": "/kept",
@@ -250,6 +261,26 @@ def test_ctrl_c_leaves_no_process_and_no_file(own_project: Path, photo: Path, mo
     assert files_beside(photo) == ["project"]
     if mode == "deaf":
         assert _gone(int((own_project / "child").read_text()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to one process there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ending_the_command_cancels_its_photo_on_a_shared_server(
+    photo: Path, number: signal.Signals, code: int
+) -> None:
+    """Others wait in that server's queue, behind a photo that nobody wants any more."""
+    script = Script(states=[RUNNING], hold_stream=True)
+    with (
+        fake_service(script) as address,
+        subprocess.Popen(
+            command("remove", photo, "--server", address), env=ENVIRONMENT, stderr=-1
+        ) as process,
+    ):
+        wait_for(lambda: script.streams == 1, TIMEOUT_SECONDS)
+        process.send_signal(number)
+        assert process.wait(TIMEOUT_SECONDS) == code
+    assert script.cancelled == [f"/api/v1/tasks/{TASK_ID}"]
+    assert files_beside(photo) == []
 
 
 def _seen(project: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Commands for many photos that cannot work as they were written."""
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,12 @@ def _not_writable(photos: Path) -> list[object]:
     return [photos, "--out-dir", photos / "taken"]
 
 
+def _longest(photos: Path) -> list[object]:
+    photo = photos / f"{'x' * 251}.jpg"
+    photo.write_bytes(b"photo")
+    return [photo]
+
+
 MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "no photo": (lambda _: [], "name a photo"),
     "missing among others": (lambda photos: [photos, photos / "gone.jpg"], "there is no file"),
@@ -55,6 +63,12 @@ MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "watch with one name": (lambda photos: ["--watch", photos, "-o", "x.png"], "--out-dir"),
     "json into the picture": (lambda photos: [photos / "one.jpg", "-o", "-", "--json"], "--json"),
     "picture of no format": (lambda photos: [photos / "one.jpg", "-o", photos / "x.gif"], ".gif"),
+    "name too long": (lambda photos: [photos / f"{'x' * 300}.jpg", "--json"], "name too long"),
+    "result's name too long": (_longest, "name too long"),
+    "background's name too long": (
+        lambda photos: [photos / "one.jpg", "--background-file", "x" * 300],
+        "name too long",
+    ),
     "both in no zip": (lambda photos: [photos / "one.jpg", "-o", "x.png", "--output", "both"], ".zip"),
 }
 
@@ -71,3 +85,15 @@ def test_a_mistake_ends_with_code_2_before_anything_is_done(photos: Path, case: 
     assert sentence in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert names(photos) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_folder_that_may_not_be_looked_into_is_named(photos: Path) -> None:
+    """A program that reads JSON gets its one object then, too."""
+    photos.chmod(0)
+    try:
+        done = bgremove("remove", photos / "one.jpg", "--json")
+    finally:
+        photos.chmod(0o700)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["detail"] == f"cannot look at {photos}/one.jpg: Permission denied"

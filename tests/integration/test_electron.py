@@ -286,6 +286,12 @@ def test_the_token_is_used_and_shows_in_no_process_list(app: Callable[..., App])
         assert "confidential" not in " ".join(process.cmdline())
 
 
+def test_settings_for_serving_others_do_not_lock_the_application_out(app: Callable[..., App]) -> None:
+    """They may stand in the whole machine's environment, for a server that is not the application's."""
+    with app(host="0.0.0.0", allowed_hosts="photos.example").client() as client:  # noqa: S104 - must not get through
+        assert client.get("/status").status_code == 200
+
+
 def test_a_bgremove_with_another_token_is_not_adopted(
     app: Callable[..., App], start: Callable[..., Service]
 ) -> None:

@@ -16,6 +16,7 @@ export class Job extends EventTarget {
   result = null;
   cutout = null;
   fileName = null;
+  cancelling = false; // the service was asked to, and has not refused
   #aborter = null;
   #taskId = null;
 
@@ -50,14 +51,18 @@ export class Job extends EventTarget {
 
   /** Stop, wherever it stands. */
   async cancel() {
-    if (this.ended) return;
+    if (this.ended || this.cancelling) return;
     if (!this.#taskId) {
       this.#aborter?.abort();
       this.#set({ state: 'cancelled', message: 'Cancelled' });
       return;
     }
-    this.#set({ message: 'Cancelling' });
-    await remove(`tasks/${this.#taskId}`).catch(() => {}); // the stream tells how it ended
+    this.#set({ cancelling: true, message: 'Cancelling' });
+    try {
+      await remove(`tasks/${this.#taskId}`); // the stream tells how it ended
+    } catch (error) {
+      this.#set({ cancelling: false, message: error.message });
+    }
   }
 
   async #send() {
@@ -100,7 +105,7 @@ export class Job extends EventTarget {
   }
 
   #progress({ percent, message }) {
-    if (this.message !== 'Cancelling') this.#set({ percent, message });
+    if (!this.cancelling) this.#set({ percent, message });
   }
 
   #fail(message, code = null) {

@@ -95,6 +95,7 @@ class PhotoRow {
     this.bar.value = job.percent;
     this.bar.setAttribute('aria-label', `Progress of ${job.name}`);
     this.cancel.hidden = job.ended;
+    this.cancel.disabled = job.cancelling;
     this.again.hidden = !(failed || job.state === 'cancelled');
     this.save.hidden = job.state !== 'done';
     this.drop.hidden = !job.ended;

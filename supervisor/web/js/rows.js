@@ -5,6 +5,7 @@ import { Operation } from './operation.js';
 import { COLUMNS, Row } from './row.js';
 
 const WIDE = '(min-width: 761px)';
+const RUNS = new Set(['running', 'unreachable', 'stopping']); // one that only stands still has to be stopped first
 
 /** Server: its address, and Stop or Start where an application around the page can do that. */
 export class ServerRow {
@@ -33,7 +34,7 @@ export class ServerRow {
     this.row.info.replaceChildren(...lines);
     if (!host) return;
     const busy = ['starting', 'stopping'].includes(this.#hostStatus);
-    const runs = this.#hostStatus === 'running' || this.#hostStatus === 'stopping';
+    const runs = RUNS.has(this.#hostStatus);
     this.row.offer(this.#hostStatus === null ? null : runs ? this.stop : this.start, busy);
   }
 
@@ -43,6 +44,7 @@ export class ServerRow {
   }
 
   async #ask(act, meanwhile) {
+    const before = this.#hostStatus;
     this.#failure = '';
     this.#hear(meanwhile);
     try {
@@ -50,7 +52,12 @@ export class ServerRow {
     } catch (error) {
       this.#failure = error.message;
     }
-    this.#hear(await host.status());
+    try {
+      this.#hear(await host.status());
+    } catch (error) {
+      this.#failure ||= error.message;
+      this.#hear(this.#hostStatus === meanwhile ? before : this.#hostStatus); // what was told since holds
+    }
     await this.status.refresh();
   }
 }
