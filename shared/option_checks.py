@@ -2,29 +2,33 @@
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from shared.errors import InvalidOption
 from shared.options import RemovalOptions
 
 _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6}(?P<alpha>[0-9a-f]{2})?)", re.IGNORECASE)
-_NAME = re.compile(r"[a-z]+", re.IGNORECASE)  # which names there are, the worker knows
-_MARGIN = re.compile(r"(?P<amount>[0-9]{1,5}(?:\.[0-9]{1,3})?)(?P<unit>%|px)?")
+_NAME = re.compile(r"[a-z]{3,32}", re.IGNORECASE)  # which names there are, the worker knows
+_MARGIN = re.compile(r"\s{0,9}(?P<amount>[0-9]{1,5}(?:\.[0-9]{1,3})?)(?P<unit>%|px)?\s{0,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """Room around a box: `amount` pixels on each side, or that part of the box's side, 1 for all of it."""
+    """Room around a box: `amount` pixels on each side, or that part of the box's side, 1 for all of it.
 
-    amount: float
+    The amount is exact: 7 % of 100 pixels are 7, and not a little more, which would be rounded up.
+    """
+
+    amount: Fraction
     is_share: bool
 
 
 def margin_from(text: str) -> Margin:
     """Return what `crop_margin` says: "20", "20px" or "5%". Raises InvalidOption."""
-    said = _MARGIN.fullmatch(text.strip())
+    said = _MARGIN.fullmatch(text)
     if said is None:
         raise InvalidOption("The field 'crop_margin' is not valid: it reads like 20, 20px or 5%.")
-    amount, is_share = float(said["amount"]), said["unit"] == "%"
+    amount, is_share = Fraction(said["amount"]), said["unit"] == "%"
     return Margin(amount / 100 if is_share else amount, is_share)
 
 

@@ -3,6 +3,8 @@
 A network sees the whole photo at its own size, so a small subject in a large photo gets few of its pixels.
 """
 
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ def second_look(alpha: NDArray[np.uint8]) -> Box | None:
     if seen is None:
         return None
     height, width = alpha.shape
-    room = Margin(MARGIN * max(seen.width, seen.height) + 1, is_share=False)
+    room = Margin(Fraction(MARGIN * max(seen.width, seen.height) + 1), is_share=False)
     box = with_margin(seen, room, (width, height))
     return None if box.width > WORTHWHILE * width and box.height > WORTHWHILE * height else box
 

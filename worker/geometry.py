@@ -104,6 +104,10 @@ class Cut:
         own = None if self.own is None else _scaled(self.own, size)
         return Cut(_weighed(self.rgb, weights, size), own, _scaled(self.alpha, size))
 
+    def scaled_shape(self, size: tuple[int, int]) -> "Cut":
+        """Return it at another `size` for those who want the alpha alone: the colours are roughly right."""
+        return Cut(self.rgb.resize(size, Image.Resampling.NEAREST), None, _scaled(self.alpha, size))
+
 
 def _scaled(alpha: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(Image.fromarray(alpha).resize(size, _FILTER))

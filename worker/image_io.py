@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
@@ -38,7 +38,9 @@ DECODE_ERRORS = (
     zlib.error,
 )
 
-MIN_DPI, MAX_DPI = 2, 100_000  # Pillow says 1 where a TIFF says nothing
+MIN_DPI, MAX_DPI = 2, 65_535  # Pillow says 1 where a TIFF says nothing; a JPEG has 16 bits for it
+_ORIENTATION = ExifTags.Base.Orientation
+_LYING = range(5, 9)  # orientations with the photo on its side
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,16 @@ def _register_heif() -> None:
 def _photo(image: ImageFile) -> Photo:
     profile, dpi = image.info.get("icc_profile"), _plausible_dpi(image.info.get("dpi"))
     samples.scale_transparent_colour(image)
+    orientation = getattr(image, "tag_v2", {}).get(
+        _ORIENTATION
+    )  # of a TIFF, which Pillow turns as it loads it
     image.load()
     # An orientation that cannot be read is none; the pixels are whole.
     with contextlib.suppress(*DECODE_ERRORS):
+        orientation = orientation or image.getexif().get(_ORIENTATION)
         ImageOps.exif_transpose(image, in_place=True)
+    if dpi is not None and orientation in _LYING:
+        dpi = dpi[::-1]
     pixels, alpha = samples.split(image)
     rgb, icc_profile = colour.to_rgb(pixels, profile)
     # Pillow's writers would take comments and the like from here.

@@ -51,7 +51,7 @@ class Meter:
 
     def receive(self) -> None:
         """Tell of the bytes that arrive; the rate is this connection's."""
-        self._samples.clear()
+        self._samples = deque(maxlen=SAMPLES)  # a new one: the other thread may be looking at the old one
         self._live = self._bytes_and_rate
 
     def check(self, size: int) -> None:
@@ -76,11 +76,11 @@ class Meter:
         return 100 * self.here / self.total if self.total else 0.0
 
     def _bytes_and_rate(self) -> str:
-        here, now = self.here, time.monotonic()
-        self._samples.append((now, here))
+        here, now, samples = self.here, time.monotonic(), self._samples
+        samples.append((now, here))
         said = f"{in_words(here)} of {in_words(self.total)}"
-        begin, then = self._samples[0]
-        if len(self._samples) < MIN_SAMPLES or here <= then:
+        begin, then = samples[0]
+        if len(samples) < MIN_SAMPLES or here <= then:
             return said
         rate = (here - then) / (now - begin)
         return f"{said}, {in_words(rate)}/s, {_duration((self.total - here) / rate)} left"

@@ -51,7 +51,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     report(5, "Decoding the image")
     with clock.step("decode"):
         photo = image_io.decode(Path(job.source_path), max_pixels)
-        behind = background.chosen(options, max_pixels)
+        behind = None if options.output == "mask" else background.chosen(options, max_pixels)
         if not options.crop:
             encoder.check(geometry.fitted(photo.rgb.size, options.max_size))
     report(10, "Model ready")
@@ -107,6 +107,8 @@ def _laid_out(cut: Cut, box: Box | None, options: RemovalOptions) -> Cut:
     size = geometry.fitted(cut.rgb.size, options.max_size)
     if size == cut.rgb.size:
         return cut
+    if options.output == "mask":
+        return cut.scaled_shape(size)
     return cut.scaled(size, keeps_mixture=_is_refined(options))
 
 

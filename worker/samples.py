@@ -9,10 +9,16 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 # PNG states its one transparent colour in the file's own depth, Pillow scales the pixels alone to 8 bits.
 _PNG_GREY_STEPS = {"L;2": 85, "L;4": 17}
 _PNG_DEEP_COLOUR = "RGB;16B"
+# What white may be in floats, and up to where their highest value speaks for it: lights exceed white.
+_FLOAT_WHITES = ((1, 16), (255, 2 * 255), (65535, 2 * 65535))
+_INTEGER_WHITES = ((255, 255), (65535, 65535))
 
 
 def scale_transparent_colour(image: ImageFile) -> None:
-    """Bring the transparent colour of an opened PNG to its pixels' depth; call before `image.load()`."""
+    """Bring the transparent colour of an opened PNG to its pixels' depth; call before `image.load()`.
+
+    Pillow keeps 8 of 16 bits of colours, so that those next to the transparent one are taken for it.
+    """
     told = image.info.get("transparency")
     raw_mode = image.tile[0].args if image.tile else None
     if isinstance(told, int) and raw_mode in _PNG_GREY_STEPS:
@@ -50,9 +56,9 @@ def _white(image: Image.Image, values: NDArray[np.generic]) -> float:
     """Return the value that means white. Files say so for 12 and 16 bits; else the highest value tells."""
     if image.mode.startswith("I;16"):
         return 4095 if _tag(image, BITSPERSAMPLE) == (12,) else 65535
-    highest = np.nanmax(values, initial=0)
-    steps = (1, 255, 65535) if image.mode == "F" else (255, 65535)
-    return next((step for step in steps if highest <= step), float(2**31 - 1))
+    highest = values[np.isfinite(values)].max(initial=0)
+    whites = _FLOAT_WHITES if image.mode == "F" else _INTEGER_WHITES
+    return next((white for white, most in whites if highest <= most), float(2**31 - 1))
 
 
 def _tag(image: Image.Image, tag: int) -> object:

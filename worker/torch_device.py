@@ -21,8 +21,8 @@ def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
     on CUDA, else float32. Raises WorkerStartFailed for a device that is not there.
     """
     chosen = torch.device(_best_device() if device == "auto" else device)
-    missing = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
-    if missing.get(chosen.type):
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if (chosen.index or 0) >= there.get(chosen.type, 1):
         raise WorkerStartFailed(f"The device {device!r} was asked for, and PyTorch cannot use it here.")
     return chosen, best_dtype(chosen.type) if dtype == "auto" else DTYPES[dtype]
 

@@ -202,6 +202,20 @@ def test_a_mask_is_the_alpha_in_grey(
     assert np.abs(np.asarray(mask.convert("L")).astype(int) - cutout[..., 3]).max() <= most
 
 
+def test_a_mask_is_scaled_as_the_cutouts_alpha_is(service: Service, astronaut: bytes) -> None:
+    """Whoever composes with a small mask gets the edge that a small cut-out has."""
+    mask = opened(service.cut(astronaut, output="mask", max_size="200"))
+    small = opened(service.cut(astronaut, max_size="200"))
+    assert np.array_equal(np.asarray(mask), np.asarray(small.getchannel("A")))
+
+
+def test_a_background_for_a_mask_changes_nothing(service: Service, astronaut: bytes) -> None:
+    """Not even by being damaged: it is not looked at."""
+    files = {"file": ("photo.jpg", astronaut), "background_file": ("beach.png", wish("cut short"))}
+    answer = service.client.post("/remove/upload", files=files, data={"output": "mask"})
+    assert service.finished(answer.json()["task_id"])["status"] == "complete"
+
+
 def test_both_come_in_a_zip(service: Service, astronaut: bytes, cutout: Pixels) -> None:
     """Named after the photo, the zip and what is in it; the pictures are not packed a second time."""
     result = told(service, astronaut, output="both")

@@ -98,6 +98,14 @@ def test_a_device_that_is_not_there_is_refused_by_name() -> None:
             choose("cuda", "auto")
 
 
+def test_a_second_gpu_that_is_not_there_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch would say so in many lines, and late."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(WorkerStartFailed, match="cuda:1"):
+        choose("cuda:1", "float16")
+    assert choose("cuda:0", "float16") == (torch.device("cuda:0"), torch.float16)
+
+
 @pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_a_precision_asked_for_is_the_one_that_is_used(name: str, dtype: torch.dtype) -> None:
     """`float32` is the exact one; whoever sets it means it."""

@@ -1,5 +1,7 @@
 """Where the subject is, and what of the photo becomes the result."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,11 +53,11 @@ def test_coverage_is_the_share_of_the_photo() -> None:
 @pytest.mark.parametrize(
     ("text", "margin"),
     [
-        ("0", Margin(0, is_share=False)),
-        ("20", Margin(20, is_share=False)),
-        (" 20px ", Margin(20, is_share=False)),
-        ("5%", Margin(0.05, is_share=True)),
-        ("12.5%", Margin(0.125, is_share=True)),
+        ("0", Margin(Fraction(0), is_share=False)),
+        ("20", Margin(Fraction(20), is_share=False)),
+        (" 20px ", Margin(Fraction(20), is_share=False)),
+        ("5%", Margin(Fraction("0.05"), is_share=True)),
+        ("12.5%", Margin(Fraction("0.125"), is_share=True)),
     ],
 )
 def test_a_margin_reads_as_pixels_or_as_a_share(text: str, margin: Margin) -> None:
@@ -63,7 +65,9 @@ def test_a_margin_reads_as_pixels_or_as_a_share(text: str, margin: Margin) -> No
     assert margin_from(text) == margin
 
 
-@pytest.mark.parametrize("text", ["", "-5", "5 %", "a", "5em", "1e3", "999999", "\u0665", "5%px", "1,5%"])
+@pytest.mark.parametrize(
+    "text", ["", "-5", "5 %", "a", "5em", "1e3", "999999", "\u0665", "5%px", "1,5%", " " * 99 + "5"]
+)
 def test_any_other_margin_is_refused(text: str) -> None:
     """A typo must not become a crop without room."""
     with pytest.raises(InvalidOption, match="20px or 5%"):
@@ -73,9 +77,17 @@ def test_any_other_margin_is_refused(text: str) -> None:
 def test_a_margin_ends_where_the_photo_does() -> None:
     """Nothing is made up around the photo."""
     box = Box(10, 20, 30, 40)
-    assert with_margin(box, Margin(5, is_share=False), (100, 100)) == Box(5, 15, 40, 50)
-    assert with_margin(box, Margin(0.1, is_share=True), (100, 100)) == Box(7, 16, 36, 48)
-    assert with_margin(box, Margin(99_999, is_share=False), (100, 90)) == Box(0, 0, 100, 90)
+    assert with_margin(box, Margin(Fraction(5), is_share=False), (100, 100)) == Box(5, 15, 40, 50)
+    assert with_margin(box, Margin(Fraction("0.1"), is_share=True), (100, 100)) == Box(7, 16, 36, 48)
+    assert with_margin(box, Margin(Fraction(99_999), is_share=False), (100, 90)) == Box(0, 0, 100, 90)
+
+
+@pytest.mark.parametrize("percent", [*range(1, 100), "0.7", "2.2"])
+def test_a_share_that_comes_to_whole_pixels_is_not_rounded_up(percent: int | str) -> None:
+    """7 % of 100 pixels are 7; binary fractions would make it 8."""
+    box = Box(5000, 5000, 1000, 1000)
+    room = with_margin(box, margin_from(f"{percent}%"), (11_000, 11_000))
+    assert room.width == 1000 + 2 * round(10 * float(percent))
 
 
 def test_a_result_is_only_ever_scaled_down() -> None:

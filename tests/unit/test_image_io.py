@@ -142,6 +142,30 @@ def test_a_nonsense_resolution_is_dropped(tmp_path: Path) -> None:
     assert decoded(encoded(colourful(), "JPEG", dpi=(300, 300)), tmp_path).dpi == (300, 300)
 
 
+@pytest.mark.parametrize(("orientation", "dpi"), [(1, (300, 150)), (3, (300, 150)), (6, (150, 300))])
+def test_a_resolution_turns_with_the_photo(
+    tmp_path: Path, orientation: int, dpi: tuple[float, float]
+) -> None:
+    """Printed, a fax would else come out squeezed the wrong way."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    for kind in ("JPEG", "PNG", "TIFF"):
+        told = decoded(encoded(colourful(), kind, dpi=(300, 150), exif=exif), tmp_path).dpi
+        assert told == pytest.approx(dpi, rel=1e-3)
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+@pytest.mark.parametrize("light", [1.2, np.inf, np.nan])
+def test_lights_brighter_than_white_do_not_blacken_a_float_photo(
+    tmp_path: Path, white: int, light: float
+) -> None:
+    """Sharpening and lamps exceed white; what is no number at all must not set the scale either."""
+    values = np.array([[0, 0.5, 1, light]], np.float32) * white
+    photo = decoded(encoded(Image.fromarray(values), "TIFF"), tmp_path)
+    shown = np.asarray(photo.rgb)[0, :, 0].tolist()
+    assert shown == [0, 128, 255, 0 if np.isnan(light) else 255]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "TIFF, big-endian"])
 def test_sixteen_bit_colours_keep_their_scale(tmp_path: Path, kind: str) -> None:
     """Each of the 65 536 levels must come to within one of its place among the 256."""

@@ -38,6 +38,10 @@ class BirefnetEngine:
         torch.set_num_threads(available_cores())
         self._config = config
         self._device, self._dtype = choose(config.device, config.dtype)
+        if self._device.index is not None:
+            # Of the thread, which is the one that photos are computed on: graphs, kernels that Triton makes
+            # and counts of memory are all of the current device.
+            torch.cuda.set_device(self._device)
         try:
             self._network = load(Path(config.model_path), self._device, self._dtype, on_loading)
         except RuntimeError as error:

@@ -1,0 +1,30 @@
+"""Options that no declaration can refuse, before they reach a worker."""
+
+import pickle
+import string
+
+import pytest
+
+from shared.errors import InvalidOption
+from shared.messages import RemovalJob, Remove
+from shared.option_checks import check
+from shared.options import RemovalOptions
+
+MESSAGE_BYTES = 4096  # what a pipe takes whole, so that sending never waits (POSIX: PIPE_BUF)
+
+
+@pytest.mark.parametrize("name", ["x" * 1000, "xy", "red " * 20, "é"])
+def test_no_colour_has_a_name_like_this(name: str) -> None:
+    """A megabyte of letters would be passed to the worker, and back in its error."""
+    with pytest.raises(InvalidOption):
+        check(RemovalOptions(background=name))
+
+
+def test_the_longest_that_is_accepted_fits_into_one_message() -> None:
+    """A longer one could be cut in two by a worker's death, or make the server wait for a stopped one."""
+    longest = RemovalOptions(
+        background=string.ascii_letters[:32], crop_margin=" " * 9 + "12345.123px" + " " * 9
+    )
+    check(longest)
+    job = RemovalJob("bgremove_" + "0" * 32, "/" + "p" * 900, "/" + "p" * 900, longest, "s" * 255)
+    assert len(pickle.dumps(Remove(job))) < MESSAGE_BYTES
