@@ -57,7 +57,9 @@ class RemovalOptions:
     )
     detail: DetailChoice = field(
         default="standard",
-        metadata={"help": "high: BiRefNet looks a second time, at the subject's box alone"},
+        metadata={
+            "help": "high: look a second time, at the subject's box alone, for a sharper small subject"
+        },
     )
     max_size: int | None = field(
         default=None,

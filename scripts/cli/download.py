@@ -65,9 +65,12 @@ def _model(value: str) -> ModelSpec:
 
 
 def _folder(value: str) -> Path:
-    if not Path(value).is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {value}")
-    return Path(value)
+    try:
+        if Path(value).is_dir():
+            return Path(value)
+    except OSError as error:  # a name too long, a folder closed to us
+        raise argparse.ArgumentTypeError(f"cannot look at {value}: {error.strerror}") from error
+    raise argparse.ArgumentTypeError(f"there is no folder {value}")
 
 
 def _chosen(given: ModelSpec | None) -> ModelSpec:

@@ -127,9 +127,16 @@ def _address(word: str) -> str:
 def _is_picture(path: Path) -> bool:
     kind = _ENDINGS.guess_type(path.name, strict=False)[0]
     unclear = not path.suffix or (kind or "").startswith("image/")
-    if not path.is_file() or not (kind in _ACCEPTED_TYPES or unclear):
+    if not (kind in _ACCEPTED_TYPES or unclear) or not _is_file(path):
         return False
     return kind in _ACCEPTED_TYPES or sniff(_head(path)) is not None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder whose names we may read, and nothing else
+        return False
 
 
 def _head(path: Path) -> bytes:

@@ -72,3 +72,13 @@ def test_an_application_that_does_not_tell_the_status_leaves_a_button_to_try_aga
     row.get_by_role("button", name="Start Server").click()
     expect(row).to_contain_text("The application does not answer.")
     expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
+
+
+def test_an_application_that_cannot_tell_the_status_at_first_is_told_of(visit: Open, echo: Service) -> None:
+    """Without a word the user would look for a button that is not there."""
+    page = visit(echo.url, scripts=[HOST, "bgremoveHost.lost = true"])
+    row = page.row("server")
+    expect(row).to_contain_text("The application does not answer.")
+    page.page.evaluate("bgremoveHost.become('running')")
+    expect(row.get_by_role("button", name="Stop Server")).to_be_enabled()
+    expect(row).not_to_contain_text("does not answer")

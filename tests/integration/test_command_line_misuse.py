@@ -87,6 +87,14 @@ def test_a_mistake_ends_with_code_2_before_anything_is_done(photos: Path, case: 
     assert names(photos) == before
 
 
+def test_a_models_folder_with_too_long_a_name_is_told() -> None:
+    """In one sentence, as any other folder that is not there."""
+    done = bgremove("download", "--from", "m" * 300)
+    assert done.returncode == 2
+    assert "File name too long" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is closed to root")
 def test_a_folder_that_may_not_be_looked_into_is_named(photos: Path) -> None:
     """A program that reads JSON gets its one object then, too."""

@@ -18,8 +18,9 @@ export class ServerRow {
     if (!host) return;
     this.start = this.row.button('Start Server', () => this.#ask(() => host.start(), 'starting'));
     this.stop = this.row.button('Stop Server', () => this.#ask(() => host.stop(), 'stopping'));
-    host.status().then((now) => this.#hear(now), () => {});
+    host.status().then((now) => this.#hear(now), (error) => this.#fail(error));
     host.onStatus((now) => {
+      if (now === 'running') this.#failure = '';
       this.#hear(now);
       status.refresh();
     });
@@ -36,6 +37,11 @@ export class ServerRow {
     const busy = ['starting', 'stopping'].includes(this.#hostStatus);
     const runs = RUNS.has(this.#hostStatus);
     this.row.offer(this.#hostStatus === null ? null : runs ? this.stop : this.start, busy);
+  }
+
+  #fail(error) {
+    this.#failure = error.message;
+    this.render();
   }
 
   #hear(now) {
