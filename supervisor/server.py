@@ -1,19 +1,23 @@
 """The process around the application: its socket, its ready line, its signals, its end."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import uvicorn
 
 from shared import logs
+from shared.errors import StorageFailed
 from supervisor import __version__
 from supervisor.app import create_app
 from supervisor.environment.packages import PackageLists
+from supervisor.private_folder import make_private
 from supervisor.services import Address, Services
 from supervisor.settings import BadSettings, Settings, load_settings
 
@@ -29,6 +33,8 @@ def main(arguments: list[str], lists: PackageLists | None = None) -> int:
     try:
         settings = load_settings(arguments)
         logs.configure(settings.log_level)
+        _check_writable(settings.temp_dir)
+        stdin = _own_stdin() if settings.exit_on_stdin_eof else None
         listener = _bind(settings)
     except BadSettings as error:
         sys.stderr.write(f"bgremove: {error}\n")
@@ -43,8 +49,8 @@ def main(arguments: list[str], lists: PackageLists | None = None) -> int:
         server_header=False,
     )
     server = Server(config, address)
-    if settings.exit_on_stdin_eof:
-        threading.Thread(target=_watch_stdin, args=(server,), name="stdin-watch", daemon=True).start()
+    if stdin is not None:
+        threading.Thread(target=_watch, args=(stdin, server), name="stdin-watch", daemon=True).start()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, where there is one
         runner.run(server.serve(sockets=[listener]))
     return 0
@@ -67,8 +73,10 @@ class Server(uvicorn.Server):
             "pid": os.getpid(),
             "version": __version__,
         }
-        sys.stdout.write(json.dumps(ready) + "\n")
-        sys.stdout.flush()
+        try:
+            print(json.dumps(ready), flush=True)  # noqa: T201  # unlike write(), does nothing without a stdout
+        except OSError as error:
+            log.warning("nobody reads the ready line", extra={"reason": str(error)})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the services first: their tasks' last events let open streams finish."""
@@ -102,7 +110,35 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def _watch_stdin(server: Server) -> None:
-    while sys.stdin.buffer.read(4096):
-        pass
+def _check_writable(temp_dir: Path) -> None:
+    """Raise BadSettings for a temporary folder that no photo could be written to."""
+    try:
+        make_private(temp_dir)
+        usable = os.access(temp_dir, os.W_OK | os.X_OK)
+    except StorageFailed:
+        usable = False
+    if not usable:
+        raise BadSettings(f"cannot write to the temporary folder {temp_dir}")
+
+
+def _own_stdin() -> int:
+    """Return standard input as a descriptor of our own, and leave an empty one in its place.
+
+    On Windows, a child that has the one which a thread of ours reads cannot even start: its first look at it
+    waits for that read (python/cpython#78961). Raises BadSettings where there is no standard input.
+    """
+    try:
+        stdin = os.dup(0)
+    except OSError as error:
+        raise BadSettings("there is no standard input whose end could be waited for") from error
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return stdin
+
+
+def _watch(stdin: int, server: Server) -> None:
+    with contextlib.suppress(OSError):  # a terminal that is gone is an end too
+        while os.read(stdin, 4096):
+            pass
     server.should_exit = True

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -15,13 +17,16 @@ from tests.photos import wish
 from tests.service import END_TIMEOUT_S, OBEYS, ROOT, Service, wait_for
 
 
-def launch(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def launch(
+    *flags: str, stdin_is_closed: bool = False, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `python -m supervisor` to its end, for starts that fail."""
+    closed = ("sh", "-c", 'exec "$@" <&-', "sh") if stdin_is_closed else ()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
     return subprocess.run(
-        [sys.executable, "-m", "supervisor", *flags],
+        [*closed, sys.executable, "-m", "supervisor", *flags],
         cwd=ROOT,
-        env=environment | variables,
+        env=environment | dict(variables or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -72,6 +77,57 @@ def test_the_end_of_stdin_ends_it_for_a_parent_that_died(start: Callable[..., Se
     service.process.stdin.close()
     assert service.wait() == 0
     assert not psutil.wait_procs(descendants, timeout=END_TIMEOUT_S)[1]
+
+
+def test_its_children_do_not_hold_the_stdin_that_it_watches(start: Callable[..., Service]) -> None:
+    """On Windows they could not start: their first look at it would wait for the parent's word."""
+    service = start(builtin_worker=OBEYS, exit_on_stdin_eof="true")
+    service.cut(wish())
+    if sys.platform == "linux":
+        for process in (service.process.pid, *(child.pid for child in service.descendants())):
+            assert Path(f"/proc/{process}/fd/0").readlink() == Path(os.devnull)
+    assert service.process.stdin is not None
+    service.process.stdin.close()
+    assert service.wait() == 0
+
+
+def test_a_stdin_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
+    """Nobody could ever close it, and the service would outlive whoever started it."""
+    done = launch("--exit-on-stdin-eof", "--port", "0", "--temp-dir", str(tmp_path), stdin_is_closed=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "bgremove: there is no standard input whose end could be waited for\n"
+
+
+def test_a_service_without_a_reader_of_its_ready_line_serves_all_the_same(tmp_path: Path) -> None:
+    """Started from a desktop, or behind a pipe whose reader has gone."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-m", "supervisor", "--port", str(port), "--temp-dir", str(tmp_path))
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=writer) as process:
+        os.close(writer)
+        try:
+            wait_for(lambda: answers(port))
+        finally:
+            process.terminate()
+        assert process.wait(END_TIMEOUT_S) == 0
+
+
+def answers(port: int) -> bool:
+    """Whether a service is there."""
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/api/v1/health", trust_env=False).is_success
+    except httpx2.TransportError:
+        return False
+
+
+def test_a_temporary_folder_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None:
+    """Not by an error for every photo."""
+    (tmp_path / "file").touch()
+    done = launch("--port", "0", "--temp-dir", str(tmp_path / "file" / "temp"))
+    assert done.returncode == 1
+    assert done.stderr == f"bgremove: cannot write to the temporary folder {tmp_path}/file/temp\n"
 
 
 def test_nothing_of_a_run_stays_in_the_temp_folder(start: Callable[..., Service]) -> None:
@@ -125,7 +181,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Service]) -> None:
 )
 def test_a_wrong_setting_ends_the_start_with_one_line(variables: dict[str, str], sentence: str) -> None:
     """A mistyped setting must not be ignored: it may be the one that protects the service."""
-    failed = launch(**variables)
+    failed = launch(variables=variables)
     assert failed.returncode == 1
     assert len(failed.stderr.splitlines()) == 1
     assert sentence in failed.stderr
@@ -133,7 +189,7 @@ def test_a_wrong_setting_ends_the_start_with_one_line(variables: dict[str, str],
 
 def test_flags_win_over_the_environment() -> None:
     """An operator's flag on the command line is the last word."""
-    failed = launch("--log-level", "loud", BGREMOVE_LOG_LEVEL="info")
+    failed = launch("--log-level", "loud", variables={"BGREMOVE_LOG_LEVEL": "info"})
     assert failed.returncode == 1
     assert "BGREMOVE_LOG_LEVEL" in failed.stderr
 
