@@ -66,6 +66,7 @@ def create_app(
         allowed_origins=settings.allowed_origins,
         token=settings.token.get_secret_value() if settings.token else None,
         max_upload_bytes=settings.max_upload_bytes,
+        base64_paths={removebg.PATH},
         dialects=dialects,
     )
     return app

@@ -1,7 +1,7 @@
 """Who may talk to the service: host names, origins, the token, and how much may be sent."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -18,14 +18,16 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/api/v1/health", "/"})
 OPEN_FOLDER = f"{PREFIX}/"
 MAX_FILES = 2  # a photo, and an image to put behind it
-FORM_OVERHEAD_BYTES = 1024**2  # what a form's other fields may add to the files
+OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
+MAX_JSON_BYTES = 64 * 1024  # parsed in one go, while nobody else is served
+TOO_LARGE = "The request is larger than this service accepts."
 
 
 class Guard:
     """Middleware that refuses what must not reach a route.
 
     The host check defeats DNS rebinding, the origin check defeats other pages in the user's browser, and
-    both hold for every route and method.
+    both hold for every route and method. On `base64_paths` a photo may come as text in JSON.
     """
 
     def __init__(
@@ -36,13 +38,16 @@ class Guard:
         allowed_origins: Sequence[str],
         token: str | None,
         max_upload_bytes: int,
+        base64_paths: Collection[str],
         dialects: Dialects,
     ) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(allowed_origins)
         self._token = token.encode() if token else None
-        self._max_body_bytes = MAX_FILES * max_upload_bytes + FORM_OVERHEAD_BYTES
+        self._max_form_bytes = MAX_FILES * max_upload_bytes + OVERHEAD_BYTES
+        self._max_base64_bytes = max_upload_bytes * 4 // 3 + OVERHEAD_BYTES
+        self._base64_paths = base64_paths
         self._dialects = dialects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,15 +55,23 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
+        limit = self._limit(scope["path"], headers)
         try:
-            self._check(scope["method"], scope["path"], Headers(scope=scope))
+            self._check(scope["method"], scope["path"], headers, limit)
         except BgremoveError as error:
             tell = self._dialects.get(scope["path"], error_response)
             await tell(error)(scope, receive, send)
             return
-        await self._app(scope, self._bounded(receive), send)
+        await self._app(scope, _bounded(receive, limit), send)
 
-    def _check(self, method: str, path: str, headers: Headers) -> None:
+    def _limit(self, path: str, headers: Headers) -> int:
+        """Return how many bytes the body may have."""
+        if "json" not in headers.get("content-type", "").partition(";")[0].lower():
+            return self._max_form_bytes
+        return self._max_base64_bytes if path in self._base64_paths else MAX_JSON_BYTES
+
+    def _check(self, method: str, path: str, headers: Headers, limit: int) -> None:
         host = headers.get("host", "")
         if "*" not in self._hosts and host_name(host) not in self._hosts:
             raise HostRefused
@@ -70,8 +83,8 @@ class Guard:
         if self._token is not None and not is_open:
             self._check_token(headers)
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            raise UploadTooLarge
+        if length.isdigit() and int(length) > limit:
+            raise UploadTooLarge(TOO_LARGE)
 
     def _is_welcome(self, origin: str, host: str) -> bool:
         return origin in self._origins or urlsplit(origin).netloc.lower() == host.lower()
@@ -82,20 +95,21 @@ class Guard:
         if self._token is None or not hmac.compare_digest(sent.strip().encode(), self._token):
             raise Unauthorized
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Count what really comes in: a chunked body announces no length."""
-        received_bytes = 0
 
-        async def bounded() -> Message:
-            nonlocal received_bytes
-            message = await receive()
-            if message["type"] == "http.request":
-                received_bytes += len(message.get("body", b""))
-                if received_bytes > self._max_body_bytes:
-                    raise HTTPException(UploadTooLarge.status, UploadTooLarge().detail)
-            return message
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """Count what really comes in: a chunked body announces no length."""
+    received_bytes = 0
 
-        return bounded
+    async def bounded() -> Message:
+        nonlocal received_bytes
+        message = await receive()
+        if message["type"] == "http.request":
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > limit:
+                raise HTTPException(UploadTooLarge.status, TOO_LARGE)
+        return message
+
+    return bounded
 
 
 def is_loopback(address: str) -> bool:

@@ -154,6 +154,27 @@ def test_refusals_have_the_form_and_codes_of_remove_bg(
     assert error(post(fake, **request_)) == expected
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b"[]," * 2_000_000 + b"[]]", b"{" + b'"a":1,' * 500_000 + b'"a":1}', b'{"a":{"b":' * 300_000],
+    ids=["many lists", "many fields", "deep objects"],
+)
+def test_json_that_is_no_flat_object_is_refused_without_parsing_it(fake: Service, body: bytes) -> None:
+    """Only a photo in base64 makes a long one, and that is one text."""
+    answer = post(fake, content=body, headers={"Content-Type": "application/json"})
+    assert error(answer) == (400, "invalid_request")
+    assert "flat object" in answer.text
+
+
+def test_json_longer_than_any_photo_in_base64_is_refused(start: Callable[..., Service]) -> None:
+    """The limit on uploads holds, whatever they are written in."""
+    service = start(builtin_worker=OBEYS, max_upload_bytes=1_500_000)
+    photo = wish() + b" " * 1_400_000
+    assert post(service, json={"image_file_b64": base64.b64encode(photo).decode()}).status_code == 200
+    answer = post(service, json={"image_file_b64": "A" * 3_100_000})
+    assert error(answer) == (413, "file_too_large")
+
+
 def test_a_full_queue_and_a_large_file_are_told_in_their_codes(start: Callable[..., Service]) -> None:
     """Before the route is reached, and after."""
     service = start(builtin_worker=OBEYS, max_upload_bytes=1000, queue_limit=1)
