@@ -126,7 +126,9 @@ def test_a_broken_form_is_bad_input(fake: Service) -> None:
     assert set(answer.json()) == {"detail", "code"}
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"url": 5}', b"{}", b'{"url": "http://a/", "x": 1}'])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"url": 5}', b"{}", b'{"url": "http://a/", "x": 1}', rb'{"\ud800": 1}']
+)
 def test_a_wrong_url_request_is_bad_input(fake: Service, body: bytes) -> None:
     """JSON that is not what the route wants gets a sentence."""
     refused(

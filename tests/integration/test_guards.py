@@ -48,7 +48,9 @@ def test_the_names_of_this_machine_are_welcome(service: Service, host: str) -> N
     assert service.client.get("/health", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "file://", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "file://", "http://127.0.0.1:1", "http://["]
+)
 @pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in EVERY_ROUTE if m in ("POST", "DELETE")])
 def test_a_foreign_page_cannot_change_anything(service: Service, method: str, path: str, origin: str) -> None:
     """A web page in the user's browser must not use the user's service."""

@@ -21,6 +21,11 @@ def post(service: Service, **request: Any) -> httpx2.Response:
     return service.client.post(f"{service.url}/v1.0/removebg", **request)
 
 
+def written(body: bytes) -> dict[str, Any]:
+    """Return a request with that JSON, whatever it is."""
+    return {"content": body, "headers": {"Content-Type": "application/json"}}
+
+
 def error(answer: httpx2.Response) -> tuple[int, str]:
     """Return the status and code of a refusal, which has the form of remove.bg's."""
     (told,) = answer.json()["errors"]
@@ -141,8 +146,12 @@ def test_a_photo_without_a_subject_is_an_unknown_foreground(service: Service) ->
         ({"data": {"image_file_b64": "~~~"}}, (400, "invalid_image_file_b64")),
         ({"data": {"image_url": "ftp://a.example/b.png"}}, (400, "invalid_image_url")),
         ({"data": {"image_url": "http://127.0.0.1:9/b.png"}}, (400, "invalid_image_url")),
-        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, (400, "invalid_request")),
+        (written(b"{"), (400, "invalid_request")),
         ({"json": [1]}, (400, "invalid_request")),
+        (written(b"[" * 50_000), (400, "invalid_request")),
+        (written(rb'{"\ud800": "x"}'), (400, "invalid_request")),
+        (written(rb'{"image_url": "\ud800"}'), (400, "invalid_image_url")),
+        (written(rb'{"image_file_b64": "\ud800"}'), (400, "invalid_image_file_b64")),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, (400, "invalid_request")),
         ({"json": {"image_file_b64": 7}}, (400, "invalid_image_file_b64")),
     ],
@@ -161,7 +170,7 @@ def test_refusals_have_the_form_and_codes_of_remove_bg(
 )
 def test_json_that_is_no_flat_object_is_refused_without_parsing_it(fake: Service, body: bytes) -> None:
     """Only a photo in base64 makes a long one, and that is one text."""
-    answer = post(fake, content=body, headers={"Content-Type": "application/json"})
+    answer = post(fake, **written(body))
     assert error(answer) == (400, "invalid_request")
     assert "flat object" in answer.text
 
