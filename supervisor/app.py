@@ -10,9 +10,9 @@ from supervisor import __version__
 from supervisor.api import env, files, metrics, options, rembg, remove, removebg, server, tasks
 from supervisor.api.removebg_errors import removebg_error_response
 from supervisor.environment.packages import PackageLists
-from supervisor.guards import Guard
+from supervisor.guards import Guard, KnownNames
 from supervisor.page import page_routes
-from supervisor.replies import ErrorBody, install_error_handlers
+from supervisor.replies import Dialects, ErrorBody, install_error_handlers
 from supervisor.services import Address, Services
 from supervisor.settings import Settings
 
@@ -53,6 +53,21 @@ def create_app(
     for drop_in in (rembg, removebg):
         app.include_router(drop_in.router)
     app.router.routes.extend(page_routes())
+    _guard(app, settings, dialects)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
+    """Put the guards around the routes; the last one added is the outermost."""
+    app.add_middleware(
+        Guard,
+        allowed_origins=settings.allowed_origins,
+        token=settings.token.get_secret_value() if settings.token else None,
+        max_upload_bytes=settings.max_upload_bytes,
+        base64_paths={removebg.PATH},
+        dialects=dialects,
+    )
+    # Around the guard, for an allowed page to read its refusals: a wrong token is no dead service.
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -60,13 +75,4 @@ def create_app(
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type"],
         )
-    app.add_middleware(
-        Guard,
-        allowed_hosts=settings.allowed_hosts,
-        allowed_origins=settings.allowed_origins,
-        token=settings.token.get_secret_value() if settings.token else None,
-        max_upload_bytes=settings.max_upload_bytes,
-        base64_paths={removebg.PATH},
-        dialects=dialects,
-    )
-    return app
+    app.add_middleware(KnownNames, allowed_hosts=settings.allowed_hosts, dialects=dialects)

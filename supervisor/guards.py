@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import BgremoveError, HostRefused, OriginRefused, Unauthorized, UploadTooLarge
@@ -23,18 +24,37 @@ MAX_JSON_BYTES = 64 * 1024  # parsed in one go, while nobody else is served
 TOO_LARGE = "The request is larger than this service accepts."
 
 
+class KnownNames:
+    """Middleware that refuses every request under a host name that is not this service's.
+
+    It defeats DNS rebinding, and so lies outside of all else, the answers to preflights too.
+    """
+
+    def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str], dialects: Dialects) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._dialects = dialects
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer with the reason why not."""
+        app = self._app
+        if scope["type"] == "http" and "*" not in self._hosts:
+            known = host_name(Headers(scope=scope).get("host", "")) in self._hosts
+            app = app if known else _refusal(HostRefused(), scope, self._dialects)
+        await app(scope, receive, send)
+
+
 class Guard:
     """Middleware that refuses what must not reach a route.
 
-    The host check defeats DNS rebinding, the origin check defeats other pages in the user's browser, and
-    both hold for every route and method. On `base64_paths` a photo may come as text in JSON.
+    The origin check defeats other pages in the user's browser, and holds for every route. On `base64_paths`
+    a photo may come as text in JSON.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        allowed_hosts: Sequence[str],
         allowed_origins: Sequence[str],
         token: str | None,
         max_upload_bytes: int,
@@ -42,7 +62,6 @@ class Guard:
         dialects: Dialects,
     ) -> None:
         self._app = app
-        self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(allowed_origins)
         self._token = token.encode() if token else None
         self._max_form_bytes = MAX_FILES * max_upload_bytes + OVERHEAD_BYTES
@@ -60,8 +79,7 @@ class Guard:
         try:
             self._check(scope["method"], scope["path"], headers, limit)
         except BgremoveError as error:
-            tell = self._dialects.get(scope["path"], error_response)
-            await tell(error)(scope, receive, send)
+            await _refusal(error, scope, self._dialects)(scope, receive, send)
             return
         await self._app(scope, _bounded(receive, limit), send)
 
@@ -72,12 +90,9 @@ class Guard:
         return self._max_base64_bytes if path in self._base64_paths else MAX_JSON_BYTES
 
     def _check(self, method: str, path: str, headers: Headers, limit: int) -> None:
-        host = headers.get("host", "")
-        if "*" not in self._hosts and host_name(host) not in self._hosts:
-            raise HostRefused
         origin = headers.get("origin")
-        if origin is not None and method not in SAFE_METHODS and not self._is_welcome(origin, host):
-            raise OriginRefused
+        if origin is not None and method not in SAFE_METHODS:
+            self._check_origin(origin, headers.get("host", ""))
         # A preflight carries no token by design; it is answered by the CORS rules alone.
         is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
         if self._token is not None and not is_open:
@@ -86,15 +101,21 @@ class Guard:
         if length.isdecimal() and int(length) > limit:
             raise UploadTooLarge(TOO_LARGE)
 
-    def _is_welcome(self, origin: str, host: str) -> bool:
+    def _check_origin(self, origin: str, host: str) -> None:
         _, _, own = origin.partition("://")  # not urlsplit, which raises for some nonsense
-        return origin in self._origins or own.lower() == host.lower()
+        if origin not in self._origins and own.lower() != host.lower():
+            raise OriginRefused
 
     def _check_token(self, headers: Headers) -> None:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         sent = credentials if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         if self._token is None or not hmac.compare_digest(sent.strip().encode(), self._token):
             raise Unauthorized
+
+
+def _refusal(error: BgremoveError, scope: Scope, dialects: Dialects) -> Response:
+    """Return the answer that tells of `error` in the form that the path's clients read."""
+    return dialects.get(scope["path"], error_response)(error)
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:
