@@ -62,7 +62,7 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
     app.add_middleware(
         Guard,
         allowed_origins=settings.allowed_origins,
-        token=settings.token.get_secret_value() if settings.token else None,
+        token=None if settings.token is None else settings.token.get_secret_value(),
         max_upload_bytes=settings.max_upload_bytes,
         base64_paths={removebg.PATH},
         dialects=dialects,

@@ -63,7 +63,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._origins = frozenset(allowed_origins)
-        self._token = token.encode() if token else None
+        self._token = None if token is None else token.encode()
         self._max_form_bytes = MAX_FILES * max_upload_bytes + OVERHEAD_BYTES
         self._max_base64_bytes = max_upload_bytes * 4 // 3 + OVERHEAD_BYTES
         self._base64_paths = base64_paths

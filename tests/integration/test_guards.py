@@ -118,7 +118,7 @@ def test_a_preflight_needs_an_allowed_origin_and_a_known_name_but_no_token(
 
 def test_with_a_token_every_route_but_health_and_the_page_wants_it(start: Callable[..., Service]) -> None:
     """Somebody else on the network must not use the service, nor look at its results."""
-    service = start(token="s3cret", builtin_worker=OBEYS)
+    service = start(token="s3cret\n", builtin_worker=OBEYS)
     for method, path in EVERY_ROUTE:
         status = service.client.request(method, service.url + path).status_code
         open_to_all = path in OPEN or method == "OPTIONS"
