@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from supervisor import __version__
 from supervisor.api import env, files, metrics, options, rembg, remove, removebg, server, tasks
 from supervisor.api.removebg_errors import removebg_error_response
+from supervisor.docs_page import docs_routes
 from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard, KnownNames
 from supervisor.page import page_routes
@@ -42,6 +43,8 @@ def create_app(
         summary="Removes the background of photos, on this machine.",
         version=__version__,
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own two pages load scripts from another host
+        redoc_url=None,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     dialects = {removebg.PATH: removebg_error_response}
@@ -52,7 +55,7 @@ def create_app(
     app.include_router(metrics.router, include_in_schema=False)  # where Prometheus looks by default
     for drop_in in (rembg, removebg):
         app.include_router(drop_in.router)
-    app.router.routes.extend(page_routes())
+    app.router.routes.extend([*page_routes(), *docs_routes()])
     _guard(app, settings, dialects)
     return app
 
