@@ -23,20 +23,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
-import locking
 import stamps
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))  # a script's own folder is on the path, the project's is not
+
+from shared import locking  # noqa: E402
 
 # Here and not in a function: the scripts import this module before any that an older Python can't read.
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit("bgremove: needs Python 3.11 or newer; this one is " + sys.version.split()[0])
 
-ROOT = Path(__file__).resolve().parent.parent
 SUPERVISOR = "supervisor/requirements.txt"
 BUILTIN_MODEL = "worker/requirements-builtin.txt"
 DOWNLOAD = "worker/requirements-download.txt"
 TESTS = "tests/requirements.txt"
 CONSTRAINTS = "constraints.txt"
-sys.path.append(str(ROOT))  # a script's own folder is on the path, the project's is not
 LABELS = {
     SUPERVISOR: "supervisor",
     BUILTIN_MODEL: "built-in model",
@@ -235,7 +237,7 @@ def _stamp_file() -> Path:
 
 
 def _lock_file() -> Path:
-    return _venv() / "bgremove.lock"
+    return _venv() / locking.INSTALLS
 
 
 def _unfinished() -> Path:

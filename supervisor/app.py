@@ -9,10 +9,11 @@ from starlette.middleware.cors import CORSMiddleware
 from supervisor import __version__
 from supervisor.api import env, files, metrics, options, rembg, remove, removebg, server, tasks
 from supervisor.api.removebg_errors import removebg_error_response
+from supervisor.docs_page import docs_routes
 from supervisor.environment.packages import PackageLists
-from supervisor.guards import Guard
+from supervisor.guards import Guard, KnownNames
 from supervisor.page import page_routes
-from supervisor.replies import ErrorBody, install_error_handlers
+from supervisor.replies import Dialects, ErrorBody, install_error_handlers
 from supervisor.services import Address, Services
 from supervisor.settings import Settings
 
@@ -42,6 +43,8 @@ def create_app(
         summary="Removes the background of photos, on this machine.",
         version=__version__,
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own two pages load scripts from another host
+        redoc_url=None,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     dialects = {removebg.PATH: removebg_error_response}
@@ -52,7 +55,22 @@ def create_app(
     app.include_router(metrics.router, include_in_schema=False)  # where Prometheus looks by default
     for drop_in in (rembg, removebg):
         app.include_router(drop_in.router)
-    app.router.routes.extend(page_routes())
+    app.router.routes.extend([*page_routes(), *docs_routes()])
+    _guard(app, settings, dialects)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
+    """Put the guards around the routes; the last one added is the outermost."""
+    app.add_middleware(
+        Guard,
+        allowed_origins=settings.allowed_origins,
+        token=None if settings.token is None else settings.token.get_secret_value(),
+        max_upload_bytes=settings.max_upload_bytes,
+        base64_paths={removebg.PATH},
+        dialects=dialects,
+    )
+    # Around the guard, for an allowed page to read its refusals: a wrong token is no dead service.
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -60,12 +78,4 @@ def create_app(
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type"],
         )
-    app.add_middleware(
-        Guard,
-        allowed_hosts=settings.allowed_hosts,
-        allowed_origins=settings.allowed_origins,
-        token=settings.token.get_secret_value() if settings.token else None,
-        max_upload_bytes=settings.max_upload_bytes,
-        dialects=dialects,
-    )
-    return app
+    app.add_middleware(KnownNames, allowed_hosts=settings.allowed_hosts, dialects=dialects)

@@ -1,12 +1,13 @@
 """Who may talk to the service: host names, origins, the token, and how much may be sent."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import BgremoveError, HostRefused, OriginRefused, Unauthorized, UploadTooLarge
@@ -18,31 +19,54 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/api/v1/health", "/"})
 OPEN_FOLDER = f"{PREFIX}/"
 MAX_FILES = 2  # a photo, and an image to put behind it
-FORM_OVERHEAD_BYTES = 1024**2  # what a form's other fields may add to the files
+OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
+MAX_JSON_BYTES = 64 * 1024  # parsed in one go, while nobody else is served
+TOO_LARGE = "The request is larger than this service accepts."
+
+
+class KnownNames:
+    """Middleware that refuses every request under a host name that is not this service's.
+
+    It defeats DNS rebinding, and so lies outside of all else, the answers to preflights too.
+    """
+
+    def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str], dialects: Dialects) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._dialects = dialects
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer with the reason why not."""
+        app = self._app
+        if scope["type"] == "http" and "*" not in self._hosts:
+            known = host_name(Headers(scope=scope).get("host", "")) in self._hosts
+            app = app if known else _refusal(HostRefused(), scope, self._dialects)
+        await app(scope, receive, send)
 
 
 class Guard:
     """Middleware that refuses what must not reach a route.
 
-    The host check defeats DNS rebinding, the origin check defeats other pages in the user's browser, and
-    both hold for every route and method.
+    The origin check defeats other pages in the user's browser, and holds for every route. On `base64_paths`
+    a photo may come as text in JSON.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        allowed_hosts: Sequence[str],
         allowed_origins: Sequence[str],
         token: str | None,
         max_upload_bytes: int,
+        base64_paths: Collection[str],
         dialects: Dialects,
     ) -> None:
         self._app = app
-        self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(allowed_origins)
-        self._token = token.encode() if token else None
-        self._max_body_bytes = MAX_FILES * max_upload_bytes + FORM_OVERHEAD_BYTES
+        self._token = None if token is None else token.encode()
+        self._max_form_bytes = MAX_FILES * max_upload_bytes + OVERHEAD_BYTES
+        self._max_base64_bytes = max_upload_bytes * 4 // 3 + OVERHEAD_BYTES
+        self._base64_paths = base64_paths
         self._dialects = dialects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,31 +74,37 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
+        limit = self._limit(scope["path"], headers)
         try:
-            self._check(scope["method"], scope["path"], Headers(scope=scope))
+            self._check(scope["method"], scope["path"], headers, limit)
         except BgremoveError as error:
-            tell = self._dialects.get(scope["path"], error_response)
-            await tell(error)(scope, receive, send)
+            await _refusal(error, scope, self._dialects)(scope, receive, send)
             return
-        await self._app(scope, self._bounded(receive), send)
+        await self._app(scope, _bounded(receive, limit), send)
 
-    def _check(self, method: str, path: str, headers: Headers) -> None:
-        host = headers.get("host", "")
-        if "*" not in self._hosts and host_name(host) not in self._hosts:
-            raise HostRefused
+    def _limit(self, path: str, headers: Headers) -> int:
+        """Return how many bytes the body may have."""
+        if "json" not in headers.get("content-type", "").partition(";")[0].lower():
+            return self._max_form_bytes
+        return self._max_base64_bytes if path in self._base64_paths else MAX_JSON_BYTES
+
+    def _check(self, method: str, path: str, headers: Headers, limit: int) -> None:
         origin = headers.get("origin")
-        if origin is not None and method not in SAFE_METHODS and not self._is_welcome(origin, host):
-            raise OriginRefused
+        if origin is not None and method not in SAFE_METHODS:
+            self._check_origin(origin, headers.get("host", ""))
         # A preflight carries no token by design; it is answered by the CORS rules alone.
         is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
         if self._token is not None and not is_open:
             self._check_token(headers)
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            raise UploadTooLarge
+        if length.isdecimal() and int(length) > limit:
+            raise UploadTooLarge(TOO_LARGE)
 
-    def _is_welcome(self, origin: str, host: str) -> bool:
-        return origin in self._origins or urlsplit(origin).netloc.lower() == host.lower()
+    def _check_origin(self, origin: str, host: str) -> None:
+        _, _, own = origin.partition("://")  # not urlsplit, which raises for some nonsense
+        if origin not in self._origins and own.lower() != host.lower():
+            raise OriginRefused
 
     def _check_token(self, headers: Headers) -> None:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
@@ -82,20 +112,26 @@ class Guard:
         if self._token is None or not hmac.compare_digest(sent.strip().encode(), self._token):
             raise Unauthorized
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Count what really comes in: a chunked body announces no length."""
-        received_bytes = 0
 
-        async def bounded() -> Message:
-            nonlocal received_bytes
-            message = await receive()
-            if message["type"] == "http.request":
-                received_bytes += len(message.get("body", b""))
-                if received_bytes > self._max_body_bytes:
-                    raise HTTPException(UploadTooLarge.status, UploadTooLarge().detail)
-            return message
+def _refusal(error: BgremoveError, scope: Scope, dialects: Dialects) -> Response:
+    """Return the answer that tells of `error` in the form that the path's clients read."""
+    return dialects.get(scope["path"], error_response)(error)
 
-        return bounded
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """Count what really comes in: a chunked body announces no length."""
+    received_bytes = 0
+
+    async def bounded() -> Message:
+        nonlocal received_bytes
+        message = await receive()
+        if message["type"] == "http.request":
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > limit:
+                raise HTTPException(UploadTooLarge.status, TOO_LARGE)
+        return message
+
+    return bounded
 
 
 def is_loopback(address: str) -> bool:

@@ -70,7 +70,7 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, OSError):  # the form's parser could not keep the upload
             return told(request, StorageFailed("The temporary folder cannot take the upload."))
-        known = {404: NotFound("There is nothing at that address."), 413: UploadTooLarge()}
+        known = {404: NotFound("There is nothing at that address."), 413: UploadTooLarge(error.detail)}
         if error.status_code in known:
             return told(request, known[error.status_code])
         code = "invalid_request" if error.status_code < 500 else BgremoveError.code

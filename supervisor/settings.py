@@ -42,6 +42,10 @@ def _split_commas(value: object) -> object:
     return [part.strip() for part in texts if part.strip()] if isinstance(texts, list) else texts
 
 
+def _strip(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
 def _known_model(value: str) -> str:
     try:
         find(value)
@@ -55,6 +59,8 @@ ModelName = Annotated[str, AfterValidator(_known_model)]
 # A branch, a tag or a commit; it becomes part of addresses and of file names.
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# A file's ends in a newline, which no request can carry.
+Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip)]
 
 
 class BadSettings(Exception):  # reads as what it is
@@ -66,6 +72,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
+        env_ignore_empty=True,  # a container's unset variable; "" would mean every interface, or no token
         frozen=True,
         cli_kebab_case=True,
         cli_implicit_flags=True,
@@ -74,7 +81,7 @@ class Settings(BaseSettings):
         cli_prog_name="python -m supervisor",
     )
 
-    host: str = Field("127.0.0.1", description="address to listen on")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(6905, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     data_dir: Path = Field(default_factory=_default_data_dir, description="folder of the models")
     temp_dir: Path = Field(default_factory=_default_temp_dir, description="folder of uploads and results")
@@ -100,7 +107,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64 * 1024**2, gt=0, description="largest upload or fetched image")
     max_pixels: int = Field(100_000_000, gt=0, description="largest image, width times height")
     queue_limit: int = Field(64, gt=0, description="removals waiting or running before clients get 429")
-    token: SecretStr | None = Field(None, description="when set, requests must carry it; prefer the variable")
+    token: Token | None = Field(None, description="when set, requests must carry it; prefer the variable")
     allowed_hosts: Names = Field(
         ("127.0.0.1", "localhost", "::1"), description="host names the service answers under; * for any"
     )

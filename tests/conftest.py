@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import locking
+from shared import locking
 from supervisor.builtin_model import BuiltinModel
 from tests.service import OBEYS, REMEMBERS, Service, running
 

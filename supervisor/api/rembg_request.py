@@ -4,6 +4,7 @@ After the HTTP server of rembg 2.0 (https://github.com/danielgatis/rembg, `rembg
 do is refused by its name.
 """
 
+import re
 from typing import Annotated
 
 from fastapi import UploadFile
@@ -22,6 +23,7 @@ _BIREFNET = {
     "birefnet-general-lite": "general, small",
     "birefnet-portrait": "people",
 }
+_CHANNEL = re.compile(r"[0-9]{1,3}")
 
 
 class RembgOptions(BaseModel):
@@ -91,7 +93,7 @@ def served_names(birefnet: ModelSpec) -> dict[str, ModelChoice]:
 
 def colour_of(text: str) -> str:
     """Return rembg's colour, "red,green,blue,alpha", as this service's. Raises InvalidOption."""
-    parts = [int(part) if part.isdecimal() else -1 for part in map(str.strip, text.split(","))]
-    if len(parts) != 4 or not all(0 <= part <= 255 for part in parts):
-        raise InvalidOption(f"bgc is not red,green,blue,alpha, each from 0 to 255: {text!r}.")
-    return "#" + bytes(parts).hex()
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 4 or not all(_CHANNEL.fullmatch(part) and int(part) <= 255 for part in parts):
+        raise InvalidOption("bgc is not red,green,blue,alpha, each from 0 to 255.")
+    return "#" + bytes(map(int, parts)).hex()

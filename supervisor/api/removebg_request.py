@@ -153,7 +153,8 @@ def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
         )
     except ValidationError as error:
         problem = error.errors()[0]
-        name = str(problem["loc"][0])
+        # A name that is no Unicode has no place.
+        name = str(problem["loc"][0]) if problem["loc"] else "request"
         if problem["type"] == "extra_forbidden":
             title = f"Unknown parameter {name}"
             raise RemovebgRefusal("unknown_parameter", title, f"There is no parameter {name!r}.") from error

@@ -17,11 +17,13 @@ from supervisor.environment.pip_progress import PipProgress, progress_arguments
 from supervisor.environment.plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.problems import sees_nvidia_gpu
 from supervisor.environment.report import Environment
+from supervisor.environment.turn import turn, turn_if_free
 from supervisor.private_folder import make_private
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.worker_manager import WorkerManager
 
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
+WAITING = "Another installation is under way, waiting for its end"
 PERCENT_PIP = 95  # where pip's work ends and the check of what it did begins
 log = logging.getLogger("supervisor.environment")
 
@@ -57,13 +59,13 @@ class Installs:
         async with self._deciding:
             if self.current is not None:
                 return self.current
-            loaded = await asyncio.to_thread(self._before)
-            work = wanted(await self._environment.report(), loaded)
+            await asyncio.to_thread(_tidy_if_alone)
+            work = await self._wanted()
             if self._closed:
                 raise Stopping
             if not work:
                 return None
-            self._task = self._begin(work)
+            self._task = self._begin()
             return self._task
 
     async def close(self) -> None:
@@ -73,14 +75,13 @@ class Installs:
             self._running.cancel()
             await asyncio.wait([self._running])
 
-    def _before(self) -> dict[str, str]:
-        """Tidy up after a pip that was killed together with its supervisor; return what is loaded here."""
-        drop_torn(site_folders())
-        return loaded_versions()
+    async def _wanted(self) -> Wanted:
+        loaded = await asyncio.to_thread(loaded_versions)
+        return wanted(await self._environment.report(), loaded)
 
-    def _begin(self, work: Wanted) -> Task:
+    def _begin(self) -> Task:
         task = self._tasks.create(TaskKind.INSTALL)
-        running = self._running = asyncio.create_task(self._run(task, work), name=task.id)
+        running = self._running = asyncio.create_task(self._run(task), name=task.id)
 
         async def cancel() -> None:
             running.cancel()
@@ -89,16 +90,15 @@ class Installs:
         task.cancel = cancel
         return task
 
-    async def _run(self, task: Task, work: Wanted) -> None:
+    async def _run(self, task: Task) -> None:
         """Take one install to its end; the task tells clients how it went."""
-        log.info("install", extra={"missing": " ".join(work.fresh), "broken": " ".join(work.again)})
         try:
-            async with AsyncExitStack() as held:
-                task.progress(0, "Ending the worker")
-                for worker in self._workers:
-                    await held.enter_async_context(worker.held())
-                await held.enter_async_context(self._environment.changing())
-                await self._install(task, work)
+            async with turn(lambda: task.progress(0, WAITING)):
+                await asyncio.to_thread(drop_torn, site_folders())
+                work = await self._wanted()  # asked again: another process may have done it meanwhile
+                log.info("install", extra={"missing": " ".join(work.fresh), "broken": " ".join(work.again)})
+                if work:
+                    await self._install(task, work)
             task.progress(PERCENT_PIP, "Checking what was installed")
             await self._check(task, work)
             task.complete(DONE)
@@ -112,6 +112,15 @@ class Installs:
             task.fail(BgremoveError())
 
     async def _install(self, task: Task, work: Wanted) -> None:
+        """Install with every worker ended, and bring back those that were loaded."""
+        async with AsyncExitStack() as held:
+            task.progress(0, "Ending the worker")
+            for worker in self._workers:
+                await held.enter_async_context(worker.held())
+            await held.enter_async_context(self._environment.changing())
+            await self._run_pip(task, work)
+
+    async def _run_pip(self, task: Task, work: Wanted) -> None:
         index = await self._torch_index(task) if work.torch else None
         runs = steps(work, index)
         try:
@@ -174,3 +183,10 @@ class Installs:
     def _tidy_up(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         drop_torn(site_folders())
+
+
+def _tidy_if_alone() -> None:
+    """Tidy up after a pip that was killed together with its supervisor, unless another one is writing."""
+    with turn_if_free() as mine:
+        if mine:
+            drop_torn(site_folders())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.integration.package_index import add_wheel
+from tests.integration.package_index import SLOW_BACKEND, add_source, add_wheel
 from tests.service import OBEYS, Service
 
 LAUNCHER = "tests.integration.scratch_supervisor"
@@ -67,6 +67,26 @@ class Scratch:
     def wheel(self, name: str, version: str = "1.0", *requires: str, body: str = "") -> Path:
         """Add a package to the index."""
         return add_wheel(self.index, name, version, requires, body)
+
+
+class Gate:
+    """Holds the build of a package until it is opened."""
+
+    def __init__(self, scratch: Scratch, name: str) -> None:
+        self._file = scratch.root / "gate"
+        self._file.write_text("shut")
+        built = scratch.root / "built"
+        built.mkdir()
+        backend = SLOW_BACKEND.format(gate=str(self._file), wheel=str(add_wheel(built, name)))
+        add_source(scratch.index, name, backend)
+
+    def reached(self) -> bool:
+        """Whether a build waits."""
+        return self._file.read_text() == "reached"
+
+    def open(self) -> None:
+        """Let builds through from now on."""
+        self._file.write_text("open")
 
 
 def install(service: Service) -> str | None:

@@ -102,6 +102,21 @@ def test_a_huge_chunked_upload_is_cut_off(fake: Service) -> None:
     refused(answer, 413, "upload_too_large")
 
 
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/x+json"]
+)
+@pytest.mark.parametrize("path", ["/remove/url", "/env/install"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_json_longer_than_any_request_is_refused(
+    fake: Service, path: str, kind: str, *, chunked: bool
+) -> None:
+    """Parsing it would keep everybody else waiting."""
+    body = b"[" + b"[]," * 30_000 + b"[]]"
+    content = iter((body[:50_000], body[50_000:])) if chunked else body
+    answer = fake.client.post(path, content=content, headers={"Content-Type": kind})
+    assert "request" in refused(answer, 413, "upload_too_large")
+
+
 def test_a_broken_form_is_bad_input(fake: Service) -> None:
     """Garbage in the form's framing is the client's fault and is said so."""
     answer = fake.client.post(
@@ -111,7 +126,9 @@ def test_a_broken_form_is_bad_input(fake: Service) -> None:
     assert set(answer.json()) == {"detail", "code"}
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"url": 5}', b"{}", b'{"url": "http://a/", "x": 1}'])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"url": 5}', b"{}", b'{"url": "http://a/", "x": 1}', rb'{"\ud800": 1}']
+)
 def test_a_wrong_url_request_is_bad_input(fake: Service, body: bytes) -> None:
     """JSON that is not what the route wants gets a sentence."""
     refused(

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 100
 POLL_SECONDS = 0.02
-PARTS = ("bootstrap.py", "stamps.py", "locking.py")
+PARTS = ("scripts/bootstrap.py", "scripts/stamps.py", "shared/__init__.py", "shared/locking.py")
 Process = subprocess.Popen[str]
 
 # Ensures the lists it is given, goes on in .venv, and says where it is.
@@ -58,10 +58,10 @@ class Project:
         self.folder = folder
         self.gate = folder / "gate"
         self.packages = folder / "packages"
-        for each in (folder / "scripts", self.gate, self.packages):
+        for each in (folder / "scripts", folder / "shared", self.gate, self.packages):
             each.mkdir(parents=True)
         for part in PARTS:
-            shutil.copy(ROOT / "scripts" / part, folder / "scripts" / part)
+            shutil.copy(ROOT / part, folder / part)
         (folder / "scripts" / "driver.py").write_text(DRIVER)
         (folder / "constraints.txt").write_text("tiny==1.0\n")
         for name in ("empty", "tiny", "slow", "missing"):

@@ -55,4 +55,15 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
             assert properties[option.name]["description"] == option.help
     told = schema["components"]["schemas"]["Result"]["properties"]
     assert {"subject", "coverage", "box"} <= set(told)
-    assert service.client.get(f"{service.url}/docs").status_code == 200
+
+
+def test_the_reference_needs_no_other_host(service: Service) -> None:
+    """It is to be read offline, and foreign scripts could do all that the user can."""
+    page = service.client.get(f"{service.url}/docs")
+    assert page.status_code == 200
+    assert "://" not in page.text
+    named = re.findall(r"""(?:href|src)="(.*?)"|url: '(.*?)'""", page.text)
+    assert len(named) == 4
+    for path in map("".join, named):
+        assert service.client.get(service.url + path).status_code == 200, path
+    assert service.client.get(f"{service.url}/redoc").status_code == 404, "this page of FastAPI's needs one"

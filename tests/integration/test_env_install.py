@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.integration.package_index import FAILING_BACKEND, SLOW_BACKEND, add_source, add_wheel, put
-from tests.integration.scratch import Scratch, install, installed, problem_of, status
+from tests.integration.package_index import FAILING_BACKEND, add_source, put
+from tests.integration.scratch import Gate, Scratch, install, installed, problem_of, status
 from tests.photos import wish
 from tests.service import Service, still_alive, wait_for
 
@@ -28,26 +28,6 @@ Make = Callable[..., Scratch]
 def make(tmp_path: Path) -> Make:
     """Make a throw-away environment that wants the given packages."""
     return lambda *names, **more: Scratch(tmp_path / "scratch", *names, **more)
-
-
-class Gate:
-    """Holds the build of a package until it is opened."""
-
-    def __init__(self, scratch: Scratch, name: str) -> None:
-        self._file = scratch.root / "gate"
-        self._file.write_text("shut")
-        built = scratch.root / "built"
-        built.mkdir()
-        backend = SLOW_BACKEND.format(gate=str(self._file), wheel=str(add_wheel(built, name)))
-        add_source(scratch.index, name, backend)
-
-    def reached(self) -> bool:
-        """Whether a build waits."""
-        return self._file.read_text() == "reached"
-
-    def open(self) -> None:
-        """Let builds through from now on."""
-        self._file.write_text("open")
 
 
 def pip_processes(service: Service) -> list[psutil.Process]:

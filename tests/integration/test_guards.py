@@ -48,7 +48,9 @@ def test_the_names_of_this_machine_are_welcome(service: Service, host: str) -> N
     assert service.client.get("/health", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "file://", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "file://", "http://127.0.0.1:1", "http://["]
+)
 @pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in EVERY_ROUTE if m in ("POST", "DELETE")])
 def test_a_foreign_page_cannot_change_anything(service: Service, method: str, path: str, origin: str) -> None:
     """A web page in the user's browser must not use the user's service."""
@@ -83,9 +85,40 @@ def test_electron_pages_are_let_in_by_setting(start: Callable[..., Service]) -> 
     assert service.client.delete("/tasks/x", headers={"Origin": "https://evil.example"}).status_code == 403
 
 
+@pytest.mark.parametrize("origin", ["null", "file://"])
+def test_an_allowed_page_can_read_why_it_is_refused(start: Callable[..., Service], origin: str) -> None:
+    """Otherwise its user takes a wrong token for a service that does not run."""
+    service = start(allowed_origins="null,file://", token="s3cret", builtin_worker=OBEYS)
+    headers = {"Origin": origin, "Content-Type": "application/json"}
+    wrong_token = service.client.post("/remove/url", content=b"{}", headers=headers)
+    headers["X-API-Key"] = "s3cret"
+    too_long = service.client.post("/remove/url", content=b" " * 100_000, headers=headers)
+    for answer, code in ((wrong_token, "unauthorized"), (too_long, "upload_too_large")):
+        assert answer.json()["code"] == code
+        assert answer.headers["access-control-allow-origin"] == origin
+    foreign = service.client.post("/remove/url", headers={"Origin": "https://evil.example"})
+    assert foreign.json()["code"] == "origin_refused"
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [("null", None, 200), ("https://evil.example", None, 400), ("null", "evil.example", 403)],
+)
+def test_a_preflight_needs_an_allowed_origin_and_a_known_name_but_no_token(
+    start: Callable[..., Service], origin: str, host: str | None, status: int
+) -> None:
+    """Browsers ask before they send a page's token."""
+    service = start(allowed_origins="null", token="s3cret", builtin_worker=OBEYS)
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"} | ({"Host": host} if host else {})
+    answer = service.client.options("/remove/url", headers=headers)
+    assert answer.status_code == status
+    assert ("access-control-allow-origin" in answer.headers) == (status == 200)
+
+
 def test_with_a_token_every_route_but_health_and_the_page_wants_it(start: Callable[..., Service]) -> None:
     """Somebody else on the network must not use the service, nor look at its results."""
-    service = start(token="s3cret", builtin_worker=OBEYS)
+    service = start(token="s3cret\n", builtin_worker=OBEYS)
     for method, path in EVERY_ROUTE:
         status = service.client.request(method, service.url + path).status_code
         open_to_all = path in OPEN or method == "OPTIONS"

@@ -68,6 +68,15 @@ def try_to_load(service: Service) -> None:
         assert service.finished(load(service))["status"] == "error"
 
 
+def send_long_json(service: Service) -> None:
+    """Send what takes a parser a second to refuse."""
+    body = b"[" + b"[]," * 1_400_000 + b"[]]"
+    for path in ("/api/v1/remove/url", "/v1.0/removebg"):
+        headers = {"Content-Type": "application/json"}
+        answer = service.client.post(service.url + path, content=body, headers=headers)
+        assert answer.is_client_error
+
+
 def load(service: Service) -> str:
     """Ask for a load and return its task's id."""
     task_id: str = service.client.post("/remove/load?model=builtin").json()["task_id"]
@@ -83,6 +92,7 @@ def load(service: Service) -> str:
         (f"{BEHAVIOURS}:dies_at_import", try_to_load),
         (f"{BEHAVIOURS}:dies_in_load", try_to_load),
         (f"{BEHAVIOURS}:never_ready", try_to_load),
+        (OBEYS, send_long_json),
     ],
     ids=[
         "restarts, floods, a crash",
@@ -90,9 +100,10 @@ def load(service: Service) -> str:
         "deaths at import",
         "deaths in the load",
         "no sign of life",
+        "long JSON",
     ],
 )
-def test_health_answers_at_once_whatever_the_worker_does(
+def test_health_answers_at_once_whatever_goes_on(
     start: Callable[..., Service], worker: str, work: Callable[[Service], None]
 ) -> None:
     """A managing application takes a slow health answer for a dead service."""

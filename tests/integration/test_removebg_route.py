@@ -21,6 +21,11 @@ def post(service: Service, **request: Any) -> httpx2.Response:
     return service.client.post(f"{service.url}/v1.0/removebg", **request)
 
 
+def written(body: bytes) -> dict[str, Any]:
+    """Return a request with that JSON, whatever it is."""
+    return {"content": body, "headers": {"Content-Type": "application/json"}}
+
+
 def error(answer: httpx2.Response) -> tuple[int, str]:
     """Return the status and code of a refusal, which has the form of remove.bg's."""
     (told,) = answer.json()["errors"]
@@ -141,8 +146,12 @@ def test_a_photo_without_a_subject_is_an_unknown_foreground(service: Service) ->
         ({"data": {"image_file_b64": "~~~"}}, (400, "invalid_image_file_b64")),
         ({"data": {"image_url": "ftp://a.example/b.png"}}, (400, "invalid_image_url")),
         ({"data": {"image_url": "http://127.0.0.1:9/b.png"}}, (400, "invalid_image_url")),
-        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, (400, "invalid_request")),
+        (written(b"{"), (400, "invalid_request")),
         ({"json": [1]}, (400, "invalid_request")),
+        (written(b"[" * 50_000), (400, "invalid_request")),
+        (written(rb'{"\ud800": "x"}'), (400, "invalid_request")),
+        (written(rb'{"image_url": "\ud800"}'), (400, "invalid_image_url")),
+        (written(rb'{"image_file_b64": "\ud800"}'), (400, "invalid_image_file_b64")),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, (400, "invalid_request")),
         ({"json": {"image_file_b64": 7}}, (400, "invalid_image_file_b64")),
     ],
@@ -152,6 +161,27 @@ def test_refusals_have_the_form_and_codes_of_remove_bg(
 ) -> None:
     """Programs switch on the code."""
     assert error(post(fake, **request_)) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b"[]," * 2_000_000 + b"[]]", b"{" + b'"a":1,' * 500_000 + b'"a":1}', b'{"a":{"b":' * 300_000],
+    ids=["many lists", "many fields", "deep objects"],
+)
+def test_json_that_is_no_flat_object_is_refused_without_parsing_it(fake: Service, body: bytes) -> None:
+    """Only a photo in base64 makes a long one, and that is one text."""
+    answer = post(fake, **written(body))
+    assert error(answer) == (400, "invalid_request")
+    assert "flat object" in answer.text
+
+
+def test_json_longer_than_any_photo_in_base64_is_refused(start: Callable[..., Service]) -> None:
+    """The limit on uploads holds, whatever they are written in."""
+    service = start(builtin_worker=OBEYS, max_upload_bytes=1_500_000)
+    photo = wish() + b" " * 1_400_000
+    assert post(service, json={"image_file_b64": base64.b64encode(photo).decode()}).status_code == 200
+    answer = post(service, json={"image_file_b64": "A" * 3_100_000})
+    assert error(answer) == (413, "file_too_large")
 
 
 def test_a_full_queue_and_a_large_file_are_told_in_their_codes(start: Callable[..., Service]) -> None:

@@ -176,6 +176,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Service]) -> None:
         ({"BGREMOVE_MODEL": "birefnet_huge"}, "There is no model 'birefnet_huge'"),
         ({"BGREMOVE_MODEL": "./nothing"}, "There is no folder ./nothing"),
         ({"BGREMOVE_REVISION": "../main"}, "bad value for BGREMOVE_REVISION"),
+        ({"BGREMOVE_TOKEN": " \n"}, "bad value for BGREMOVE_TOKEN"),
         ({"BGREMOVE_LOG_LEVEL": "loud"}, "bad value for BGREMOVE_LOG_LEVEL"),
     ],
 )

@@ -150,10 +150,13 @@ def test_a_run_without_installs_takes_the_running_python(
     assert not (project / ".venv" / "bgremove.lock").exists()
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "stamps", "locking", "bgremove", "test", "check"])
+@pytest.mark.parametrize(
+    "name",
+    [*(f"scripts/{name}" for name in ("bootstrap", "stamps", "bgremove", "test", "check")), "shared/locking"],
+)
 def test_an_old_python_can_read_the_scripts(name: str) -> None:
     """It has to get as far as saying that it is too old: a SyntaxError tells people nothing."""
-    source = (ROOT / "scripts" / f"{name}.py").read_text(encoding="utf-8")
+    source = (ROOT / f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(source, feature_version=(3, 8))
     futures = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
     assert futures, "without it, annotations such as list[str] | None are evaluated"

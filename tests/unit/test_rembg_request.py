@@ -48,6 +48,7 @@ def test_each_option_has_its_equal(fields: dict[str, object], options: RemovalOp
         ({"bgc": "255,255,255"}, "bgc"),
         ({"bgc": "255,255,255,256"}, "bgc"),
         ({"bgc": "white"}, "bgc"),
+        ({"bgc": "1,2,3," + "4" * 5000}, "bgc"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, object], name: str) -> None:

@@ -1,0 +1,49 @@
+"""Whose turn it is to install: one process at a time in a virtual environment, scripts/bootstrap.py included.
+
+What another pip is in the middle of writing looks like what a killed one has left behind.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import IO
+
+from shared import locking
+
+
+@contextmanager
+def turn_if_free() -> Iterator[bool]:
+    """Have the turn, unless another process has it; gives whether that is so."""
+    file = _opened()
+    if file is None:
+        yield True
+        return
+    with file:
+        yield locking.taken(file)
+
+
+@asynccontextmanager
+async def turn(on_wait: Callable[[], None]) -> AsyncIterator[None]:
+    """Have the turn, waiting for whoever has it."""
+    waiting = False
+    while True:
+        with turn_if_free() as mine:
+            if mine:
+                yield
+                return
+        if not waiting:
+            on_wait()
+        waiting = True
+        await asyncio.sleep(locking.POLL_SECONDS)
+
+
+def _opened() -> IO[bytes] | None:
+    """Return the lock's file; None outside of a virtual environment, or where this process may not write."""
+    if sys.prefix == sys.base_prefix:
+        return None
+    try:
+        return (Path(sys.prefix) / locking.INSTALLS).open("a+b")
+    except OSError:
+        return None

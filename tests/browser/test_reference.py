@@ -1,0 +1,23 @@
+"""The reference at /docs, as developers use it."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+from tests.service import Service
+
+
+def test_a_developer_reads_a_route_s_options_and_tries_another(
+    visit: Callable[..., Visit], echo: Service
+) -> None:
+    """Without a connection, and under a policy that lets nothing foreign in: `visit` checks both."""
+    page = visit(f"{echo.url}/docs").page
+    upload = page.locator(".opblock", has_text="/remove/upload")
+    upload.get_by_role("button").first.click()
+    expect(upload).to_contain_text("background_file")
+    health = page.locator(".opblock", has_text="/health")
+    health.get_by_role("button").first.click()
+    health.get_by_role("button", name="Try it out").click()
+    health.get_by_role("button", name="Execute").click()
+    expect(health.locator(".live-responses-table")).to_contain_text('"status": "ok"')
