@@ -16,9 +16,11 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NoReturn
@@ -52,6 +54,7 @@ QUICK_LISTS = {
     BUILTIN_MODEL,
     DOWNLOAD,
 }  # the others bring torch, hundreds of megabytes
+NO_BUILD = "No matching distribution found"
 NO_REASON = "ResolutionImpossible"  # pip's last line then points to its manual; the one before says why
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
@@ -152,6 +155,7 @@ def _install(lists: Sequence[str], lock: int) -> None:
     about = "about a minute" if QUICK_LISTS.issuperset(lists) else "several minutes"
     say(f"installing {labels} (first run only, {about})")
     command = [str(_python()), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command += ["--no-user"]  # which a user's own settings of pip may ask for, and no environment can do
     watched = sys.stderr.isatty()
     command += ["-c", CONSTRAINTS] if watched else ["-c", CONSTRAINTS, "--quiet"]
     for name in lists:
@@ -160,10 +164,11 @@ def _install(lists: Sequence[str], lock: int) -> None:
     if done.returncode:
         offline = "Retrying (" in done.stderr or "connection" in done.stderr.lower()
         first = "check the network connection and " if offline else ""
-        raise SetupError(
-            f"cannot install {labels}: {_reason(done)}; {first}run the same command again "
-            "(what was downloaded is kept)"
-        )
+        again = f"{first}run the same command again (what was downloaded is kept)"
+        if NO_BUILD in done.stderr and not offline:
+            here = f"Python {platform.python_version()} on {sysconfig.get_platform()}"
+            again = f"{here} may be too old or too new for it"
+        raise SetupError(f"cannot install {labels}: {_reason(done)}; {again}")
 
 
 def _run(command: list[str], lock: int, output: IO[str] | int) -> subprocess.CompletedProcess[str]:

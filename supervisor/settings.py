@@ -58,6 +58,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 ModelName = Annotated[str, AfterValidator(_known_model)]
 # A branch, a tag or a commit; it becomes part of addresses and of file names.
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")]
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # A file's ends in a newline, which no request can carry.
 Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip)]
@@ -83,8 +84,8 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(6905, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    data_dir: Path = Field(default_factory=_default_data_dir, description="folder of the models")
-    temp_dir: Path = Field(default_factory=_default_temp_dir, description="folder of uploads and results")
+    data_dir: Folder = Field(default_factory=_default_data_dir, description="folder of the models")
+    temp_dir: Folder = Field(default_factory=_default_temp_dir, description="folder of uploads and results")
     model: ModelName = Field(
         DEFAULT_MODEL, description="which BiRefNet: a name of the family, a hub id owner/name, or a folder"
     )

@@ -27,10 +27,18 @@ TAIL_LINES = 15
 TAIL_BYTES = 16 * 1024
 # Meant for a server that others reach; here they would move it or lock us out.
 DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT", "BGREMOVE_TOKEN")
+FOLDER_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR")
+MODEL_VARIABLE = "BGREMOVE_MODEL"  # may be a folder, told by its beginning
 if sys.platform == "win32":
     CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
 else:
     CREATION_FLAGS = 0
+
+
+def _placed(name: str, value: str) -> str:
+    """Return a variable's value, a folder's name in full: the server runs in a folder of its own."""
+    is_folder = name in FOLDER_VARIABLES or (name == MODEL_VARIABLE and value.startswith("."))
+    return str(Path(value).absolute()) if is_folder and value and not value.startswith("~") else value
 
 
 class PrivateServer:
@@ -40,7 +48,7 @@ class PrivateServer:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._started = time.monotonic()
-        kept = {name: value for name, value in os.environ.items() if name not in DROPPED_VARIABLES}
+        kept = {name: _placed(name, os.environ[name]) for name in os.environ if name not in DROPPED_VARIABLES}
         try:
             self._process = subprocess.Popen(
                 [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],

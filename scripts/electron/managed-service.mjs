@@ -41,6 +41,7 @@ const PYTHON = WINDOWS ? '.venv/Scripts/python.exe' : '.venv/bin/python';
 const HOST = '127.0.0.1'; // whatever BGREMOVE_HOST says: an application's child is not for the network
 const PORT = 6905;
 const USAGE = 'usage: node managed-service.mjs run [--python FILE] [--port N] [--adopt]';
+const STOPPED = 'the service was stopped while it started';
 const POLL_MS = 3000;
 const ANSWER_MS = 3000;
 
@@ -54,6 +55,7 @@ export class ManagedService extends EventEmitter {
   #timer;
   /** @type {Promise<unknown>} */
   #turn = Promise.resolve();
+  #stops = 0;
 
   /** @param {Options} [options] */
   constructor({ env = process.env, root = ROOT, python = join(root, PYTHON), ...options } = {}) {
@@ -69,12 +71,15 @@ export class ManagedService extends EventEmitter {
 
   /** Resolves to the state once the service answers, or where it runs already. Rejects with a ServiceError. */
   start() {
-    return this.#inTurn(() => this.#start());
+    const asked = this.#stops;
+    return this.#inTurn(() => this.#start(asked));
   }
 
   /** Resolves once the service and its processes have ended: within 6 seconds or, by force, 2 more. */
   stop() {
-    this.#child?.end().catch(() => {}); // now, not in its turn: a start under way need not run its course
+    // Now, not in their turn: starts that were asked for before need not run their course.
+    this.#stops += 1;
+    this.#child?.end().catch(() => {});
     return this.#inTurn(() => this.#stop());
   }
 
@@ -85,17 +90,19 @@ export class ManagedService extends EventEmitter {
     return result;
   }
 
-  async #start() {
+  /** @param {number} asked how many stops had been asked for when this start was */
+  async #start(asked) {
+    if (asked !== this.#stops) throw new ServiceError('stopped', STOPPED);
     if (this.#state.owned || this.#state.status === 'running') return this.#state;
     this.#leave({ status: 'starting', owned: false });
     try {
-      const found = await this.#launch();
+      const found = await this.#launch(asked);
       const owned = this.#child !== null;
       this.#change({ status: 'running', owned, url: `http://${HOST}:${found.port}`, ...found });
     } catch (error) {
       const stopped = this.#child?.ending;
       await this.#child?.end().catch(() => {});
-      if (stopped) throw new ServiceError('stopped', 'the service was stopped while it started');
+      if (stopped) throw new ServiceError('stopped', STOPPED);
       this.#fail(error);
       throw error;
     }
@@ -108,8 +115,8 @@ export class ManagedService extends EventEmitter {
     this.#leave({ status: 'stopped', owned: false });
   }
 
-  /** @returns {Promise<Identity>} */
-  async #launch() {
+  /** @param {number} asked @returns {Promise<Identity>} */
+  async #launch(asked) {
     const { python, root, port, env, token, startTimeoutMs } = this.options;
     const args = ['-m', 'supervisor', '--host', HOST, '--port', String(port), '--exit-on-stdin-eof'];
     const secret = token && { BGREMOVE_TOKEN: token }; // never among the arguments, which others can read
@@ -117,6 +124,7 @@ export class ManagedService extends EventEmitter {
     const where = { cwd: root, env: { ...env, ...secret, BGREMOVE_ALLOWED_HOSTS: undefined } };
     const child = await Child.spawn(python, args, where, (line) => this.emit('log', line));
     this.#child = child;
+    if (asked !== this.#stops) child.end().catch(() => {}); // a stop that found no process yet to end
     const first = await within(startTimeoutMs, Promise.race([child.ready, child.exit]));
     if (!first) {
       const message = `the service was not ready after ${startTimeoutMs / 1000} s`;
@@ -176,7 +184,13 @@ export class ManagedService extends EventEmitter {
   #change(state) {
     const told = state.status === this.#state.status;
     this.#state = state;
-    if (!told) this.emit('status', state);
+    if (told) return;
+    try {
+      this.emit('status', state);
+    } catch (error) {
+      // A listener's fault is the application's to hear of, and must not stop a stop half way.
+      queueMicrotask(() => { throw error; });
+    }
   }
 }
 

@@ -124,7 +124,7 @@ class Installs:
         index = await self._torch_index(task) if work.torch else None
         runs = steps(work, index)
         try:
-            always = await asyncio.to_thread(self._prepare)
+            always = await asyncio.to_thread(self._prepare, work)
             for number, run in enumerate(runs):
                 share = PERCENT_PIP / len(runs)
                 await self._pip(task, always, run, (share * number, share * (number + 1)))
@@ -136,7 +136,7 @@ class Installs:
         start, end = span
         progress = PipProgress(len(run.requirements))
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._folder))
-        command = ("install", *always, *run.options, *run.requirements)
+        command = ("install", "--no-user", *always, *run.options, *run.requirements)
         try:
             async with aclosing(pip.run(*command, environment=temporary)) as output:
                 async for line in output:
@@ -169,10 +169,14 @@ class Installs:
             if not state.installed or (state.required and broken):
                 raise InstallFailed(f"pip has installed the packages, but {what}")
 
-    def _prepare(self) -> list[str]:
-        """Write what pip is held to; return the arguments for every run. Raises StorageFailed."""
+    def _prepare(self, work: Wanted) -> list[str]:
+        """Write what pip is held to; return the arguments for every run. Raises StorageFailed.
+
+        What this process has loaded stays: replaced, it would break what is not imported of it yet.
+        """
         constraints = self._folder / "constraints.txt"
-        text = merged_constraints(self._environment.lists.constraints(), loaded_versions())
+        held = {**work.kept, **loaded_versions()}
+        text = merged_constraints(self._environment.lists.constraints(), held)
         make_private(self._folder)
         try:
             constraints.write_text(text, encoding="utf-8")

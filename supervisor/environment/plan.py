@@ -1,7 +1,7 @@
 """What pip is asked for, decided from a report; and the versions that it is held to."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from supervisor.environment.packages import name_of
 from supervisor.environment.report import Report
@@ -11,10 +11,14 @@ PAIR = ("torch", "torchvision")  # built for each other: one alone from another 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The requirements to install: `fresh` are missing, `again` are there and don't work."""
+    """The requirements to install: `fresh` are missing, `again` are there and don't work.
+
+    `kept` are the versions of what works and is the user's own choice: a torch for their GPU, say.
+    """
 
     fresh: tuple[str, ...]
     again: tuple[str, ...]
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
@@ -41,7 +45,9 @@ def wanted(report: Report, loaded: Collection[str]) -> Wanted:
     if any(name in PAIR for name in again):
         again += [name for name in PAIR if name in by_name and by_name[name].installed and name not in again]
     fresh = [state.package.requirement for state in report.missing if state.package.name not in again]
-    return Wanted(tuple(fresh), tuple(by_name[name].package.requirement for name in again))
+    work = Wanted(tuple(fresh), tuple(by_name[name].package.requirement for name in again))
+    pair = {name: by_name[name].version for name in PAIR if name in by_name and by_name[name].usable}
+    return work if work.torch else replace(work, kept={name: said for name, said in pair.items() if said})
 
 
 def steps(wanted: Wanted, index: str | None) -> list[PipRun]:
@@ -59,11 +65,8 @@ def steps(wanted: Wanted, index: str | None) -> list[PipRun]:
     return [*runs, PipRun(("-U", *source), everything)]
 
 
-def merged_constraints(constraints: str, loaded: Mapping[str, str]) -> str:
-    """Return the constraints with every package that the supervisor has loaded held to its version.
-
-    Replacing those under a running process would break what it has not imported of them yet.
-    """
+def merged_constraints(constraints: str, held: Mapping[str, str]) -> str:
+    """Return the constraints with every package of `held` at the version that it has there."""
     lines = [line.strip() for line in constraints.splitlines()]
-    kept = [line for line in lines if line and not line.startswith("#") and name_of(line) not in loaded]
-    return "".join(f"{line}\n" for line in [*kept, *(f"{name}=={loaded[name]}" for name in sorted(loaded))])
+    kept = [line for line in lines if line and not line.startswith("#") and name_of(line) not in held]
+    return "".join(f"{line}\n" for line in [*kept, *(f"{name}=={held[name]}" for name in sorted(held))])

@@ -25,6 +25,6 @@ async def answers(url: str = CPU_INDEX, timeout_s: float = TIMEOUT_S) -> bool:
             # In a thread: a client reads the system's certificates when it is made.
             async with await asyncio.to_thread(httpx2.AsyncClient) as client:
                 return (await client.head(f"{url}/torch/", follow_redirects=True)).is_success
-    except (httpx2.HTTPError, OSError, TimeoutError) as error:
+    except (httpx2.HTTPError, OSError, TimeoutError, ValueError) as error:  # the last, of a proxy's address
         log.info("no index of torch for CPUs", extra={"reason": str(error) or type(error).__name__})
         return False

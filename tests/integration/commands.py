@@ -17,9 +17,15 @@ def command(*arguments: object, project: Path = ROOT) -> list[str]:
     return [sys.executable, str(project / "scripts" / "bgremove.py"), *map(str, arguments)]
 
 
-def bgremove(*arguments: object, project: Path = ROOT, settings: dict[str, str] | None = None) -> Run:
+def bgremove(
+    *arguments: object,
+    project: Path = ROOT,
+    settings: dict[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Run:
     return subprocess.run(
         command(*arguments, project=project),
+        cwd=cwd,
         env={**ENVIRONMENT, **(settings or {})},
         capture_output=True,
         text=True,

@@ -50,6 +50,7 @@ class Scratch:
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": self.index.as_uri(),
             "PIP_CONFIG_FILE": os.devnull,
+            "PIP_USER": "1",  # as some users and clusters have it set, which no environment can do
             "PIP_NO_CACHE_DIR": "1",
             # Spares the look for conflicts, most of pip's time here; pip reads a no- variable's value as is.
             "PIP_NO_WARN_CONFLICTS": "0",

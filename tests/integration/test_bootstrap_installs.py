@@ -85,6 +85,7 @@ class Project:
                 "PIP_NO_INDEX": "1",
                 "PIP_FIND_LINKS": self.packages.as_uri(),
                 "PIP_CONFIG_FILE": os.devnull,
+                "PIP_USER": "1",  # as some users and clusters have it set, which no environment can do
                 "PIP_CACHE_DIR": str(self.folder / "cache"),
                 "SLOW_GATE": str(self.gate),
             },
@@ -162,7 +163,7 @@ def test_a_failed_install_is_one_line_with_its_reason(made: Project) -> None:
     _, reason = errors.splitlines()
     assert reason.startswith("bgremove: cannot install missing.txt: ")
     assert "No matching distribution found for missing" in reason
-    assert "run the same command again" in reason
+    assert f"Python {sys.version.split()[0]} on " in reason, "which system has no build of it"
     assert made.run("missing")[0] == 1, "the failed install was remembered as done"
 
 

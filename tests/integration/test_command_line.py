@@ -233,6 +233,16 @@ def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings
     assert _gone(seen["pid"])
 
 
+def test_a_folder_in_a_setting_is_where_the_user_stands(own_project: Path, photo: Path) -> None:
+    """The server runs in the project's folder, and would look for the models there."""
+    given = {"DATA_DIR": "models", "TEMP_DIR": "~/temp", "MODEL": "./tuned"}
+    settings = {f"BGREMOVE_{name}": value for name, value in given.items()}
+    here = photo.parent
+    assert bgremove("remove", photo, project=own_project, settings=settings, cwd=here).returncode == 0
+    seen = _seen(own_project)["settings"]
+    assert [seen[name] for name in settings] == [str(here / "models"), "~/temp", str(here / "tuned")]
+
+
 def test_a_server_that_cannot_start_shows_its_last_words(own_project: Path, photo: Path) -> None:
     """'It did not start' alone helps nobody to mend it."""
     done = bgremove("remove", photo, project=own_project, settings={"FAKE_MODE": "die"})

@@ -117,7 +117,7 @@ def test_only_what_is_missing_or_broken_is_wanted() -> None:
     """pip takes a package whose files are gone for installed, as long as its metadata is there."""
     assert not wanted(report(), ())
     work = wanted(report(transformers="missing", timm="broken", isal="half"), ())
-    assert work == Wanted(("transformers>=4.39.1",), ("isal", "timm"))
+    assert (work.fresh, work.again) == (("transformers>=4.39.1",), ("isal", "timm"))
     assert not work.torch
 
 
@@ -125,6 +125,15 @@ def test_torch_and_torchvision_are_installed_anew_as_a_pair() -> None:
     """Each is compiled against the other: one alone from another index would not match again."""
     assert wanted(report(torchvision="broken"), ()).again == ("torchvision", "torch")
     assert wanted(report(torch="broken", torchvision="missing"), ()) == Wanted(("torchvision",), ("torch",))
+
+
+def test_a_torch_that_works_stays_whatever_else_is_installed() -> None:
+    """It may be a build for the user's GPU, newer than the one this was tested with."""
+    work = wanted(report(kornia="missing"), ())
+    assert work.kept == {"torch": "1.0", "torchvision": "1.0"}
+    held = merged_constraints("torch==2.13.0\nkornia==0.8.2\n", work.kept)
+    assert held.splitlines() == ["kornia==0.8.2", "torch==1.0", "torchvision==1.0"]
+    assert not wanted(report(torchvision="missing"), ()).kept  # the two are installed as a pair
 
 
 def test_what_is_loaded_is_never_installed_anew() -> None:

@@ -1,0 +1,16 @@
+"""Whether PyTorch's index of builds for CPUs answers."""
+
+import asyncio
+
+import pytest
+
+from supervisor.environment.torch_index import answers
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "http://127.0.0.1:9", "gopher://127.0.0.1:9"])
+def test_no_proxy_of_any_kind_ends_an_install(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many set one for all protocols that speaks SOCKS; pip has its own way out, and the index is but nicer."""
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, proxy)
+        monkeypatch.delenv(name.lower(), raising=False)
+    assert not asyncio.run(answers("http://index.invalid"))
