@@ -163,7 +163,7 @@ class Removals:
                 made = await self._remove(removal, stem_of(name), turn)
             self._publish(removal, name, made, queued_s)
         except asyncio.CancelledError:
-            failure = Cancelled()
+            failure = Stopping() if self._closed else Cancelled()
         except BgremoveError as error:
             failure = error
         except Exception:

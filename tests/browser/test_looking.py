@@ -138,6 +138,7 @@ def test_a_result_is_copied_and_pasted_as_a_new_photo(looking: Visit) -> None:
     """Into a slide or a chat without a file between; and a screenshot straight into the page."""
     looking.button("Copy").click()
     expect(looking.button("Copied")).to_be_visible()
+    looking.page.locator(".view").click()  # as everybody does, and then an input has the focus
     looking.page.keyboard.press("Control+v")
     expect(looking.page.locator(".photo[data-state=done]")).to_have_count(2)
     name, image = looking.downloaded(looking.button("Download"))

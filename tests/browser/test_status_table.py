@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Locator, expect
 
@@ -140,6 +141,24 @@ def test_a_load_that_fails_says_why(visit: Open, tmp_path: Path) -> None:
         row.get_by_role("button", name="Load Model").click()
         expect(row.locator(".failed")).to_contain_text("SIGSEGV")
         expect(row.get_by_role("button", name="Load Model")).to_be_enabled()
+
+
+def test_a_worker_that_died_is_not_said_to_be_loaded(visit: Open, tmp_path: Path) -> None:
+    """How the last action ended is no longer so, and the reason must be readable."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(weights(1000))
+    with service_of(tmp_path, model=folder) as service:
+        page = visit(service.url)
+        row = page.row("model")
+        row.get_by_role("button", name="Load Model").click()
+        expect(row).to_contain_text("Model loaded")
+        expect(lamp(row)).to_have_text("Ready")
+        psutil.Process(service.worker()["pid"]).kill()
+        page.button("Refresh status").click()
+        expect(row).to_contain_text("SIGKILL")
+        expect(lamp(row)).to_have_text("Not Ready")
+        expect(row.get_by_text("Model loaded")).to_be_hidden()
 
 
 def test_the_server_is_killed_and_comes_back(visit: Open, data_dir: Path, tmp_path: Path) -> None:

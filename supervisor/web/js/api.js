@@ -19,17 +19,21 @@ export class Unreachable extends ApiError {
   }
 }
 
-/** Send a request and return the answer, which is a good one. Rejects with an ApiError or, aborted, AbortError. */
-export async function request(path, init = {}) {
+/**
+ * Send a request and return the answer, which is a good one. Rejects with an ApiError or, aborted, AbortError.
+ * `timeoutMs` is for the server's answer; the time that a person takes to type the token does not count.
+ */
+export async function request(path, { timeoutMs, ...init } = {}) {
   for (;;) {
     const sent = token();
     const headers = { ...init.headers, ...(sent && { Authorization: `Bearer ${sent}` }) };
-    const answer = await reached(fetch(new URL(path, BASE), { cache: 'no-store', ...init, headers }));
+    const signal = timeoutMs ? AbortSignal.timeout(timeoutMs) : init.signal;
+    const answer = await reached(fetch(new URL(path, BASE), { cache: 'no-store', ...init, signal, headers }));
     if (answer.status !== 401 || !(await renewToken(sent))) return checked(answer);
   }
 }
 
-export const get = async (path, signal) => json(await request(path, { signal }));
+export const get = async (path, signal, timeoutMs) => json(await request(path, { signal, timeoutMs }));
 export const post = async (path, body, signal) => json(await request(path, { method: 'POST', body, signal }));
 export const remove = async (path) => json(await request(path, { method: 'DELETE' }));
 

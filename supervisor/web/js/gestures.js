@@ -7,7 +7,9 @@ const WHEEL_PX = 350; // so much wheel zooms by the factor e
 export function watchGestures(view, slider, zoom, split) {
   new Pointers(view, slider, zoom, split);
   view.addEventListener('wheel', (event) => {
-    if (event.deltaY > 0 && !zoom.zoomed) return; // nothing to zoom out of: the page scrolls
+    // Pinching comes as Ctrl. Else the page scrolls, until the person has shown that the picture is meant.
+    const meant = event.ctrlKey || event.metaKey || view.contains(document.activeElement);
+    if (!zoom.zoomed && (!meant || event.deltaY > 0)) return;
     event.preventDefault();
     const box = view.getBoundingClientRect();
     const pixels = event.deltaMode === 0 ? event.deltaY : event.deltaY * 33;

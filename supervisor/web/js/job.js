@@ -3,6 +3,9 @@ import { file, post, postJson, get, remove } from './api.js';
 import { follow } from './stream.js';
 
 const QUEUE_FULL_RETRY_MS = 2000;
+const MOST_SENDS = 5;
+// The server has ended, or another one is in its place: the photo is still here, and can be sent again.
+const LOST = new Set(['unreachable', 'stopping', 'not_found']);
 
 /**
  * Emits "change". `state` is "waiting", "running", "done", "failed" or "cancelled"; `message` says more, for people.
@@ -17,6 +20,9 @@ export class Job extends EventTarget {
   cutout = null;
   fileName = null;
   cancelling = false; // the service was asked to, and has not refused
+  held = false; // waits for a server that answers, to be sent again
+  saved = false; // has left the page, as a file or to the clipboard
+  #sends = 0;
   #aborter = null;
   #taskId = null;
 
@@ -36,7 +42,10 @@ export class Job extends EventTarget {
   /** Take the photo through to its result, or to an error in words. Never rejects. */
   async run() {
     this.#aborter = new AbortController();
-    this.#set({ state: 'running', message: this.original ? 'Sending the photo' : 'Asking for the photo' });
+    this.#taskId = null;
+    this.#sends += 1;
+    this.held = false;
+    this.#set({ state: 'running', percent: 0, message: this.original ? 'Sending the photo' : 'Asking for the photo' });
     try {
       this.#taskId = await this.#send();
       const last = await follow('remove', this.#taskId, (task) => this.#progress(task), this.#aborter.signal);
@@ -44,7 +53,6 @@ export class Job extends EventTarget {
       else await this.#collect();
     } catch (error) {
       if (error.name === 'AbortError') this.#set({ state: 'cancelled', message: 'Cancelled' });
-      else if (error.code === 'not_found' && this.#taskId) this.#fail('The server was started anew and lost the photo.');
       else this.#fail(error.message, error.code);
     }
   }
@@ -78,14 +86,14 @@ export class Job extends EventTarget {
     }
   }
 
-  #ask() {
+  async #ask() {
     const { fields, files } = this.options;
     const { signal } = this.#aborter;
     if (this.source instanceof File) {
       const form = new FormData();
       form.append('file', this.source, this.name);
       for (const [name, value] of Object.entries({ ...fields, ...files })) form.append(name, value);
-      return post('remove/upload', form, signal);
+      return post('remove/upload', form, signal).catch((error) => unlessUnreadable(this.source, error));
     }
     if (Object.keys(files).length) throw new Error('An image as background goes with photos from this machine only.');
     return postJson('remove/url', { url: this.source, ...fields }, signal);
@@ -109,7 +117,10 @@ export class Job extends EventTarget {
   }
 
   #fail(message, code = null) {
-    if (code === 'cancelled') this.#set({ state: 'cancelled', message: 'Cancelled' });
+    if (LOST.has(code) && !this.cancelling && this.#sends < MOST_SENDS) {
+      this.held = true;
+      this.#set({ state: 'waiting', message: 'The server does not answer; sent again when it does' });
+    } else if (code === 'cancelled') this.#set({ state: 'cancelled', message: 'Cancelled' });
     else this.#set({ state: 'failed', message, code });
   }
 
@@ -118,6 +129,16 @@ export class Job extends EventTarget {
     Object.assign(this, changes);
     this.dispatchEvent(new Event('change'));
   }
+}
+
+/** Throw why a file was not sent: browsers tell a file that they cannot read from a server that is away by nothing. */
+async function unlessUnreadable(source, error) {
+  if (error.code === 'unreachable') {
+    await source.arrayBuffer().catch(() => {
+      throw new Error('This cannot be read: it is a folder, or has gone since it was chosen.');
+    });
+  }
+  throw error;
 }
 
 function nameOf(address) {

@@ -33,8 +33,13 @@ const list = new QueueView(queue, {
 
 watchSources(send);
 queue.addEventListener('ended', () => status.refresh()); // a removal may have loaded a model, or lost its worker
+queue.addEventListener('lost', () => status.refresh());
+addEventListener('beforeunload', (event) => {
+  if (queue.unsaved.length || queue.jobs.some((job) => !job.ended)) event.preventDefault(); // the browser asks
+});
 status.addEventListener('change', () => {
-  if (!status.server) return;
+  if (!status.server || status.problem) return;
+  queue.resume();
   byId('version').textContent = `bgremove ${status.server.server.version}`;
   options.load().catch(() => {}); // asked again with the next status
 });

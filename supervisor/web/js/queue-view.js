@@ -6,6 +6,7 @@ import { drawThumbnail } from './thumbnail.js';
 const CROSS = 'M6 6l12 12M18 6L6 18';
 const AGAIN = 'M20 11a8 8 0 1 0-2.3 6M20 5v6h-6';
 const SAVE = 'M12 4v11M7 11l5 5 5-5M5 20h14';
+const NO_SUBJECT = 'No subject was found';
 const PAUSE_MS = 300; // browsers drop downloads that come at once
 
 /** `select` shows a job (or null) on the stage, `again` sends one anew. */
@@ -17,9 +18,13 @@ export class QueueView {
     Object.assign(this, { queue, onSelect: select, onAgain: again });
     queue.addEventListener('change', () => this.render());
     queue.addEventListener('ended', ({ job }) => {
-      announce(job.state === 'done' ? `${job.name}: background removed` : `${job.name}: ${job.message}`);
+      announce(`${job.name}: ${job.state !== 'done' ? job.message : job.result.subject ? 'background removed' : NO_SUBJECT}`);
     });
-    byId('clear').addEventListener('click', () => queue.clear());
+    byId('clear').addEventListener('click', () => {
+      const count = queue.unsaved.length;
+      const asked = count === 1 ? 'One result was not saved.' : `${count} results were not saved.`;
+      if (count === 0 || confirm(`${asked} Clear the list all the same?`)) queue.clear();
+    });
     byId('download-all').addEventListener('click', async () => {
       for (const job of queue.done) {
         download(job);
@@ -32,6 +37,7 @@ export class QueueView {
     this.selected = job;
     this.onSelect(job);
     this.render();
+    this.#rows.get(job)?.node.scrollIntoView({ block: 'nearest' });
   }
 
   render() {
@@ -103,7 +109,8 @@ class PhotoRow {
   }
 
   #summary() {
-    const { width, height, format } = this.job.result;
+    const { width, height, format, subject } = this.job.result;
+    if (!subject) return NO_SUBJECT;
     return `${width} × ${height} · ${format.toUpperCase()} · ${sizeInWords(this.job.cutout.size)}`;
   }
 

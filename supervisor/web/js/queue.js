@@ -5,7 +5,10 @@ import { Job } from './job.js';
 // connections for its stream.
 const AT_ONCE = 2;
 
-/** Emits "change" when photos come, go or change, and "ended" (with `job`) when one has ended. */
+/**
+ * Emits "change" when photos come, go or change, "ended" (with `job`) when one has ended, and "lost" when one could
+ * not be finished for want of a server.
+ */
 export class Queue extends EventTarget {
   jobs = [];
 
@@ -31,20 +34,31 @@ export class Queue extends EventTarget {
     this.#changed();
   }
 
+  /** Send again what waits for a server: there is one. */
+  resume() {
+    for (const job of this.jobs) job.held = false;
+    this.#advance();
+  }
+
+  /** Results that exist nowhere but on this page. */
+  get unsaved() {
+    return this.done.filter((job) => !job.saved);
+  }
+
   get done() {
     return this.jobs.filter((job) => job.state === 'done');
   }
 
   #advance() {
     const running = this.jobs.filter((job) => job.state === 'running').length;
-    const next = this.jobs.filter((job) => job.state === 'waiting').slice(0, Math.max(0, AT_ONCE - running));
+    const next = this.jobs.filter((job) => job.state === 'waiting' && !job.held).slice(0, Math.max(0, AT_ONCE - running));
     for (const job of next) this.#run(job);
     this.#changed();
   }
 
   async #run(job) {
     await job.run();
-    this.dispatchEvent(Object.assign(new Event('ended'), { job }));
+    this.dispatchEvent(job.held ? new Event('lost') : Object.assign(new Event('ended'), { job }));
     this.#advance();
   }
 

@@ -117,6 +117,8 @@ export class EnvironmentRow {
 
 /** Model: BiRefNet on disk and in memory, with the one button that comes next. */
 export class ModelRow {
+  #stood = ''; // where the model stood when the last action ended
+
   constructor(status) {
     this.status = status;
     this.operation = new Operation('remove', COLUMNS, () => status.refresh());
@@ -138,7 +140,10 @@ export class ModelRow {
     const { model, problem } = this.status;
     const error = model?.model_error ?? model?.model_download_error;
     this.row.tell(problem ? false : model ? model.model_loaded : null, Boolean(problem || error));
-    if (problem) this.operation.clear();
+    const stands = `${model?.model_loaded} ${model?.model_downloaded}`;
+    // What an action ended with is no longer so, once something else has happened to the model.
+    if (problem || (!this.busy && stands !== this.#stood)) this.operation.clear();
+    this.#stood = stands;
     if (!model) {
       this.row.info.replaceChildren();
       this.row.offer(null);

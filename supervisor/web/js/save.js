@@ -7,6 +7,7 @@ const KEPT_MS = 30_000; // long enough for a slow disk to take the file
 export function download(job) {
   const address = URL.createObjectURL(job.cutout);
   h('a', { href: address, download: job.fileName }).click();
+  job.saved = true;
   setTimeout(() => URL.revokeObjectURL(address), KEPT_MS);
 }
 
@@ -17,6 +18,7 @@ export const canCopy = () => Boolean(navigator.clipboard?.write && window.Clipbo
 export async function copy(job) {
   const png = job.cutout.type === 'image/png' ? job.cutout : asPng(job.cutout);
   await navigator.clipboard.write([new ClipboardItem({ 'image/png': png })]);
+  job.saved = true;
 }
 
 async function asPng(blob) {

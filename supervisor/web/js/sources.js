@@ -1,6 +1,8 @@
 // How photos come in: chosen, dropped, pasted, or by their address.
 import { byId, say } from './dom.js';
 
+const TEXT_FIELDS = 'input:not([type=range], [type=radio], [type=checkbox], [type=color], [type=file])';
+
 /** Call `add` with Files, or with addresses, whenever the person brings some. */
 export function watchSources(add) {
   const picker = byId('files');
@@ -11,7 +13,8 @@ export function watchSources(add) {
   });
   watchDrops(add);
   document.addEventListener('paste', (event) => {
-    if (event.target.closest?.('input')) return;
+    // Text goes where the cursor is; a picture can only be meant for the page.
+    if (!event.clipboardData.files.length && event.target.closest?.(TEXT_FIELDS)) return;
     if (bring(event.clipboardData, add)) event.preventDefault();
   });
   watchAddress(add);

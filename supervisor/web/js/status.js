@@ -29,8 +29,9 @@ export class Status extends EventTarget {
     clearTimeout(this.#timer);
     const turn = ++this.#turn;
     const take = async (name, path, timeoutMs) => {
-      const told = await get(path, AbortSignal.timeout(timeoutMs));
-      if (turn !== this.#turn || this.problem) return told;
+      const told = await get(path, undefined, timeoutMs);
+      if (turn !== this.#turn) return told;
+      if (name === 'server') this.problem = null; // it answers
       this[name] = told; // shown as soon as it is there: the first look at the environment takes a while
       this.#changed();
       return told;

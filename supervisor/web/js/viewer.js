@@ -53,6 +53,7 @@ export class Viewer {
     const done = job?.state === 'done';
     this.wait.hidden = !job || done;
     this.tools.hidden = !done;
+    this.copyButton.hidden = !canCopy() || job?.result?.format === 'zip';
     this.wait.className = job?.state === 'failed' ? 'wait failed' : 'wait';
     this.waitText.textContent = job?.message ?? '';
     this.waitBar.hidden = job?.ended ?? true;
@@ -70,9 +71,10 @@ export class Viewer {
     this.beforeSheet.replaceChildren(...[before].filter(Boolean));
     this.afterSheet.replaceChildren(...[after].filter(Boolean));
     const photo = after ?? before;
-    const both = Boolean(before && after);
+    // A cropped result shows another part of the photo: side by side, nothing would be where it is on the other.
+    const both = Boolean(before && after && !job.options.fields.crop);
     this.view.classList.toggle('single', !both);
-    this.before.hidden = !before;
+    this.before.hidden = !before || Boolean(after && !both);
     this.after.hidden = !after;
     this.slider.hidden = this.divider.hidden = !both;
     for (const tag of this.tags) tag.hidden = !both;
@@ -102,7 +104,7 @@ export class Viewer {
     const zoom = h('div', { className: 'group', role: 'group', 'aria-label': 'Zoom' },
       iconButton('Zoom out', MINUS, () => this.zoom.stepOut()), this.scale,
       iconButton('Zoom in', PLUS, () => this.zoom.stepIn()), iconButton('Fit', FIT, () => this.zoom.fit()));
-    this.copyButton = h('button', { type: 'button', hidden: !canCopy(), onclick: () => this.#copy() }, 'Copy');
+    this.copyButton = h('button', { type: 'button', onclick: () => this.#copy() }, 'Copy');
     const save = h('button', { type: 'button', className: 'primary', onclick: () => download(this.#job) }, 'Download');
     this.tools = h('div', { className: 'tools', hidden: true }, new Backdrop(this.afterSheet).node, zoom,
       h('span', { className: 'push' }), h('div', { className: 'group out' }, this.copyButton, save));
@@ -148,6 +150,8 @@ async function decoded(address) {
 }
 
 function noteFor(job, before, after) {
+  if (job?.result?.format === 'zip') return 'The cut-out and its mask are in one zip: download it to look at them.';
+  if (after && job.options.fields.crop) return 'Cropped, so the original is not shown beside it.';
   if (job?.cutout && !after) return 'This browser cannot show the result: download it to look at it.';
   if (job?.original && !before) return 'This browser cannot show the original’s format.';
   return '';
