@@ -85,7 +85,7 @@ async def ready(services: Supervisor) -> Readiness:
     return {"ready": True}
 
 
-@router.post("/worker/restart", tags=["worker"])
+@router.post("/worker/restart")
 async def restart_worker(services: Supervisor, model: ModelChoice = "auto") -> Accepted:
     """End a worker and start a new one; a running removal is put back in the queue, not lost."""
     return {"task_id": services.models.life(model).restart().id}
