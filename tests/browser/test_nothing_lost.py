@@ -83,6 +83,23 @@ def test_results_that_were_not_saved_are_not_thrown_away_unasked(visit: Open, ec
     assert len(heard) == 2
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        {"scripts": ["window.bgremoveHost = { status: async () => 'running', onStatus() {} }"]},
+        {"user_agent": "Mozilla/5.0 Chrome/140.0 Electron/38.0 Safari/537.36"},
+    ],
+    ids=["bgremoveHost", "Electron"],
+)
+def test_an_applications_window_can_be_closed(visit: Open, echo: Service, inside: dict[str, object]) -> None:
+    """There nobody asks: the window would stay open, and its user would not know why."""
+    page = visit(echo.url, **inside)
+    page.drop(PHOTO)
+    expect(page.done("sea.png")).to_be_visible()
+    with page.page.expect_event("close"):
+        page.page.close(run_before_unload=True)
+
+
 def test_a_cropped_result_is_not_laid_over_the_whole_photo(visit: Open, echo: Service) -> None:
     """Squeezed to the same size, nothing on one side would be where it is on the other."""
     page = visit(echo.url)

@@ -1,6 +1,7 @@
 // The page: its parts, made once and told of each other.
 import { byId } from './dom.js';
 import { Facts } from './facts.js';
+import { host } from './host.js';
 import { OptionsForm } from './options.js';
 import { QueueView } from './queue-view.js';
 import { Queue } from './queue.js';
@@ -35,6 +36,8 @@ watchSources(send);
 queue.addEventListener('ended', () => status.refresh()); // a removal may have loaded a model, or lost its worker
 queue.addEventListener('lost', () => status.refresh());
 addEventListener('beforeunload', (event) => {
+  // An application's window would not ask but stay open without a word, as Electron's do.
+  if (host || navigator.userAgent.includes('Electron/')) return;
   if (queue.unsaved.length || queue.jobs.some((job) => !job.ended)) event.preventDefault(); // the browser asks
 });
 status.addEventListener('change', () => {
