@@ -7,11 +7,10 @@ from pathlib import Path
 import bootstrap
 from cli.errors import MISUSED, CommandFailed
 from cli.progress import Progress
+from cli.server import MODEL_VARIABLE
 from cli.service import own_service
 from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find
 from shared.errors import BgremoveError, UnknownModel
-
-MODEL_VARIABLE = "BGREMOVE_MODEL"
 
 
 def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

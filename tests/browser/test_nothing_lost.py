@@ -39,6 +39,9 @@ def test_photos_outlive_the_server_that_they_were_sent_to(
     for name in photos:
         expect(page.photo(name)).not_to_contain_text("Cancelled")
     expect(page.photo("slow.png")).to_contain_text("sent again")
+    page.button("Cancel slow.png").click()
+    expect(page.photo("slow.png")).to_contain_text("Cancelled")
+    del photos["slow.png"]
     with scratch.service(data_dir, port=port):
         for name in photos:
             expect(page.done(name)).to_be_visible(timeout=30_000)

@@ -42,7 +42,6 @@ export class Job extends EventTarget {
   /** Take the photo through to its result, or to an error in words. Never rejects. */
   async run() {
     this.#aborter = new AbortController();
-    this.#taskId = null;
     this.#sends += 1;
     this.held = false;
     this.#set({ state: 'running', percent: 0, message: this.original ? 'Sending the photo' : 'Asking for the photo' });
@@ -86,7 +85,7 @@ export class Job extends EventTarget {
     }
   }
 
-  async #ask() {
+  #ask() {
     const { fields, files } = this.options;
     const { signal } = this.#aborter;
     if (this.source instanceof File) {
@@ -119,6 +118,7 @@ export class Job extends EventTarget {
   #fail(message, code = null) {
     if (LOST.has(code) && !this.cancelling && this.#sends < MOST_SENDS) {
       this.held = true;
+      this.#taskId = null; // a cancel now has nothing to ask of anybody
       this.#set({ state: 'waiting', message: 'The server does not answer; sent again when it does' });
     } else if (code === 'cancelled') this.#set({ state: 'cancelled', message: 'Cancelled' });
     else this.#set({ state: 'failed', message, code });
