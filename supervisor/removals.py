@@ -220,6 +220,7 @@ class Removals:
             subject=made.subject,
             coverage=made.coverage,
             box=made.box,
+            frame=made.frame,
             model_id=made.model_id,
             device=made.device,
             timings_ms=timings_ms,

@@ -51,6 +51,10 @@ class Result(TypedDict):
         tuple[int, int, int, int] | None,
         Field(description="left, top, width and height of the subject in the upright photo, in pixels"),
     ]
+    frame: Annotated[
+        tuple[int, int, int, int],
+        Field(description="the part of the upright photo that the result shows; all, if not cropped"),
+    ]
     model_id: str
     device: str
     timings_ms: dict[str, float]

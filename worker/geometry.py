@@ -88,6 +88,8 @@ class Cut:
 
     def part(self, box: Box) -> "Cut":
         """Return what is in `box`."""
+        if box == (0, 0, *self.rgb.size):
+            return self
         left, top, right, bottom = box.corners
         inside = slice(top, bottom), slice(left, right)
         own = None if self.own is None else self.own[inside]

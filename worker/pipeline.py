@@ -67,7 +67,8 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     with clock.step("encode"):
         whole = _cut(photo, alpha)
         box, coverage = geometry.subject_box(whole.alpha), geometry.coverage(whole.alpha)
-        cut = _laid_out(whole, box, options)
+        frame = _framed(box, whole.rgb.size, options)
+        cut = _laid_out(whole.part(frame), options)
         encoder.check(cut.rgb.size)
     with clock.step("refine"):
         colours = (compose.refined_colours if _is_refined(options) else compose.photo_colours)(cut)
@@ -83,7 +84,8 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
         clock.timings_ms,
         subject=box is not None,
         coverage=round(coverage, 4),
-        box=None if box is None else (box.left, box.top, box.width, box.height),
+        box=None if box is None else (*box,),  # plain tuples: the supervisor knows no Box
+        frame=(*frame,),
     )
 
 
@@ -100,10 +102,15 @@ def _cut(photo: image_io.Photo, alpha: Pixels) -> Cut:
     return Cut(photo.rgb, own, product)
 
 
-def _laid_out(cut: Cut, box: Box | None, options: RemovalOptions) -> Cut:
-    """Return what of the photo becomes the result, at the result's size."""
-    if options.crop and box is not None:
-        cut = cut.part(geometry.with_margin(box, margin_from(options.crop_margin), cut.rgb.size))
+def _framed(box: Box | None, size: tuple[int, int], options: RemovalOptions) -> Box:
+    """Return what of a photo of `size` (width, height), with its subject in `box`, becomes the result."""
+    if not options.crop or box is None:
+        return Box(0, 0, *size)
+    return geometry.with_margin(box, margin_from(options.crop_margin), size)
+
+
+def _laid_out(cut: Cut, options: RemovalOptions) -> Cut:
+    """Return it at the result's size."""
     size = geometry.fitted(cut.rgb.size, options.max_size)
     if size == cut.rgb.size:
         return cut

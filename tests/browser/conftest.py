@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-ECHO = "tests.fake_workers.behaviours:answers"
+BY_LIGHT = "tests.fake_workers.by_light:serve"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -52,10 +52,10 @@ def browser(data_dir: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def echo(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that gives every photo back at once, and whose environment is quick to look at."""
-    with Scratch(tmp_path_factory.mktemp("echo")).service(
-        data_dir, builtin_worker=ECHO, url_allow_private=True
+def light(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that removes what is dark, at once, and whose environment is quick to look at."""
+    with Scratch(tmp_path_factory.mktemp("light")).service(
+        data_dir, builtin_worker=BY_LIGHT, url_allow_private=True
     ) as service:
         yield service
 

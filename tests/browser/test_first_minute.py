@@ -52,10 +52,10 @@ def test_drop_look_download(
 
 
 def test_several_photos_and_a_broken_file_together(
-    visit: Open, echo: Service, astronaut_photo: tuple[str, str, bytes]
+    visit: Open, light: Service, astronaut_photo: tuple[str, str, bytes]
 ) -> None:
     """One bad file says what is wrong with it, and keeps no other waiting."""
-    page = visit(echo.url, expected=(REFUSED,))
+    page = visit(light.url, expected=(REFUSED,))
     page.drop(astronaut_photo, ("notes.png", "image/png", b"shopping list"), ("cat.jpg", "image/jpeg", CAT))
     expect(page.photo("notes.png")).to_contain_text("not an image")
     expect(page.done("astronaut.jpg")).to_be_visible()

@@ -31,9 +31,9 @@ window.bgremoveHost = {
 """
 
 
-def test_stop_and_start(visit: Open, echo: Service) -> None:
+def test_stop_and_start(visit: Open, light: Service) -> None:
     """The application does it; the page offers it, waits, and looks at the status again or says why not."""
-    page = visit(echo.url, scripts=[HOST])
+    page = visit(light.url, scripts=[HOST])
     row = page.row("server")
     row.get_by_role("button", name="Stop Server").click()
     row.get_by_role("button", name="Start Server").click()
@@ -51,9 +51,9 @@ def test_stop_and_start(visit: Open, echo: Service) -> None:
     expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
 
 
-def test_a_server_that_does_not_answer_can_be_stopped(visit: Open, echo: Service) -> None:
+def test_a_server_that_does_not_answer_can_be_stopped(visit: Open, light: Service) -> None:
     """Its process is still there: a second one could not be started beside it."""
-    page = visit(echo.url, scripts=[HOST])
+    page = visit(light.url, scripts=[HOST])
     row = page.row("server")
     expect(row.get_by_role("button", name="Stop Server")).to_be_enabled()
     page.page.evaluate("bgremoveHost.become('unreachable')")
@@ -62,10 +62,10 @@ def test_a_server_that_does_not_answer_can_be_stopped(visit: Open, echo: Service
 
 
 def test_an_application_that_does_not_tell_the_status_leaves_a_button_to_try_again(
-    visit: Open, echo: Service
+    visit: Open, light: Service
 ) -> None:
     """A row that says 'Starting...' for ever could be helped by a reload alone."""
-    page = visit(echo.url, scripts=[HOST])
+    page = visit(light.url, scripts=[HOST])
     row = page.row("server")
     row.get_by_role("button", name="Stop Server").click()
     page.page.evaluate("Object.assign(bgremoveHost, { lost: true, start: async () => {} })")
@@ -74,9 +74,9 @@ def test_an_application_that_does_not_tell_the_status_leaves_a_button_to_try_aga
     expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
 
 
-def test_an_application_that_cannot_tell_the_status_at_first_is_told_of(visit: Open, echo: Service) -> None:
+def test_an_application_that_cannot_tell_the_status_at_first_is_told_of(visit: Open, light: Service) -> None:
     """Without a word the user would look for a button that is not there."""
-    page = visit(echo.url, scripts=[HOST, "bgremoveHost.lost = true"])
+    page = visit(light.url, scripts=[HOST, "bgremoveHost.lost = true"])
     row = page.row("server")
     expect(row).to_contain_text("The application does not answer.")
     page.page.evaluate("bgremoveHost.become('running')")

@@ -35,10 +35,10 @@ BLOCK = "(ms) => setTimeout(() => { for (const end = Date.now() + ms; Date.now()
 
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", PHONE)], ids=["light", "dark"])
 def test_nothing_keeps_people_with_disabilities_out(
-    visit: Open, echo: Service, axe: str, scheme: str, viewport: dict[str, int]
+    visit: Open, light: Service, axe: str, scheme: str, viewport: dict[str, int]
 ) -> None:
     """axe-core finds nothing serious in any state, and nothing is wider than the screen."""
-    page = visit(echo.url, expected=("415",), color_scheme=scheme, viewport=viewport)
+    page = visit(light.url, expected=("415",), color_scheme=scheme, viewport=viewport)
     expect(page.row("server")).to_contain_text("Ready")
     dark = (
         page.page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(16, 19, 25)"
@@ -56,9 +56,9 @@ def test_nothing_keeps_people_with_disabilities_out(
     assert page.page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
 
 
-def test_everything_can_be_done_by_keyboard(visit: Open, echo: Service) -> None:
+def test_everything_can_be_done_by_keyboard(visit: Open, light: Service) -> None:
     """Choose, wait, compare, zoom, download, clear: no mouse, and the focus can always be seen."""
-    page = visit(echo.url)
+    page = visit(light.url)
     expect(page.row("server")).to_contain_text("Ready")
 
     def tab_to(name: str) -> None:
@@ -94,9 +94,9 @@ def test_everything_can_be_done_by_keyboard(visit: Open, echo: Service) -> None:
 
 
 @pytest.mark.alone
-def test_the_page_is_small_and_paints_at_once(visit: Open, echo: Service) -> None:
+def test_the_page_is_small_and_paints_at_once(visit: Open, light: Service) -> None:
     """Under 60 kB with all its files, under a second with nothing cached, and calm where that is wanted."""
-    page = visit(echo.url, reduced_motion="reduce")
+    page = visit(light.url, reduced_motion="reduce")
     expect(page.row("server")).to_contain_text("Ready")
     assert page.page.evaluate(MOVING) == 0
     sizes = page.page.evaluate(
@@ -106,7 +106,7 @@ def test_the_page_is_small_and_paints_at_once(visit: Open, echo: Service) -> Non
     assert len(sizes) > 20
     assert 10_000 < sum(sizes) < PAGE_BYTES
     # The best of three, each with nothing cached: the machine may be busy with something else.
-    visits = [page, visit(echo.url), visit(echo.url)]
+    visits = [page, visit(light.url), visit(light.url)]
     assert 0 < min(map(first_paint_ms, visits)) < FIRST_PAINT_MS
 
 
@@ -118,12 +118,12 @@ def first_paint_ms(page: Visit) -> float:
 
 
 @pytest.mark.alone
-def test_twelve_megapixels_block_nothing(visit: Open, echo: Service, tmp_path: Path) -> None:
+def test_twelve_megapixels_block_nothing(visit: Open, light: Service, tmp_path: Path) -> None:
     """Decoded beside the page, not in it: it answers all the while."""
     shade = Image.radial_gradient("L").resize((4000, 3000))
     photo = tmp_path / "large.png"
     photo.write_bytes(encoded(Image.merge("RGBA", (shade, shade, shade, shade)), compress_level=1))
-    page = visit(echo.url)
+    page = visit(light.url)
     expect(page.row("server")).to_contain_text("Ready")
     page.page.evaluate(WATCH)
     page.page.set_input_files("#files", photo)

@@ -18,16 +18,16 @@ SIDE = 400
 
 @pytest.fixture(scope="module")
 def disc() -> tuple[str, str, bytes]:
-    """A red disc on nothing."""
+    """A white disc on nothing."""
     image = Image.new("RGBA", (SIDE, SIDE))
-    ImageDraw.Draw(image).ellipse((100, 100, 300, 300), fill=(200, 30, 30, 255))
+    ImageDraw.Draw(image).ellipse((100, 100, 300, 300), fill="white")
     return "disc.png", "image/png", encoded(image)
 
 
 @pytest.fixture
-def looking(visit: Open, echo: Service, disc: tuple[str, str, bytes]) -> Visit:
+def looking(visit: Open, light: Service, disc: tuple[str, str, bytes]) -> Visit:
     """The page, with a result on the stage."""
-    return with_result(visit(echo.url, permissions=["clipboard-read", "clipboard-write"]), disc)
+    return with_result(visit(light.url, permissions=["clipboard-read", "clipboard-write"]), disc)
 
 
 def with_result(page: Visit, photo: tuple[str, str, bytes]) -> Visit:
@@ -75,7 +75,7 @@ def test_the_background_can_be_switched(looking: Visit) -> None:
     chooser.value.set_files(SAMPLES / "astronaut.jpg")
     expect(page.locator(".layer.after .sheet")).to_have_css("background-image", re.compile("blob:"))
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert pixel(looking, *middle) == (200, 30, 30)
+    assert pixel(looking, *middle) == (255, 255, 255)
 
 
 def test_the_divider_zoom_and_pan_follow_keys_wheel_and_mouse(looking: Visit) -> None:
@@ -118,9 +118,29 @@ def test_the_divider_zoom_and_pan_follow_keys_wheel_and_mouse(looking: Visit) ->
     assert zoom(looking) == fitted
 
 
-def test_two_fingers_zoom(visit: Open, echo: Service, disc: tuple[str, str, bytes]) -> None:
+def test_a_cropped_result_lies_on_its_part_of_the_original(visit: Open, light: Service) -> None:
+    """Its edges are judged beside what they were cut from, so that has to be in the same place."""
+    photo = Image.new("RGB", (300, 200), (40, 0, 0))
+    photo.paste((255, 255, 250), (120, 30, 180, 50))
+    photo.paste((255, 255, 160), (150, 30, 180, 50))
+    page = visit(light.url)
+    page.page.locator("#options-box summary").click()
+    page.page.get_by_label("Crop", exact=True).check()
+    page.page.get_by_label("Max size").fill("30")
+    with_result(page, ("flag.png", "image/png", encoded(photo)))
+    expect(page.photo("flag.png")).to_contain_text("30 \N{MULTIPLICATION SIGN} 10")
+    slider = page.page.get_by_role("slider")
+    for key in ("Home", "End"):  # the result alone, then the original alone
+        slider.press(key)
+        box = sheet(page)
+        for share, colour in ((0.25, (255, 255, 250)), (0.75, (255, 255, 160))):
+            spot = box["x"] + share * box["width"], box["y"] + 0.5 * box["height"]
+            assert pixel(page, *spot) == pytest.approx(colour, abs=15), f"{key} at {share}"
+
+
+def test_two_fingers_zoom(visit: Open, light: Service, disc: tuple[str, str, bytes]) -> None:
     """Phones have no wheel."""
-    looking = with_result(visit(echo.url, viewport=PHONE, has_touch=True, is_mobile=True), disc)
+    looking = with_result(visit(light.url, viewport=PHONE, has_touch=True, is_mobile=True), disc)
     looking.page.locator(".view").scroll_into_view_if_needed()
     fitted = zoom(looking)
     box = looking.page.locator(".view").bounding_box()

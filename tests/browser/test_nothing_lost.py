@@ -62,9 +62,9 @@ def test_a_photo_that_cannot_be_read_is_not_the_servers_fault(
         expect(page.row("server")).to_contain_text("Ready")
 
 
-def test_results_that_were_not_saved_are_not_thrown_away_unasked(visit: Open, echo: Service) -> None:
+def test_results_that_were_not_saved_are_not_thrown_away_unasked(visit: Open, light: Service) -> None:
     """Clear lies beside Download all, and F5 under a finger."""
-    page = visit(echo.url)
+    page = visit(light.url)
     page.drop(PHOTO)
     expect(page.done("sea.png")).to_be_visible()
     heard: list[str] = []
@@ -94,26 +94,13 @@ def test_results_that_were_not_saved_are_not_thrown_away_unasked(visit: Open, ec
     ],
     ids=["bgremoveHost", "Electron"],
 )
-def test_an_applications_window_can_be_closed(visit: Open, echo: Service, inside: dict[str, object]) -> None:
+def test_an_applications_window_can_be_closed(visit: Open, light: Service, inside: dict[str, object]) -> None:
     """There nobody asks: the window would stay open, and its user would not know why."""
-    page = visit(echo.url, **inside)
+    page = visit(light.url, **inside)
     page.drop(PHOTO)
     expect(page.done("sea.png")).to_be_visible()
     with page.page.expect_event("close"):
         page.page.close(run_before_unload=True)
-
-
-def test_a_cropped_result_is_not_laid_over_the_whole_photo(visit: Open, echo: Service) -> None:
-    """Squeezed to the same size, nothing on one side would be where it is on the other."""
-    page = visit(echo.url)
-    page.page.locator("#options-box summary").click()
-    page.page.get_by_label("Crop", exact=True).check()
-    page.drop(PHOTO)
-    expect(page.done("sea.png")).to_be_visible()
-    expect(page.page.locator(".layer.after img")).to_be_visible()
-    expect(page.page.locator(".layer.before")).to_be_hidden()
-    expect(page.page.get_by_role("slider")).to_be_hidden()
-    expect(page.page.locator(".note", has_text="Cropped")).to_be_visible()
 
 
 def test_a_photo_of_nothing_says_so(visit: Open, service: Service) -> None:
@@ -134,9 +121,9 @@ def test_both_in_a_zip_say_where_they_are(visit: Open, service: Service, astrona
     expect(page.button("Copy")).to_be_hidden()
 
 
-def test_the_wheel_scrolls_the_page_until_the_picture_is_meant(visit: Open, echo: Service) -> None:
+def test_the_wheel_scrolls_the_page_until_the_picture_is_meant(visit: Open, light: Service) -> None:
     """On the way up to the status table the picture must not swallow it."""
-    page = visit(echo.url, viewport={"width": 1200, "height": 500})
+    page = visit(light.url, viewport={"width": 1200, "height": 500})
     page.drop(PHOTO)
     expect(page.done("sea.png")).to_be_visible()
     expect(page.page.locator(".layer.after img")).to_be_visible()

@@ -1,5 +1,6 @@
 """The options' form, which the page makes from what the service declares."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -35,11 +36,11 @@ UNHEARD_OF = [
 ]
 
 
-def test_options_come_from_the_service_and_are_sent(visit: Open, echo: Service) -> None:
+def test_options_come_from_the_service_and_are_sent(visit: Open, light: Service) -> None:
     """Every option is offered with its help, and the service hears what was chosen."""
-    page = visit(echo.url)
+    page = visit(light.url)
     page.page.get_by_text("Options").click()
-    for option in echo.client.get("/options").json():
+    for option in light.client.get("/options").json():
         control = page.page.locator(f"#option-{option['name']}")
         expect(control).to_be_visible()
         expect(control).to_have_accessible_description(f"{option['help'][0].upper()}{option['help'][1:]}.")
@@ -51,9 +52,9 @@ def test_options_come_from_the_service_and_are_sent(visit: Open, echo: Service) 
     assert name == "cat-mask.png"
 
 
-def test_options_of_every_kind_are_offered_and_sent(visit: Open, echo: Service) -> None:
+def test_options_of_every_kind_are_offered_and_sent(visit: Open, light: Service) -> None:
     """An option that the page has never heard of appears by itself; only what was changed is sent."""
-    page = visit(echo.url, expected=("422",)).page
+    page = visit(light.url, expected=("422",)).page
     page.route("**/api/v1/options", lambda route: route.fulfill(json=UNHEARD_OF))
     page.reload()
     page.get_by_text("Options").click()
@@ -73,3 +74,26 @@ def test_options_of_every_kind_are_offered_and_sent(visit: Open, echo: Service) 
     assert b'name="style"' not in body
     assert b'name="note"' not in body
     expect(page.locator(".photo.failed")).to_contain_text("is not known")
+
+
+def test_options_are_tried_on_a_photo_that_is_done(visit: Open, light: Service) -> None:
+    """Nobody looks for the file once more to see it on another background; the result before stays."""
+    page = visit(light.url)
+    page.page.get_by_text("Options").click()
+    page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
+    expect(page.done("cat.jpg")).to_have_count(1)
+    apply = page.button("Apply to this photo")
+    expect(apply).to_be_disabled()
+    page.page.get_by_label("Max size").fill("50")
+    expect(apply).to_be_enabled()
+    apply.press("Enter")
+    expect(apply).to_be_focused()
+    expect(apply).to_be_disabled()
+    expect(page.done("cat.jpg")).to_have_count(2)
+    expect(page.done("50 \N{MULTIPLICATION SIGN} ")).to_have_class(re.compile("selected"))
+    apply.press("Enter")
+    page.page.get_by_label("Max size").fill("")
+    expect(apply).to_be_enabled()
+    page.page.locator(".photo").first.locator(".pick").click()
+    expect(apply).to_be_disabled()
+    expect(page.page.locator(".photo")).to_have_count(2)

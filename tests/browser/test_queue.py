@@ -23,17 +23,17 @@ def obeying(data_dir: Path, tmp_path: Path) -> Iterator[Service]:
         yield service
 
 
-def test_a_photo_is_taken_by_its_address(visit: Open, echo: Service) -> None:
+def test_a_photo_is_taken_by_its_address(visit: Open, light: Service) -> None:
     """The service fetches it, the page does not; what is no address is told at once."""
-    task_id = echo.upload(encoded(Image.new("RGB", (30, 20), "teal")), "sea.png")
-    echo.finished(task_id)
-    original = echo.client.get(f"/remove/result/{task_id}").json()["original_url"]
-    page = visit(echo.url)
+    task_id = light.upload(encoded(Image.new("RGB", (30, 20), "teal")), "sea.png")
+    light.finished(task_id)
+    original = light.client.get(f"/remove/result/{task_id}").json()["original_url"]
+    page = visit(light.url)
     field = page.page.get_by_label("Address of a photo")
     field.fill("sea.png")
     page.button("Fetch").click()
     expect(page.page.get_by_role("alert")).to_contain_text("begins with http:// or https://")
-    field.fill(echo.url + original)
+    field.fill(light.url + original)
     field.press("Enter")
     expect(page.page.locator(".photo[data-state=done]")).to_have_count(1)
     expect(page.page.locator(".layer.before img")).to_be_visible()
@@ -83,3 +83,23 @@ def test_a_double_click_cancels_once_and_a_cancel_that_was_lost_can_be_tried_aga
     expect(cancel).to_be_disabled()
     held.pop().continue_()
     expect(page.photo("slow.png")).to_contain_text("Cancelled")
+
+
+def test_the_focus_stays_among_the_photos(visit: Open, obeying: Service) -> None:
+    """Whoever works by keyboard would begin at the top of the page again after each removed photo."""
+    page = visit(obeying.url)
+    page.drop(
+        ("one.png", "image/png", wish("fail")),
+        ("two.png", "image/png", wish("fail")),
+        ("slow.png", "image/png", wish("sleep 60")),
+    )
+    pick = {name: page.photo(name).locator(".pick") for name in ("two.png", "slow.png")}
+    expect(page.photo("slow.png")).to_contain_text("Sleeping")
+    page.button("Cancel slow.png").press("Enter")
+    expect(pick["slow.png"]).to_be_focused()
+    page.button("Remove slow.png from the list").press("Enter")
+    expect(pick["two.png"]).to_be_focused()
+    page.button("Remove one.png from the list").press("Enter")
+    expect(pick["two.png"]).to_be_focused()
+    page.button("Clear").press("Enter")
+    expect(page.button("Choose photos")).to_be_focused()

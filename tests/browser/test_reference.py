@@ -9,10 +9,10 @@ from tests.service import Service
 
 
 def test_a_developer_reads_a_route_s_options_and_tries_another(
-    visit: Callable[..., Visit], echo: Service
+    visit: Callable[..., Visit], light: Service
 ) -> None:
     """Without a connection, and under a policy that lets nothing foreign in: `visit` checks both."""
-    page = visit(f"{echo.url}/docs").page
+    page = visit(f"{light.url}/docs").page
     upload = page.locator(".opblock", has_text="/remove/upload")
     upload.get_by_role("button").first.click()
     expect(upload).to_contain_text("background_file")

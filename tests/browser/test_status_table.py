@@ -182,9 +182,9 @@ def test_the_server_is_killed_and_comes_back(visit: Open, data_dir: Path, tmp_pa
         expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
 
 
-def test_an_idle_page_asks_nothing(visit: Open, echo: Service) -> None:
+def test_an_idle_page_asks_nothing(visit: Open, light: Service) -> None:
     """The status is fetched for a reason: at the start, after an action, when the page is looked at again."""
-    page = visit(echo.url)
+    page = visit(light.url)
     expect(page.row("environment")).to_contain_text("modules installed")
     wait_for(lambda: any(url.endswith("/options") for url in page.asked))
     asked = len(page.asked)
@@ -192,5 +192,5 @@ def test_an_idle_page_asks_nothing(visit: Open, echo: Service) -> None:
     assert page.asked[asked:] == []
     page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(lamp(page.row("server"))).to_have_text("Ready")
-    parts = sorted(url.removeprefix(f"{echo.url}/api/v1") for url in page.asked[asked:])
+    parts = sorted(url.removeprefix(f"{light.url}/api/v1") for url in page.asked[asked:])
     assert parts == ["/env/status", "/status"]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ECHO
+from tests.browser.conftest import BY_LIGHT
 from tests.browser.visit import Visit
 from tests.integration.scratch import Scratch
 from tests.photos import encoded
@@ -21,7 +21,7 @@ REFUSED = "401"  # the browser itself logs every refusal
 @pytest.fixture
 def guarded(data_dir: Path, tmp_path: Path) -> Iterator[Service]:
     """A service with a token."""
-    with Scratch(tmp_path / "scratch").service(data_dir, token=TOKEN, builtin_worker=ECHO) as service:
+    with Scratch(tmp_path / "scratch").service(data_dir, token=TOKEN, builtin_worker=BY_LIGHT) as service:
         yield service
 
 
@@ -39,11 +39,11 @@ def test_it_is_asked_for_once_and_kept_for_the_tab(visit: Open, guarded: Service
     expect(page.row("server").locator(".state")).to_have_text("Ready")
     page.page.reload()
     expect(page.row("server").locator(".state")).to_have_text("Ready")
-    photo = encoded(Image.new("RGBA", (60, 40), (10, 200, 10, 90)))
+    photo = encoded(Image.new("RGBA", (60, 40), (255, 255, 255, 90)))
     page.drop(("green.png", "image/png", photo))
     expect(page.done("green.png")).to_be_visible()
     _, image = page.downloaded(page.button("Download"))
-    assert image.getpixel((5, 5)) == (10, 200, 10, 90)
+    assert image.getpixel((5, 5)) == (255, 255, 255, 90)
     assert not [url for url in page.asked if TOKEN in url]
     assert page.page.evaluate("localStorage.length") == 0
     assert TOKEN not in guarded.log

@@ -26,7 +26,10 @@ def finish(job: RemovalJob, events: Any) -> None:
     events.put(Progress(job.task_id, 45, "Removing the background"))
     shutil.copy(job.source_path, job.result_path)
     timings = {"decode": 1.0, "inference": 1.0, "refine": 0.0, "encode": 1.0}
-    result = RemovalResult(1, 1, "png", "fake", "cpu", timings, subject=True, coverage=1.0, box=(0, 0, 1, 1))
+    whole = (0, 0, 1, 1)
+    result = RemovalResult(
+        1, 1, "png", "fake", "cpu", timings, subject=True, coverage=1.0, box=whole, frame=whole
+    )
     events.put(Finished(job.task_id, result))
 
 

@@ -54,7 +54,7 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
             assert properties[option.name].get("default") == option.default
             assert properties[option.name]["description"] == option.help
     told = schema["components"]["schemas"]["Result"]["properties"]
-    assert {"subject", "coverage", "box"} <= set(told)
+    assert {"subject", "coverage", "box", "frame"} <= set(told)
 
 
 def test_the_reference_needs_no_other_host(service: Service) -> None:

@@ -136,9 +136,11 @@ def test_a_crop_is_the_subjects_box(service: Service, astronaut: bytes, facts: d
     tight = np.asarray(opened(service.cut(astronaut, crop="true", refine="false")))
     plain = np.asarray(opened(service.cut(astronaut, refine="false")))
     assert np.array_equal(tight, plain[top : top + height, left : left + width])
-    roomy = opened(service.cut(astronaut, crop="true", crop_margin="10px"))
-    right, bottom = min(left + width + 10, SIDE), min(top + height + 10, SIDE)
-    assert roomy.size == (right - max(left - 10, 0), bottom - max(top - 10, 0))
+    assert facts["frame"] == [0, 0, SIDE, SIDE]
+    roomy = told(service, astronaut, crop="true", crop_margin="10px", max_size="100")
+    left, top, right, bottom = max(left - 10, 0), max(top - 10, 0), left + width + 10, top + height + 10
+    assert roomy["frame"] == [left, top, min(right, SIDE) - left, min(bottom, SIDE) - top]
+    assert max(roomy["width"], roomy["height"]) == 100
     assert opened(service.cut(astronaut, crop="true", crop_margin="300%")).size == (SIDE, SIDE)
 
 

@@ -35,6 +35,12 @@ export class Job extends EventTarget {
     this.name = source instanceof File ? source.name || 'pasted photo' : nameOf(source);
   }
 
+  /** What to send to have it done anew: the photo itself, once it is here. */
+  get photo() {
+    if (this.source instanceof File || !this.original) return this.source;
+    return new File([this.original], this.name, { type: this.original.type });
+  }
+
   get ended() {
     return this.state !== 'waiting' && this.state !== 'running';
   }

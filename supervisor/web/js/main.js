@@ -12,7 +12,7 @@ import { Viewer } from './viewer.js';
 
 const status = new Status();
 const rows = statusTable(status);
-const options = new OptionsForm();
+const options = new OptionsForm(() => again(list.selected));
 const queue = new Queue();
 
 /** Send photos with the options as they are now, and look at the first of them. */
@@ -22,14 +22,19 @@ function send(sources, changes = {}) {
   if (first) list.select(first);
 }
 
-const again = (job, changes) => send([job.source], changes);
+/** Send a photo anew, with the options as they are now. The one before makes room, unless it has a result. */
+function again(job, changes) {
+  send([job.photo], changes);
+  if (job.state !== 'done') queue.drop(job);
+}
+
 const viewer = new Viewer(new Facts(status, rows.model, again));
 const list = new QueueView(queue, {
-  select: (job) => viewer.show(job),
-  again: (job) => {
-    again(job);
-    queue.drop(job);
+  select: (job) => {
+    viewer.show(job);
+    options.offer(job);
   },
+  again,
 });
 
 watchSources(send);

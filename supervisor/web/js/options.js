@@ -10,14 +10,25 @@ const inWords = (name) => WORDS[name] ?? capital(name.replaceAll('_', ' '));
 
 export class OptionsForm {
   #fields = [];
+  #job = null;
+
+  /** `apply` is to do the photo that was last offered again, with the options as they are. */
+  constructor(apply) {
+    this.button = h('button', { type: 'submit', hidden: true }, 'Apply to this photo');
+    byId('options').append(this.button);
+    byId('options').addEventListener('submit', (event) => {
+      event.preventDefault();
+      if (this.#job && !this.#isApplied) apply();
+    });
+  }
 
   /** Ask the service which options there are, once. */
   async load() {
     if (this.#fields.length) return;
     const declared = await get('options');
+    if (this.#fields.length) return; // asked for twice
     this.#fields = declared.map((option) => new Field(option, () => this.#summarise()));
-    byId('options').replaceChildren(...this.#fields.map((field) => field.node));
-    byId('options').onsubmit = (event) => event.preventDefault();
+    this.button.before(...this.#fields.map((field) => field.node));
   }
 
   /** What was chosen: `fields` that differ from their defaults, and `files`. The service knows the defaults. */
@@ -30,7 +41,21 @@ export class OptionsForm {
     return chosen;
   }
 
+  /** Offer to apply them to that job's photo, if they are not what it was sent with; null offers nothing. */
+  offer(job) {
+    this.#job = job;
+    this.button.hidden = job === null;
+    this.button.setAttribute('aria-disabled', this.#isApplied); // a disabled one would drop the keyboard's focus
+  }
+
+  get #isApplied() {
+    if (!this.#job) return true;
+    const [sent, now] = [this.#job.options, this.values()].map(({ fields, files }) => ({ ...fields, ...files }));
+    return Object.keys({ ...sent, ...now }).every((name) => sent[name] === now[name]);
+  }
+
   #summarise() {
+    this.offer(this.#job);
     const { fields, files } = this.values();
     const count = Object.keys(fields).length + Object.keys(files).length;
     byId('options-summary').textContent = count ? `${count} changed` : 'all as usual';

@@ -41,7 +41,14 @@ export class QueueView {
   }
 
   render() {
-    const { jobs, done } = this.queue;
+    const focused = byId('queue-box').contains(document.activeElement) ? document.activeElement : null;
+    const place = [...byId('queue').children].findIndex((row) => row.contains(focused));
+    this.#show(this.queue);
+    if (this.selected && !this.queue.jobs.includes(this.selected)) this.select(this.queue.jobs.at(-1) ?? null);
+    if (focused && (focused.disabled || !focused.checkVisibility())) this.#focus(place);
+  }
+
+  #show({ jobs, done }) {
     byId('queue-box').hidden = jobs.length === 0;
     byId('clear').hidden = !jobs.some((job) => job.ended);
     byId('download-all').hidden = done.length < 2;
@@ -55,7 +62,13 @@ export class QueueView {
       if (!this.#rows.has(job)) this.#rows.set(job, this.#made(job));
       this.#rows.get(job).show(job === this.selected);
     }
-    if (this.selected && !jobs.includes(this.selected)) this.select(jobs.at(-1) ?? null);
+  }
+
+  /** Keep the keyboard's focus near where it was: its button has gone, or its whole row. */
+  #focus(place) {
+    const rows = byId('queue').children;
+    const near = rows[Math.min(Math.max(place, 0), rows.length - 1)];
+    (near?.querySelector('.pick') ?? byId('choose')).focus();
   }
 
   #made(job) {

@@ -71,10 +71,10 @@ export class Viewer {
     this.beforeSheet.replaceChildren(...[before].filter(Boolean));
     this.afterSheet.replaceChildren(...[after].filter(Boolean));
     const photo = after ?? before;
-    // A cropped result shows another part of the photo: side by side, nothing would be where it is on the other.
-    const both = Boolean(before && after && !job.options.fields.crop);
+    const both = Boolean(before && after);
+    if (both) showPart(before, job.result.frame);
     this.view.classList.toggle('single', !both);
-    this.before.hidden = !before || Boolean(after && !both);
+    this.before.hidden = !before;
     this.after.hidden = !after;
     this.slider.hidden = this.divider.hidden = !both;
     for (const tag of this.tags) tag.hidden = !both;
@@ -149,9 +149,19 @@ async function decoded(address) {
   return picture.decode().then(() => picture, () => null);
 }
 
+/** Let a picture show only the part of it that fills its sheet: left, top, width and height in its own pixels. */
+function showPart(picture, [left, top, width, height]) {
+  const percent = (part, whole) => `${(100 * part) / whole}%`;
+  Object.assign(picture.style, {
+    left: percent(-left, width),
+    top: percent(-top, height),
+    width: percent(picture.naturalWidth, width),
+    height: percent(picture.naturalHeight, height),
+  });
+}
+
 function noteFor(job, before, after) {
   if (job?.result?.format === 'zip') return 'The cut-out and its mask are in one zip: download it to look at them.';
-  if (after && job.options.fields.crop) return 'Cropped, so the original is not shown beside it.';
   if (job?.cutout && !after) return 'This browser cannot show the result: download it to look at it.';
   if (job?.original && !before) return 'This browser cannot show the original’s format.';
   return '';
