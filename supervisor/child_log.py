@@ -1,4 +1,4 @@
-"""What a child process said last, for the story of its end."""
+"""What a child process said last, which is told with its end."""
 
 import contextlib
 from pathlib import Path
@@ -15,6 +15,11 @@ def tail(path: Path) -> list[str]:
             return log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
     except OSError:
         return []
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a child's log, in a sentence about its end."""
+    return (tail(path) or ["it left no message"])[-1]
 
 
 def drop(path: Path) -> None:

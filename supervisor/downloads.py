@@ -14,7 +14,7 @@ from shared.errors import (
     error_from,
 )
 from shared.messages import DownloadConfig, Downloaded, Downloading, Event, NotDownloaded
-from supervisor.child_log import drop, tail
+from supervisor.child_log import drop, last_line
 from supervisor.model_store import ModelStore
 from supervisor.private_folder import make_private
 from supervisor.tasks import Task, TaskKind, TaskRegistry
@@ -165,5 +165,4 @@ class _Download:
         """Tell why a process ended that said nothing."""
         if code is None:
             return DownloadFailed("The process that downloads could not be started.")
-        last = (tail(self._log_path) or ["it left no message"])[-1]
-        return DownloadFailed(f"The download ended {how_ended(code)}: {last}")
+        return DownloadFailed(f"The download ended {how_ended(code)}: {last_line(self._log_path)}")

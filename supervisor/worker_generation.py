@@ -31,7 +31,7 @@ from shared.messages import (
     Remove,
     WorkerConfig,
 )
-from supervisor.child_log import drop, tail
+from supervisor.child_log import drop, last_line, tail
 from supervisor.memory import oom_kills
 from supervisor.worker_process import WorkerProcess, how_ended, signal_name
 from supervisor.worker_state import WorkerEvent
@@ -204,12 +204,14 @@ class WorkerGeneration:
         self._on_change(WorkerEvent.EXITED)
 
     def _diagnosis(self, code: int | None) -> BgremoveError:
-        """Tell from the exit code why a process ended that nobody asked to end."""
+        """Tell from the exit code why a process ended that nobody asked to end; None: it never came up."""
+        if code is None:
+            return WorkerStartFailed()
         if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
             return OutOfMemory("The system ran out of memory and killed the worker.")
         how = how_ended(code)
         if self.facts is None:
-            last = (tail(self._log_path) or ["it left no message"])[-1]
+            last = last_line(self._log_path)
             return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")
         return WorkerCrashed(f"The worker ended {how}.")
 

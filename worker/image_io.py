@@ -65,20 +65,25 @@ class Photo:
         return colour.seen(opaque, self.icc_profile)
 
 
+def configure() -> None:
+    """Set Pillow up for a process that decodes photos. Once: none of it is safe on threads."""
+    Image.core.set_blocks_max(KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not in the types
+    # Pillow warns of damaged metadata that it can do without; so can we.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
 def decode(path: Path, max_pixels: int) -> Photo:
     """Read the photo at `path`, the first one of several.
 
     Raises NotAnImage for what no decoder knows, TooManyPixels before decoding when the header promises
     more than `max_pixels`, DamagedImage when decoding fails, MemoryError as it comes.
     """
-    Image.core.set_blocks_max(KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not in the types
     with path.open("rb") as file:
         known = sniff(file.read(SIGNATURE_BYTES))
     if known is None:
         raise NotAnImage
     try:
-        # Pillow warns of damaged metadata that it can do without; so can we.
-        with warnings.catch_warnings(action="ignore"), _opened(path, known) as image:
+        with _opened(path, known) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise TooManyPixels(

@@ -26,7 +26,7 @@ from shared.messages import (
     Remove,
     WorkerConfig,
 )
-from worker import pipeline
+from worker import image_io, pipeline
 from worker.device import available_cores
 from worker.engines import loading
 from worker.model_thread import ModelThread
@@ -45,6 +45,7 @@ def serve(
 ) -> None:
     """Entry point of every worker: serve the model that `config.loader` loads."""
     logs.configure("warning")
+    image_io.configure()
     with ModelThread() as model:
         try:
             model.load(lambda: loading.load(config, lambda percent, told: events.put(Loading(percent, told))))

@@ -48,7 +48,7 @@ def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] 
     values, white = np.nan_to_num(stored.astype(np.float32)), _white(image, stored)
     if _tag(image, PHOTOMETRIC_INTERPRETATION) == 0:
         values = white - values
-    grey = np.rint(np.clip(values * (255 / white), 0, 255)).astype(np.uint8)
+    grey = np.rint(np.clip(values, 0, white) * (255 / white)).astype(np.uint8)
     return Image.fromarray(grey), alpha
 
 

@@ -9,7 +9,8 @@ from supervisor.services import Services
 from supervisor.tasks import Task
 
 
-def _services(request: Request) -> Services:
+# A coroutine, as all dependencies here are: FastAPI calls others on threads, which downloads may hold.
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -23,7 +24,7 @@ class Accepted(TypedDict):
 Supervisor = Annotated[Services, Depends(_services)]
 
 
-def _known_task(task_id: str, services: Supervisor) -> Task:
+async def _known_task(task_id: str, services: Supervisor) -> Task:
     return services.tasks.get(task_id)
 
 

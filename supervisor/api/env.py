@@ -55,14 +55,14 @@ class Nothing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _from_here(request: Request, services: Supervisor) -> None:
+async def _from_here(request: Request, services: Supervisor) -> None:
     """Let in clients on this machine, and those whose token the guard has checked. Raises LocalOnly."""
     address = request.client.host if request.client else ""
     if services.settings.token is None and not is_loopback(address):
         raise LocalOnly
 
 
-def _install_task(task: KnownTask) -> Task:
+async def _install_task(task: KnownTask) -> Task:
     if task.kind is not TaskKind.INSTALL:
         raise NotFound("That task is not an install.")
     return task

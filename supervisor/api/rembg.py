@@ -14,7 +14,7 @@ from supervisor.api.synchronous import OnceFile, finish
 router = APIRouter(prefix="/api", tags=["drop-in"], default_response_class=FileResponse)
 
 
-def _not_for_other_pages(request: Request, services: Supervisor) -> None:
+async def _not_for_other_pages(request: Request, services: Supervisor) -> None:
     """Refuse a GET that another page made a browser send: unlike others, this one makes work.
 
     Browsers name the page's origin only in some GETs, but its relation to this one in all (Fetch Metadata,

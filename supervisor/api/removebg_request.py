@@ -12,6 +12,8 @@ from typing import Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.errors import InvalidOption
+from shared.option_checks import margin_from
 from shared.options import FormatChoice, RemovalOptions
 from supervisor.api.removebg_errors import RemovebgRefusal
 
@@ -19,7 +21,7 @@ MAX_PIXELS = {"preview": 250_000, "small": 250_000, "regular": 250_000, "medium"
 SOURCES = ("image_file", "image_file_b64", "image_url")
 IMAGE_BACKGROUNDS = ("bg_image_file", "bg_image_url")
 BACKGROUNDS = ("bg_color", *IMAGE_BACKGROUNDS)
-MAX_MARGIN = {"px": 500.0, "%": 50.0}
+MAX_MARGIN_PX, MAX_MARGIN_SHARE = 500, 0.5
 # Values that ask for nothing, so that they are honoured by doing nothing.
 _WHOLE_PHOTO = re.compile(r"0(%|px)? 0(%|px)? 100% 100%")
 _NEUTRAL = {
@@ -30,7 +32,6 @@ _NEUTRAL = {
     "shadow_type": re.compile("none"),
     "semitransparency": re.compile("True"),
 }
-_MARGIN = re.compile(r"(?P<number>\d{1,4}(\.\d{1,4})?)(?P<unit>px|%)?")
 _HEX = re.compile(r"([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.IGNORECASE)
 
 
@@ -164,15 +165,16 @@ def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
 def margin_of(text: str) -> str:
     """Return remove.bg's `crop_margin` as this service's: one value for all sides. Raises RemovebgRefusal."""
     parts = text.split()
-    sizes = {
-        (float(match["number"]), match["unit"] or "px") for match in map(_MARGIN.fullmatch, parts) if match
-    }
-    if len(parts) not in (1, 2, 4) or any(_MARGIN.fullmatch(part) is None for part in parts):
+    try:
+        margins = {margin_from(part) for part in parts}
+    except InvalidOption as error:
+        raise invalid("crop_margin", error.detail) from error
+    if len(parts) not in (1, 2, 4):
         raise invalid("crop_margin", "It is one, two or four sizes, each such as 20px or 5%.")
-    if len(sizes) > 1:
+    if len(margins) > 1:
         raise cannot("crop_margin", "this service leaves the same room on every side")
-    number, unit = sizes.pop()
-    if number > MAX_MARGIN[unit]:
+    (margin,) = margins
+    if margin.amount > (MAX_MARGIN_SHARE if margin.is_share else MAX_MARGIN_PX):
         raise invalid("crop_margin", "It is 500px or 50% at most.")
     return parts[0]
 
@@ -187,7 +189,7 @@ def colour_of(text: str) -> str:
 
 def is_opaque(colour: str | None) -> bool:
     """Whether a colour, as `colour_of` returns it, lets nothing through."""
-    if colour is None or colour == "transparent":
+    if colour is None:
         return False
     return not (colour.startswith("#") and len(colour) == 9) or colour.lower().endswith("ff")
 

@@ -122,6 +122,8 @@ def test_what_cannot_be_honoured_is_refused_by_name(name: str, value: str) -> No
         ("crop_margin", "ten"),
         ("crop_margin", "501px"),
         ("crop_margin", "51%"),
+        ("crop_margin", "1.2345px"),
+        ("crop_margin", "\N{ARABIC-INDIC DIGIT FIVE}px"),
         ("shadow_opacity", "101"),
         ("image_file", "not a file"),
     ],

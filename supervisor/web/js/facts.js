@@ -42,7 +42,7 @@ export class Facts {
     const { model } = this.status;
     this.offer.hidden = !model || !this.#isBuiltin;
     if (this.offer.hidden) return;
-    const [, name] = model.model_id.split('/');
+    const name = model.model_id.split('/').at(-1); // a folder's has no owner
     const there = model.model_loaded || model.model_downloaded;
     this.why.textContent = there
       ? `${name} is here: it finds finer edges than the built-in model.`
