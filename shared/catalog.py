@@ -18,13 +18,11 @@ HUB_ID = re.compile(r"(?!.*(--|\.\.))(?=.{3,96}$)\w[\w.-]*/(?P<name>\w[\w.-]*)(?
 class ModelSpec:
     """One model. Sizes are in pixels, (width, height).
 
-    `repo_id` is its name on the hub, None for a model that lies in `folder` on this machine. `backbone`
-    None means that the weights tell.
+    `repo_id` is its name on the hub, None for a model that lies in `folder` on this machine.
     """
 
     name: str
     repo_id: str | None
-    backbone: str | None = None
     input_size: InputSize = SQUARE
     licence: str | None = None
     purpose: str | None = None
@@ -36,29 +34,29 @@ class ModelSpec:
         return self.repo_id or self.name
 
 
-def _birefnet(suffix: str, backbone: str, input_size: InputSize, purpose: str) -> ModelSpec:
+def _birefnet(suffix: str, input_size: InputSize, purpose: str) -> ModelSpec:
     name = f"BiRefNet{suffix}"
-    return ModelSpec(name, f"ZhengPeng7/{name}", backbone, input_size, "MIT", purpose)
+    return ModelSpec(name, f"ZhengPeng7/{name}", input_size, "MIT", purpose)
 
 
-_LARGE, _TINY = "swin_v1_l", "swin_v1_t"
 CATALOG = (
-    _birefnet("", _LARGE, SQUARE, "general"),
-    _birefnet("_HR", _LARGE, (2048, 2048), "general, high resolution"),
-    _birefnet("_dynamic", _LARGE, range(256, 2304 + 1, 32), "general, any size"),
-    _birefnet("_512x512", _LARGE, (512, 512), "general, fast"),
-    _birefnet("-matting", _LARGE, SQUARE, "trimap-free matting"),
-    _birefnet("_HR-matting", _LARGE, (2048, 2048), "trimap-free matting, high resolution"),
-    _birefnet("-portrait", _LARGE, SQUARE, "people"),
-    _birefnet("_lite", _TINY, SQUARE, "general, small"),
-    _birefnet("_lite-2K", _TINY, (2560, 1440), "general, small, high resolution"),
+    _birefnet("", SQUARE, "general"),
+    _birefnet("_HR", (2048, 2048), "general, high resolution"),
+    _birefnet("_dynamic", range(256, 2304 + 1, 32), "general, any size"),
+    _birefnet("_512x512", (512, 512), "general, fast"),
+    _birefnet("-matting", SQUARE, "trimap-free matting"),
+    _birefnet("_HR-matting", (2048, 2048), "trimap-free matting, high resolution"),
+    _birefnet("-portrait", SQUARE, "people"),
+    _birefnet("_lite", SQUARE, "general, small"),
+    _birefnet("_lite-2K", (2560, 1440), "general, small, high resolution"),
 )
 
 
 def find(wanted: str) -> ModelSpec:
     """Return the model of a name in the catalogue (in any case), a hub id "owner/name", or a local folder.
 
-    A folder is told by its beginning: "/", "./", "../", "~" or a drive's letter. Raises UnknownModel.
+    A folder is told by its beginning: "/", "./", "../", "~" or a drive's letter. A fine-tune or a folder
+    whose name begins with one of the catalogue's has that model's input size. Raises UnknownModel.
     """
     for spec in CATALOG:
         if wanted.lower() in (spec.name.lower(), spec.model_id.lower()):
@@ -67,7 +65,7 @@ def find(wanted: str) -> ModelSpec:
         return _in_folder(wanted)
     match = HUB_ID.fullmatch(wanted)
     if match:
-        return ModelSpec(match["name"], wanted)
+        return ModelSpec(match["name"], wanted, _input_size(match["name"]))
     names = ", ".join(spec.name for spec in CATALOG)
     raise UnknownModel(f"There is no model {wanted!r}: name one of {names}, a hub id or a folder.")
 
@@ -80,4 +78,10 @@ def _in_folder(wanted: str) -> ModelSpec:
         there = False
     if not there:
         raise UnknownModel(f"There is no folder {wanted}.")
-    return ModelSpec(folder.name, None, folder=folder)
+    return ModelSpec(folder.name, None, _input_size(folder.name), folder=folder)
+
+
+def _input_size(name: str) -> InputSize:
+    """Return the input size of the model that another one seems to be made from, by its name."""
+    kin = [spec for spec in CATALOG if name.lower().startswith(spec.name.lower())]
+    return max(kin, key=lambda spec: len(spec.name)).input_size if kin else SQUARE

@@ -13,13 +13,14 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 CHUNK_BYTES = 1024**2
 WEIGHTS_SUFFIX = ".safetensors"
+WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 CODE_SUFFIX = ".py"
 PLAIN_NAME = re.compile(r"\w[\w .+-]*")  # in no folder, nor on another drive
@@ -117,11 +118,20 @@ def cache_root(data_dir: Path) -> Path:
     return data_dir / "models" / "birefnet"
 
 
-def is_wanted(name: str, *, code: bool) -> bool:
-    """Whether a repository's file belongs to a model: weights, configuration and, if asked for, code."""
-    if not PLAIN_NAME.fullmatch(name):
-        return False
-    return name.endswith(WEIGHTS_SUFFIX) or name == CONFIG_NAME or (code and name.endswith(CODE_SUFFIX))
+def weights_among(names: Iterable[str]) -> set[str]:
+    """Return which of a folder's files are the model's weights.
+
+    Beside the one of the usual name, others are of other precisions or models; without it, all are shards.
+    """
+    weights = {name for name in names if name.endswith(WEIGHTS_SUFFIX) and PLAIN_NAME.fullmatch(name)}
+    return {WEIGHTS_NAME} if WEIGHTS_NAME in weights else weights
+
+
+def wanted_among(names: Iterable[str], *, code: bool) -> set[str]:
+    """Return what of a repository is the model's: weights, configuration and, if asked for, code."""
+    plain = {name for name in names if PLAIN_NAME.fullmatch(name)}
+    scripts = {name for name in plain if code and name.endswith(CODE_SUFFIX)}
+    return weights_among(plain) | (plain & {CONFIG_NAME}) | scripts
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None]) -> str:

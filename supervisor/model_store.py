@@ -18,8 +18,9 @@ from shared.model_files import (
     cache_root,
     flush_to_disk,
     in_words,
-    is_wanted,
     sha256_of,
+    wanted_among,
+    weights_among,
 )
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
@@ -99,7 +100,8 @@ def import_folder(
 def _import(source: Path, cache: ModelCache, revision: str, on_progress: OnProgress) -> str:
     if not _has_weights(source):
         raise ModelUnusable(f"{source} has no *{WEIGHTS_SUFFIX} file; name the folder that holds it.")
-    files = sorted(path for path in source.iterdir() if is_wanted(path.name, code=True) and path.is_file())
+    names = wanted_among((path.name for path in source.iterdir() if path.is_file()), code=True)
+    files = [source / name for name in sorted(names)]
     total = sum(path.stat().st_size for path in files)
     blobs = cache.blob("")
     blobs.mkdir(parents=True, exist_ok=True)
@@ -161,6 +163,6 @@ def _is_whole(weights: Path) -> bool:
 
 def _has_weights(folder: Path) -> bool:
     try:
-        return any(path.suffix == WEIGHTS_SUFFIX for path in folder.iterdir())
+        return bool(weights_among(path.name for path in folder.iterdir()))
     except OSError:
         return False

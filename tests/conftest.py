@@ -8,12 +8,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from shared import locking
 from supervisor.builtin_model import BuiltinModel
 from tests.service import OBEYS, REMEMBERS, Service, running
 
+# How long an example takes tells how busy the machine is.
+UNHURRIED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 SAMPLES = Path(__file__).resolve().parent.parent / "scripts" / "samples"
 
 
@@ -21,6 +24,8 @@ def pytest_configure() -> None:
     """Heed Ctrl-C even in a shell's background job: what tests start, and interrupt, inherits this."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    hypothesis.settings.register_profile("unhurried", UNHURRIED)
+    hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

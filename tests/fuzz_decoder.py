@@ -20,7 +20,7 @@ from shared.errors import BgremoveError
 from tests import corpus, icc, raw_images
 from tests.corpus import pictures
 from tests.photos import encoded
-from worker.image_io import decode
+from worker.image_io import configure, decode
 
 MAX_PIXELS = 10_000_000
 HANG_S = 10
@@ -124,6 +124,7 @@ def _mended(content: bytes) -> bytes:
 
 def main(first: int, last: int, folder: Path) -> None:
     """Decode the damaged files `first` up to, without, `last`."""
+    configure()
     wholes, path, read = seeds(), folder / "photo", 0
     for number in range(first, last):
         rng = random.Random(number)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.option_checks import Margin
 from worker.geometry import Box, box_of, with_margin
+from worker.strips import each_strip
 
 SEEN = 32  # of 255: what the first look is at least so sure of belongs to the subject
 MARGIN = 0.15  # of the box's longer side: room for what the first look has missed
@@ -34,10 +35,15 @@ def blended(first: NDArray[np.uint8], second: NDArray[np.uint8], box: Box) -> ND
     fade = max(1, round(MARGIN * max(box.width, box.height) / (1 + 2 * MARGIN) / 2))
     across = _ramp(box.width, fade, start=left > 0, end=right < width)
     down = _ramp(box.height, fade, start=top > 0, end=bottom < height)
-    place = np.s_[top:bottom, left:right]
-    share = np.minimum(down[:, None], across[None])
     mixed = first.copy()
-    mixed[place] = np.rint(first[place] + share * (second.astype(np.float32) - first[place])).astype(np.uint8)
+    inside = mixed[top:bottom, left:right]
+
+    def mix(start: int, end: int) -> None:
+        share = np.minimum(down[start:end, None], across)
+        below = inside[start:end].astype(np.float32)
+        inside[start:end] = np.rint(below + share * (second[start:end] - below))
+
+    each_strip(box.height, mix)  # a few rows at a time: in float32 all of them would take a photo's memory
     return mixed
 
 

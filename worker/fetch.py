@@ -23,6 +23,7 @@ from worker.meter import Meter
 
 ASKING_WAITS_S = (0.5, 1.0)  # who has no connection is told soon
 FILLING_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # in a row without a new byte, once the hub has answered
+LONGEST_WAIT_S = 120.0  # the hub's limits are counted over five minutes
 LOCK_POLL_S = 0.5
 log = logging.getLogger("worker.fetch")
 
@@ -218,7 +219,7 @@ class Fetch:
 
 
 class _Patience:
-    """How often in a row to try again, and how long to wait before."""
+    """How often in a row to try again, and how long to wait before: no less than the hub asks for."""
 
     def __init__(self, meter: Meter, waits_s: tuple[float, ...]) -> None:
         self._meter = meter
@@ -227,8 +228,9 @@ class _Patience:
     def wait(self, why: Interrupted) -> None:
         """Wait before another try. Raises DownloadFailed when there were enough."""
         wait_s = next(self._waits_s, None)
-        if wait_s is None:
+        if wait_s is None or why.wait_s > LONGEST_WAIT_S:
             raise DownloadFailed(str(why)) from why
+        wait_s = max(wait_s, why.wait_s)
         log.warning("trying again", extra={"reason": str(why)})
         self._meter.say(f"{why} Trying again in {wait_s:g} s")
         time.sleep(wait_s)

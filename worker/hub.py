@@ -4,7 +4,7 @@ Importing this reads HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and the like from the
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from shared.errors import (
     ModelNotFound,
     ModelUnusable,
 )
-from shared.model_files import COMMIT, WEIGHTS_SUFFIX, is_wanted
+from shared.model_files import COMMIT, wanted_among, weights_among
 
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -30,7 +30,14 @@ NOT_A_HUB = "What answers does not answer like a model hub; check HF_ENDPOINT an
 
 
 class Interrupted(Exception):
-    """The hub could not be asked, or broke off; the same may work in a moment. Says why in a sentence."""
+    """The hub could not be asked, or broke off; the same may work in a moment. Says why in a sentence.
+
+    `wait_s` is how long the hub asks to wait.
+    """
+
+    def __init__(self, said: str, wait_s: float = 0) -> None:
+        super().__init__(said)
+        self.wait_s = wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,13 @@ class Hub:
             )
         if not COMMIT.fullmatch(info.sha or ""):
             raise DownloadFailed(NOT_A_HUB)
-        files = [_known(file) for file in info.siblings or [] if is_wanted(file.rfilename, code=code)]
-        if not any(file.name.endswith(WEIGHTS_SUFFIX) for file in files):
+        names = [file.rfilename for file in info.siblings or []]
+        if not weights_among(names):
             raise ModelUnusable(
                 f"{self._repo_id} has no *.safetensors file, the only weights that this service reads."
             )
+        wanted = wanted_among(names, code=code)
+        files = [_known(file) for file in info.siblings or [] if file.rfilename in wanted]
         return Listing(info.sha or "", sorted(files, key=lambda file: file.size))
 
     @contextmanager
@@ -139,8 +148,11 @@ class Hub:
                 )
             case 416:
                 return DownloadDamaged(f"{_host()} has fewer bytes of a file than it says; download again.")
+            case 429:
+                advice = "it asks to wait; a token in HF_TOKEN raises its limits."
+                return Interrupted(f"{said[:-1]}: {advice}", _seconds(error.response.headers))
             case _ if status in RETRIED_STATUSES:
-                return Interrupted(said)
+                return Interrupted(said, _seconds(error.response.headers))
         return DownloadFailed(said)
 
 
@@ -151,6 +163,12 @@ def _known(file: RepoSibling) -> HubFile:
     if not etag or not HASH.fullmatch(etag) or size is None or size < 0:
         raise DownloadFailed(NOT_A_HUB)
     return HubFile(file.rfilename, size, etag, in_lfs=file.lfs is not None)
+
+
+def _seconds(headers: Mapping[str, str]) -> float:
+    """Return how long `Retry-After` asks to wait; 0 where it says nothing, or a date (RFC 9110, 10.2.3)."""
+    said = headers.get("Retry-After", "")
+    return float(said) if said.isascii() and said.isdecimal() else 0
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ Pillow, NumPy and ISA-L do; and the model has one, on which it is loaded and see
 """
 
 import logging
+import os
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -28,7 +29,7 @@ from shared.messages import (
 )
 from worker import image_io, pipeline
 from worker.device import available_cores
-from worker.engines import loading
+from worker.engines import DeviceLost, loading
 from worker.model_thread import ModelThread
 
 log = logging.getLogger("worker")
@@ -38,6 +39,7 @@ log = logging.getLogger("worker")
 # A GPU infers in less time than a core needs for any of the rest: as many cores as there are feed it, up to
 # what their photos may take of memory.
 REMOVALS_AT_ONCE, MOST_AT_ONCE = 2, 8
+DEVICE_LOST = 70  # exit code: EX_SOFTWARE of sysexits.h
 
 
 def serve(
@@ -128,6 +130,9 @@ class Work:
             return Failed(job.task_id, error.code, error.detail)
         except MemoryError:
             return Failed(job.task_id, OutOfMemory.code, OutOfMemory().detail)
+        except DeviceLost:
+            log.critical("the device is lost to this process", exc_info=True)
+            os._exit(DEVICE_LOST)  # at once, on whichever thread: a new worker then tries the photo again
         except Exception:
             log.exception("removal failed", extra={"task_id": job.task_id})
             return Failed(job.task_id, BgremoveError.code, "The photo could not be processed.")

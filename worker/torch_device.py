@@ -4,27 +4,33 @@ import torch
 
 from shared.errors import WorkerStartFailed
 
-# CUDA's allocator has an error class of its own; the others have words, by the source of PyTorch.
+# CUDA's allocator has an error class of its own; the others, and CUDA beside it, have words, by the source of
+# PyTorch.
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "not enough memory",
     "MPS backend out of memory",
     "STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
 )
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def choose(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+def choose(device: str, dtype: str, *, by_hub_code: bool = False) -> tuple[torch.device, torch.dtype]:
     """Return the device and dtype for these settings, each "auto" or a name.
 
     auto is CUDA, then MPS, then the CPU; and bfloat16 where the hardware computes it natively, else float16
-    on CUDA, else float32. Raises WorkerStartFailed for a device that is not there.
+    on CUDA, else float32. The code on the hub samples with torchvision, which does not know bfloat16.
+    Raises WorkerStartFailed for a device that is not there, and for a dtype that cannot be had.
     """
     chosen = torch.device(_best_device() if device == "auto" else device)
     there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if (chosen.index or 0) >= there.get(chosen.type, 1):
         raise WorkerStartFailed(f"The device {device!r} was asked for, and PyTorch cannot use it here.")
-    return chosen, best_dtype(chosen.type) if dtype == "auto" else DTYPES[dtype]
+    if by_hub_code and dtype == "bfloat16":
+        raise WorkerStartFailed("The transformers loader has no bfloat16: take float16, float32 or auto.")
+    best = best_dtype(chosen.type, by_hub_code=by_hub_code)
+    return chosen, best if dtype == "auto" else DTYPES[dtype]
 
 
 def _best_device() -> str:
@@ -33,8 +39,10 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def best_dtype(device: str) -> torch.dtype:
+def best_dtype(device: str, *, by_hub_code: bool = False) -> torch.dtype:
     """Return the fastest dtype that changes no alpha visibly on a kind of device."""
+    if by_hub_code:
+        return torch.float16 if device == "cuda" else torch.float32
     if device == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float16

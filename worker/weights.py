@@ -7,6 +7,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from shared.errors import ModelUnfit
+from shared.model_files import weights_among
 
 TELL_EVERY = 50  # tensors
 
@@ -17,7 +18,7 @@ def read(folder: Path, on_share: Callable[[float], None]) -> dict[str, Tensor]:
     `on_share` is told how much is done, 0 to 1. Raises ModelUnfit.
     """
     state: dict[str, Tensor] = {}
-    files = sorted(folder.glob("*.safetensors"))
+    files = [folder / name for name in sorted(weights_among(path.name for path in folder.iterdir()))]
     if not files:
         raise ModelUnfit("The model's folder has no safetensors file.")
     try:
@@ -25,6 +26,8 @@ def read(folder: Path, on_share: Callable[[float], None]) -> dict[str, Tensor]:
             with safe_open(file, framework="pt") as tensors:  # mapped, not read
                 names = list(tensors.keys())
                 for position, name in enumerate(names):
+                    if name in state:
+                        raise ModelUnfit("Two files of the model hold the same tensors: keep one of them.")
                     state[name] = tensors.get_tensor(name)
                     if position % TELL_EVERY == 0:
                         on_share((number + position / len(names)) / len(files))

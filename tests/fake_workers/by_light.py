@@ -1,6 +1,8 @@
 """The real worker, but for its network: the lighter a photo's pixel, the more it is the subject's."""
 
+import os
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -10,7 +12,7 @@ from PIL import Image
 from shared.messages import WorkerConfig
 from tests.fake_workers.talk import FACTS
 from worker import main
-from worker.engines import Step, loading
+from worker.engines import DeviceLost, Step, loading
 from worker.geometry import Box, Pixels
 
 
@@ -27,6 +29,24 @@ class Light:
         """Return the photo's luma (ITU-R BT.601)."""
         step(1)
         return np.asarray(Image.fromarray(pixels).convert("L"))
+
+
+class Fragile(Light):
+    """An engine whose device is lost at the first photo of all, and there again in another process."""
+
+    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
+        """Lose the device, and leave a note of that."""
+        note = Path(os.environ["LOST_NOTE"])
+        if not note.exists():
+            note.touch()
+            raise DeviceLost("CUDA error: unspecified launch failure")
+        return super().alpha(pixels, step)
+
+
+def serve_losing_the_device(commands: Connection, events: Any, config: WorkerConfig) -> None:
+    """Entry point of one that loses its device once."""
+    with mock.patch.object(loading, "load", return_value=Fragile()):
+        main.serve(commands, events, config)
 
 
 def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
-from tests.photos import wish
+from tests.photos import encoded, opened, wish
 from tests.service import END_TIMEOUT_S, OBEYS, Service, shape, stream_events, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -55,6 +56,19 @@ def test_nothing_outlives_a_killed_supervisor(
     service.process.kill()
     service.process.wait()
     assert not psutil.wait_procs(descendants, timeout=END_TIMEOUT_S)[1]
+
+
+def test_a_lost_device_costs_a_worker_and_no_photo(
+    start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that was reset answers no process that used it before: that one would fail every photo."""
+    monkeypatch.setenv("LOST_NOTE", str(tmp_path / "note"))
+    service = start(builtin_worker="tests.fake_workers.by_light:serve_losing_the_device")
+    assert opened(service.cut(encoded(Image.new("RGB", (30, 20), "white")))).size == (30, 20)
+    worker = service.worker()
+    assert worker["generation"] == 2
+    assert worker["last_exit"]["reason"] == "worker_crashed"
+    assert any("unspecified launch failure" in line for line in worker["last_exit"]["stderr"])
 
 
 @pytest.mark.slow

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seeded_weights import seeded_image, seeded_state
 from shared.errors import ModelUnfit
+from worker import weights
 from worker.birefnet import from_state_dict
 from worker.birefnet.config import BACKBONES, backbone_named
 from worker.birefnet.model import BiRefNet
@@ -172,6 +174,16 @@ def test_a_checkpoint_of_something_else_is_refused_in_words() -> None:
     wrong = state | {"decoder.conv_out1.0.weight": torch.zeros(1, 7, 1, 1)}
     with pytest.raises(ModelUnfit, match="conv_out1"):
         from_state_dict(wrong)
+
+
+def test_two_files_of_the_same_tensors_are_refused(tmp_path: Path) -> None:
+    """One of them would win by its name, and nobody would know which."""
+    for name in ("general", "portrait"):
+        save_file({"bb.weight": torch.zeros(3)}, tmp_path / f"{name}.safetensors")
+    with pytest.raises(ModelUnfit, match="same tensors"):
+        weights.read(tmp_path, lambda _: None)
+    save_file({"bb.weight": torch.ones(3)}, tmp_path / "model.safetensors")
+    assert weights.read(tmp_path, lambda _: None)["bb.weight"].sum() == 3
 
 
 def test_the_native_path_imports_torch_and_nothing_of_its_ecosystem() -> None:

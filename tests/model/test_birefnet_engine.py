@@ -1,6 +1,9 @@
 """The engine around the network: devices, progress, memory."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from torch import Tensor, nn
 from make_checkpoint import write_plain
 from shared.errors import Cancelled, OutOfMemory, WorkerStartFailed
 from shared.messages import WorkerConfig
-from worker.engines import native
+from worker.birefnet.fused import sampling
+from worker.engines import DeviceLost, native
 from worker.engines.birefnet import BirefnetEngine, Load
 from worker.matte import matte
 from worker.torch_device import choose
@@ -76,6 +80,7 @@ def test_a_cancelled_pass_stops_and_the_next_one_is_whole(loaded: BirefnetEngine
     "error",
     [
         torch.OutOfMemoryError("CUDA out of memory"),
+        torch.AcceleratorError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
     ],
 )
@@ -83,6 +88,13 @@ def test_a_photo_that_memory_has_no_room_for_is_told_as_such(error: Exception) -
     """The user must read "memory", not a trace."""
     with pytest.raises(OutOfMemory):
         matte(PHOTO, engine(failing(error)), ignore)
+
+
+def test_a_device_that_answers_no_more_is_told_from_a_photo_that_fails() -> None:
+    """After a reset of the driver or a laptop's sleep, only another process gets an answer from it."""
+    lost = torch.AcceleratorError("CUDA error: unspecified launch failure\nSearch for it, or so.")
+    with pytest.raises(DeviceLost, match=r"^CUDA error: unspecified launch failure$"):
+        matte(PHOTO, engine(failing(lost)), ignore)
 
 
 def test_other_faults_are_not_taken_for_want_of_memory() -> None:
@@ -116,6 +128,33 @@ def test_the_precision_chosen_by_itself_is_one_that_the_hardware_has() -> None:
     """Emulated bfloat16 would be slower than float32."""
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     assert choose("cpu", "auto")[1] == (torch.bfloat16 if native else torch.float32)
+
+
+def test_the_hubs_code_is_never_given_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It samples with torchvision, which has no bfloat16: each photo would fail."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert choose("cpu", "auto")[1] is torch.bfloat16
+    assert choose("cpu", "auto", by_hub_code=True)[1] is torch.float32
+    assert choose("cuda", "auto", by_hub_code=True)[1] is torch.float16
+    with pytest.raises(WorkerStartFailed, match="bfloat16"):
+        choose("cpu", "bfloat16", by_hub_code=True)
+
+
+def test_a_kernel_that_cannot_be_made_costs_speed_and_no_photo(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Triton wants a C compiler, which slim images and many desktops do not have."""
+    triton_sampling = ModuleType("worker.birefnet.fused.triton_sampling")
+    triton_sampling.try_out = Mock(side_effect=RuntimeError("Failed to find C compiler."))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, triton_sampling.__name__, triton_sampling)
+    sampling._kernel.cache_clear()
+    assert sampling._kernel() is None
+    assert sampling._kernel() is None
+    assert triton_sampling.try_out.call_count == 1
+    assert "Failed to find C compiler" in caplog.text
+    sampling._kernel.cache_clear()
 
 
 class BrightIsSubject(nn.Module):

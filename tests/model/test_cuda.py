@@ -10,6 +10,7 @@ from PIL import Image
 from make_checkpoint import write_plain
 from shared.input_size import InputSize
 from shared.messages import WorkerConfig
+from worker.birefnet.fused import sampling
 from worker.birefnet.fused.sampling import by_embedding_bag, sampler
 from worker.birefnet.fused.taps import Shifts
 from worker.engines import native
@@ -53,6 +54,16 @@ def test_the_kernel_samples_what_embedding_bag_does(dtype: torch.dtype, toleranc
     ours, theirs = (make(pixels, branches)(5, 30).float() for make in (sampler, by_embedding_bag))
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() < tolerance
+
+
+def test_a_graph_is_recorded_without_triton_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows there is none; while a graph is recorded, nothing may be copied to the device."""
+    monkeypatch.setattr(sampling, "_kernel", lambda: None)
+    fast = engine(folder, "cuda", "bfloat16")
+    assert fast._replayed is not None
+    exact = engine(folder, "cpu", "float32")
+    error = np.abs(matte(PHOTOS[0], exact, ignore).astype(int) - matte(PHOTOS[0], fast, ignore)) / 255
+    assert error.max() < 0.02
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -4,37 +4,53 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalog import CATALOG, DEFAULT_MODEL, find
+from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find
 from shared.errors import UnknownModel
 
 
 @pytest.mark.parametrize("spec", CATALOG, ids=lambda spec: spec.name)
-def test_every_model_is_found_by_its_name_in_any_case_and_by_its_hub_id(spec: object) -> None:
+def test_every_model_is_found_by_its_name_in_any_case_and_by_its_hub_id(spec: ModelSpec) -> None:
     """Nobody remembers which letters are capitals."""
-    assert spec in CATALOG
-    for known in CATALOG:
-        if known is spec:
-            assert find(known.name.lower()) is find(known.name.upper()) is find(known.model_id) is known
+    assert find(spec.name.lower()) is find(spec.name.upper()) is find(spec.model_id) is spec
 
 
 def test_the_family_is_what_it_is() -> None:
-    """A wrong backbone or size loads nothing, or cuts out badly."""
-    facts = {spec.name: (spec.backbone, spec.input_size) for spec in CATALOG}
-    assert len(facts) == 9
-    assert facts["BiRefNet"] == ("swin_v1_l", (1024, 1024))
-    assert facts["BiRefNet_lite-2K"] == ("swin_v1_t", (2560, 1440))
-    assert facts["BiRefNet_HR-matting"] == ("swin_v1_l", (2048, 2048))
+    """At a wrong size, a network cuts out badly."""
+    sizes = {spec.name: spec.input_size for spec in CATALOG}
+    assert len(sizes) == 9
+    assert sizes["BiRefNet"] == (1024, 1024)
+    assert sizes["BiRefNet_lite-2K"] == (2560, 1440)
+    assert sizes["BiRefNet_HR-matting"] == (2048, 2048)
+    assert sizes["BiRefNet_dynamic"] == range(256, 2305, 32)
     assert {spec.licence for spec in CATALOG} == {"MIT"}
     assert all(spec.model_id == f"ZhengPeng7/{spec.name}" for spec in CATALOG)
     assert find(DEFAULT_MODEL) is CATALOG[0]
-    assert facts["BiRefNet_dynamic"] == ("swin_v1_l", range(256, 2305, 32))
 
 
 def test_a_fine_tune_is_known_by_its_hub_id_alone() -> None:
     """What it is made of, its weights tell; under which licence it is, we cannot say."""
     spec = find("somebody/my.fine-tune_2")
     assert (spec.name, spec.model_id) == ("my.fine-tune_2", "somebody/my.fine-tune_2")
-    assert (spec.backbone, spec.licence, spec.input_size) == (None, None, (1024, 1024))
+    assert (spec.licence, spec.input_size) == (None, (1024, 1024))
+
+
+@pytest.mark.parametrize(
+    ("name", "kin"),
+    [
+        ("me/BiRefNet_HR-shoes", "BiRefNet_HR"),
+        ("me/birefnet_hr-matting2", "BiRefNet_HR-matting"),
+        ("ZhengPeng7/BiRefNet_dynamic-matting", "BiRefNet_dynamic"),
+        ("me/BiRefNet-shoes", "BiRefNet"),
+        ("./BiRefNet_HR", "BiRefNet_HR"),
+    ],
+)
+def test_what_is_named_after_a_model_sees_photos_at_its_size(
+    name: str, kin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 1024 pixels a network trained for 2048 loses what it was made for, and nobody would know why."""
+    (tmp_path / "BiRefNet_HR").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find(name).input_size == find(kin).input_size
 
 
 def test_a_folder_is_a_model_and_its_path_is_nobodys_business(

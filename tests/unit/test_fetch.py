@@ -1,6 +1,7 @@
 """The endless cases: hubs that never get better must not keep a download busy for ever."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +108,21 @@ class Refusing(ScriptedHub):
         return 0, iter([CONTENT[:5000]])
 
 
+class Busy(ScriptedHub):
+    """Is asked too much, once."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__()
+        self.wait_s = wait_s
+
+    def listing(self, *, code: bool) -> Listing:
+        """Ask to wait, the first time."""
+        told = super().listing(code=code)
+        if self.listings == 1:
+            raise Interrupted("The hub answered 429: it asks to wait.", self.wait_s)
+        return told
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCache:
     """An empty cache, and no waiting."""
@@ -157,6 +173,19 @@ def test_a_hub_that_never_gets_on_is_given_up_and_what_came_is_kept(
     assert cache.read_record("main") is None
     run(ScriptedHub(), cache)
     assert (cache.snapshot(COMMIT) / FILE.name).read_bytes() == CONTENT
+
+
+def test_a_hub_that_asks_to_wait_is_asked_again_no_sooner(
+    cache: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again at once, it would count that as well; and nobody waits for hours without a word."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    run(Busy(wait_s=7), cache)
+    assert waited == [7]
+    with pytest.raises(DownloadFailed, match="asks to wait"):
+        run(Busy(wait_s=3600), ModelCache(cache.root / "new", "me/mine"))
+    assert waited == [7]
 
 
 @pytest.mark.parametrize("kind", [TooLong, Refusing])

@@ -9,7 +9,7 @@ import pytest
 
 from shared.catalog import find
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
-from shared.model_files import ModelCache, cache_root, is_wanted
+from shared.model_files import ModelCache, cache_root, wanted_among
 from supervisor.model_store import ModelStore, import_folder
 from tests.hub import WEIGHTS, weights
 
@@ -168,6 +168,23 @@ def test_an_import_without_room_or_a_folder_to_write_is_told(
 
 
 @pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        ({"model.safetensors", "model.fp16.safetensors", "portrait.safetensors"}, {"model.safetensors"}),
+        (
+            {"model-1-of-2.safetensors", "model-2-of-2.safetensors"},
+            {"model-1-of-2.safetensors", "model-2-of-2.safetensors"},
+        ),
+        ({"general.safetensors"}, {"general.safetensors"}),
+    ],
+    ids=["beside others", "shards", "a name of its own"],
+)
+def test_of_several_weights_only_the_models_own_are_taken(names: set[str], taken: set[str]) -> None:
+    """Read together, another precision or another model would overwrite it tensor by tensor, unnoticed."""
+    assert wanted_among(names, code=True) == taken
+
+
+@pytest.mark.parametrize(
     ("name", "code", "wanted"),
     [
         (WEIGHTS, False, True),
@@ -184,4 +201,4 @@ def test_an_import_without_room_or_a_folder_to_write_is_told(
 )
 def test_only_what_belongs_to_a_model_is_taken(name: str, code: bool, wanted: bool) -> None:  # noqa: FBT001
     """A name from the hub becomes a path here: it must not lead out of the folder."""
-    assert is_wanted(name, code=code) is wanted
+    assert wanted_among([name], code=code) == ({name} if wanted else set())

@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
@@ -90,7 +90,6 @@ def test_every_pixel_comes_back_around_a_strips_end(
 
 
 @given(data=st.data(), strip_bytes=st.integers(1, 300), threads=st.integers(1, 4))
-@settings(deadline=None)
 def test_every_pixel_comes_back_whatever_the_picture(
     data: st.DataObject, strip_bytes: int, threads: int
 ) -> None:

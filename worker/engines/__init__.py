@@ -18,6 +18,10 @@ MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)  # ImageNet's, for colo
 STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
 
 
+class DeviceLost(RuntimeError):
+    """The device answers no more, and will answer no other call of this process either. Says what it said."""
+
+
 class Engine(Protocol):
     """A loaded model. Its facts' device and dtype are those that the last photo was computed with."""
 
@@ -32,5 +36,5 @@ class Engine(Protocol):
     def alpha(self, pixels: Pixels, step: Step) -> Pixels:
         """Return the subject's alpha, (H, W) of such pixels, 0 clear to 255 opaque.
 
-        Raises errors of `shared.errors`, and whatever `step` raises.
+        Raises errors of `shared.errors`, DeviceLost, and whatever `step` raises.
         """

@@ -18,7 +18,7 @@ from shared.messages import Ready, WorkerConfig
 from worker.birefnet.progress import watched
 from worker.birefnet.replay import Replayed
 from worker.device import available_cores
-from worker.engines import MEAN, STD, OnLoading, Step
+from worker.engines import MEAN, STD, DeviceLost, OnLoading, Step
 from worker.geometry import Box, Pixels
 from worker.memory import keep_freed
 from worker.resize import resized
@@ -37,10 +37,11 @@ class BirefnetEngine:
         keep_freed()
         torch.set_num_threads(available_cores())
         self._config = config
-        self._device, self._dtype = choose(config.device, config.dtype)
+        by_hub_code = config.loader == "transformers"
+        self._device, self._dtype = choose(config.device, config.dtype, by_hub_code=by_hub_code)
         if self._device.index is not None:
-            # Of the thread, which is the one that photos are computed on: graphs, kernels that Triton makes
-            # and counts of memory are all of the current device.
+            # The current device is a thread's own, and this thread computes: CUDA graphs, Triton's kernels
+            # and counts of memory go by it.
             torch.cuda.set_device(self._device)
         try:
             self._network = load(Path(config.model_path), self._device, self._dtype, on_loading)
@@ -84,11 +85,11 @@ class BirefnetEngine:
     def _infer(self, photo: Tensor, step: Step) -> Pixels:
         """Return the alpha of (1, H, W, 3), computed where the network is. Raises OutOfMemory."""
         if self._replayed is not None and photo.shape == self._replayed.shape:
-            with torch.inference_mode():
+            with _device_errors(), torch.inference_mode():
                 alpha = _numpy(self._replayed(photo.pin_memory()))
             step(1)
             return alpha
-        with _memory_errors(), torch.inference_mode(), watched(self._network, step):
+        with _device_errors(), torch.inference_mode(), watched(self._network, step):
             return _numpy(self._prediction(photo.to(self._device)))
 
     def _prediction(self, pixels: Tensor) -> Tensor:
@@ -102,18 +103,16 @@ class BirefnetEngine:
         example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8, device=self._device)
         try:
             return Replayed(self._prediction, example)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            log.warning("no memory for a CUDA graph; removals take longer")
+        except RuntimeError:  # for want of memory, or of a kernel that can be recorded
+            log.warning("no CUDA graph can be recorded; removals take longer", exc_info=True)
             return None
 
     def _infer_on_cpu(self, photo: Tensor, step: Step) -> Pixels:
         """Do the same on the CPU, with a copy of the weights: the network stays where and as it is."""
         log.warning("out of memory; trying on the CPU", extra={"device": self._device.type})
-        dtype = best_dtype("cpu")
+        dtype = best_dtype("cpu", by_hub_code=self._config.loader == "transformers")
         self.facts = replace(self._home_facts, device="cpu", dtype=_name(dtype))
-        with _memory_errors(), torch.inference_mode(), watched(self._network, step):
+        with _device_errors(), torch.inference_mode(), watched(self._network, step):
             named = chain(self._network.named_parameters(), self._network.named_buffers())
             copies = {
                 name: tensor.to("cpu", dtype if tensor.is_floating_point() else None)
@@ -144,11 +143,13 @@ def _name(dtype: torch.dtype) -> str:
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn PyTorch's want of memory into ours."""
+def _device_errors() -> Iterator[None]:
+    """Turn PyTorch's want of memory, and the loss of its device, into ours."""
     try:
         yield
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise OutOfMemory from error
+        if isinstance(error, torch.AcceleratorError):
+            raise DeviceLost(str(error).partition("\n")[0]) from error
         raise

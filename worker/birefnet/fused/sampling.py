@@ -5,8 +5,9 @@ modulates in one threaded call. Coordinates are float32 always: bfloat16 counts 
 gaps.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,18 +15,36 @@ from torch import Tensor
 
 from worker.birefnet.fused.taps import Sampler, Shifts
 
+Sampling = Callable[[Tensor, Sequence[Shifts]], Sampler]
+log = logging.getLogger("worker.birefnet")
+
 
 def sampler(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
     """Return what samples `pixels`, (H, W, C), at every tap of all branches, one branch behind the other.
 
     Corners outside the map count as zero.
     """
-    if pixels.is_cuda:
-        with suppress(ImportError):  # PyTorch brings Triton only with CUDA on Linux
-            from worker.birefnet.fused import triton_sampling  # noqa: PLC0415
+    kernel = _kernel() if pixels.is_cuda else None
+    return (kernel or by_embedding_bag)(pixels, branches)
 
-            return triton_sampling.sampler(pixels, branches)
-    return by_embedding_bag(pixels, branches)
+
+@cache
+def _kernel() -> Sampling | None:
+    """Return what samples by Triton, if that works here.
+
+    PyTorch brings it only with CUDA on Linux, and there it still wants a C compiler, Python's headers and a
+    folder to write to. It misses them no sooner than when a kernel is called: so one is, once.
+    """
+    try:
+        from worker.birefnet.fused import triton_sampling  # noqa: PLC0415
+
+        triton_sampling.try_out()
+    except ImportError:
+        return None
+    except Exception:
+        log.warning("Triton cannot make its kernel; removals take longer", exc_info=True)
+        return None
+    return triton_sampling.sampler
 
 
 def by_embedding_bag(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
@@ -34,9 +53,11 @@ def by_embedding_bag(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:
     # A border of zeros, one before and two after, stands for everything outside the map.
     table = F.pad(pixels, (0, 0, 1, 2, 1, 2)).flatten(0, 1)
     taps = [branch.kernel**2 for branch in branches]
-    axes = [torch.arange(branch.kernel, dtype=torch.float32) - branch.kernel // 2 for branch in branches]
-    down = torch.cat([axis.repeat_interleave(len(axis)) for axis in axes]).to(pixels.device)
-    across = torch.cat([axis.repeat(len(axis)) for axis in axes]).to(pixels.device)
+    # Made where they are used: while a CUDA graph is recorded, nothing can be copied there.
+    numbers = [torch.arange(count, device=pixels.device) for count in taps]
+    sides = [branch.kernel for branch in branches]
+    down = torch.cat([tap // side - side // 2 for tap, side in zip(numbers, sides, strict=True)])
+    across = torch.cat([tap % side - side // 2 for tap, side in zip(numbers, sides, strict=True)])
     columns = torch.arange(width, device=pixels.device, dtype=torch.float32)[:, None]
 
     def sample(top: int, bottom: int) -> Tensor:
