@@ -2,6 +2,7 @@
 
 BgremoveError                       500  internal_error
 ├── BadInput                        422  invalid_request
+│   ├── MalformedRequest            400  malformed_request
 │   ├── InvalidOption               422  invalid_option
 │   ├── ResultTooLarge              422  result_too_large
 │   ├── UnknownModel                422  unknown_model
@@ -18,6 +19,7 @@ BgremoveError                       500  internal_error
 │   ├── OriginRefused               403  origin_refused
 │   └── LocalOnly                   403  local_only
 ├── NotFound                        404  not_found
+├── MethodRefused                   405  method_refused
 ├── WrongState                      409  wrong_state
 │   ├── StillRunning                409  still_running
 │   ├── AlreadyFinished             409  already_finished
@@ -65,6 +67,10 @@ class BgremoveError(Exception):
 
 class BadInput(BgremoveError, code="invalid_request", status=422):
     """The request cannot be understood."""
+
+
+class MalformedRequest(BadInput, code="malformed_request", status=400):
+    """The request's body cannot be read."""
 
 
 class InvalidOption(BadInput, code="invalid_option"):
@@ -131,6 +137,10 @@ class NotFound(BgremoveError, code="not_found", status=404):
     """There is nothing by that name."""
 
 
+class MethodRefused(BgremoveError, code="method_refused", status=405):
+    """That address does not take requests by this method."""
+
+
 class WrongState(BgremoveError, code="wrong_state", status=409):
     """That cannot be done now."""
 
@@ -148,7 +158,7 @@ class Cancelled(WrongState, code="cancelled"):
 
 
 class ModelUnavailable(WrongState, code="model_unavailable"):
-    """The model is not available."""
+    """The model is not on this machine yet: download it first."""
 
 
 class ModelUnfit(WrongState, code="model_unfit"):

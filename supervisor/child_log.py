@@ -1,10 +1,12 @@
 """What a child process said last, which is told with its end."""
 
 import contextlib
+import re
 from pathlib import Path
 
 TAIL_LINES = 20
 TAIL_BYTES = 8192
+FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])+")
 
 
 def tail(path: Path) -> list[str]:
@@ -18,8 +20,8 @@ def tail(path: Path) -> list[str]:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of a child's log, in a sentence about its end."""
-    return (tail(path) or ["it left no message"])[-1]
+    """Return the last line of a child's log, for a sentence to clients: of paths, only the last part."""
+    return FOLDERS.sub("", (tail(path) or ["it left no message"])[-1])
 
 
 def drop(path: Path) -> None:

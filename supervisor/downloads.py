@@ -17,8 +17,7 @@ from shared.messages import DownloadConfig, Downloaded, Downloading, Event, NotD
 from supervisor.child_log import drop, last_line
 from supervisor.model_store import ModelStore
 from supervisor.private_folder import make_private
-from supervisor.tasks import Task, TaskKind, TaskRegistry
-from supervisor.worker_generation import OnProgress
+from supervisor.tasks import OnProgress, Task, TaskKind, TaskRegistry
 from supervisor.worker_process import WorkerProcess, how_ended
 
 ENTRY = "worker.download:serve"
@@ -74,8 +73,7 @@ class Downloads:
         if task is not None:
             async for update in task.updates(FOLLOW_INTERVAL_S):
                 on_progress(update["percent"], update["message"])
-            if task.code is not None:
-                raise error_from(task.code, task.message)
+            task.raise_failure()
         folder = await asyncio.to_thread(self._store.snapshot)
         if folder is None:
             raise DownloadFailed("The model's files were changed while they were downloaded.")

@@ -3,30 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, WorkerReplaced
 from supervisor.memory import rss_bytes
-from supervisor.tasks import Task, TaskKind, TaskRegistry
-from supervisor.worker_generation import OnProgress
+from supervisor.tasks import OnProgress, Task, TaskKind, TaskRegistry
 from supervisor.worker_manager import WorkerManager
 from supervisor.worker_state import WorkerState
 
 log = logging.getLogger("supervisor.models")
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A model that removals may ask for: its worker, whether its files are on disk, how to bring them there.
-
-    The first served model that is loaded or on disk is what "auto" means; the last one always counts.
-    """
-
-    worker: WorkerManager
-    on_disk: Callable[[], bool]
-    fetch: Callable[[OnProgress], Awaitable[object]]
 
 
 class Unloaded(TypedDict):
@@ -37,25 +23,31 @@ class Unloaded(TypedDict):
 
 
 class ModelLife:
-    """Loads, unloads and restarts one model's worker; one load at a time."""
+    """Loads, unloads and restarts one model's worker; one load at a time.
 
-    def __init__(self, tasks: TaskRegistry, model: ServedModel) -> None:
-        self.worker = model.worker
-        self._model = model
+    `on_disk` says whether the model's files are there, or need not be asked for; `fetch` brings them there.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskRegistry,
+        worker: WorkerManager,
+        on_disk: Callable[[], bool],
+        fetch: Callable[[OnProgress], Awaitable[object]],
+    ) -> None:
+        self.worker = worker
+        self.on_disk = on_disk
+        self.fetch = fetch
         self._load_error: str | None = None
         self._tasks = tasks
         self._load: Task | None = None
+        self._restarting = False
         self._running: asyncio.Task[None] | None = None
 
     @property
     def loading(self) -> Task | None:
         """The load that is under way."""
         return self._load if self._load and not self._load.finished else None
-
-    @property
-    def on_disk(self) -> bool:
-        """Whether the model's files are there, or need not be asked for."""
-        return self._model.on_disk()
 
     @property
     def live(self) -> bool:
@@ -73,24 +65,33 @@ class ModelLife:
 
         Raises ModelUnavailable for a model that has to be downloaded first.
         """
-        if self.loading:
+        if self.loading or self.worker.facts:
             return self.loading
-        if not self.worker.facts and not self.on_disk:
-            raise ModelUnavailable("The model is not on this machine yet: download it first.")
-        return None if self.worker.facts else self._begin(restart=False)
+        self._check()
+        return self._begin(restart=False)
 
     def restart(self) -> Task:
         """Start a new worker in place of the one that runs, if any, and return the load's task.
 
-        A running removal goes back to the queue and is done by the new worker.
+        A running removal goes back to the queue and is done by the new worker, a load that is under way is
+        cancelled, but for that of a restart. Raises ModelUnavailable.
         """
-        return self.loading or self._begin(restart=True)
+        if self.loading and self._restarting:
+            return self.loading
+        if not self.worker.facts:
+            self._check()
+        if self.loading and self._running:
+            self._running.cancel()
+            self.loading.fail(Cancelled())
+        return self._begin(restart=True)
 
     async def unload(self) -> Unloaded:
-        """Kill the worker and wait until it is reaped, so that all its memory is free."""
-        pid, facts = self.worker.pid, self.worker.facts
+        """Kill the worker, cancel a load, and wait until both have ended, so that all memory is free."""
+        pid, facts, loading = self.worker.pid, self.worker.facts, self.loading
         held_bytes = await asyncio.to_thread(rss_bytes, pid) if pid else None
-        if not await self.worker.stop():
+        if loading and not loading.finished:
+            await self._tasks.cancel(loading)
+        if not await self.worker.stop() and not loading:
             return {"unloaded": False, "freed_bytes": None}
         return {
             "unloaded": True,
@@ -103,17 +104,15 @@ class ModelLife:
             self._running.cancel()
             await asyncio.wait([self._running])
 
+    def _check(self) -> None:
+        if not self.on_disk():
+            raise ModelUnavailable
+
     def _begin(self, *, restart: bool) -> Task:
         self._load_error = None
+        self._restarting = restart
         task = self._load = self._tasks.create(TaskKind.LOAD)
-        running = self._running = asyncio.create_task(self._run(task, restart=restart), name=task.id)
-
-        async def cancel() -> None:
-            running.cancel()
-            await asyncio.wait([running])
-            await self.worker.stop()
-
-        task.cancel = cancel
+        self._running = task.run(self._run(task, restart=restart), on_cancelled=self.worker.stop)
         return task
 
     async def _run(self, task: Task, *, restart: bool) -> None:

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from shared.catalog import ModelSpec
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
+from shared.messages import Loader
 from shared.model_files import (
     CHUNK_BYTES,
     WEIGHTS_SUFFIX,
@@ -22,11 +22,9 @@ from shared.model_files import (
     wanted_among,
     weights_among,
 )
+from supervisor.tasks import OnProgress
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
-
-OnProgress = Callable[[float, str], None]
-Loader = Literal["native", "transformers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,9 @@ class Snapshot:
 
 
 class ModelStore:
-    """Answers from the record and the files' own notes; asked anew each time, it sees what others do.
+    """Answers from the record and the files' sizes and times, which costs a few calls of the file system.
 
-    The answers cost a few calls of the file system.
+    Nothing is kept, so what other processes change shows.
     """
 
     def __init__(self, data_dir: Path, spec: ModelSpec, revision: str, loader: Loader) -> None:
@@ -53,12 +51,6 @@ class ModelStore:
     def downloaded(self) -> bool:
         """Whether the model is there and whole."""
         return self.current() is not None
-
-    @property
-    def commit(self) -> str | None:
-        """The commit that is there and whole."""
-        current = self.current()
-        return current.commit if current else None
 
     def snapshot(self) -> Path | None:
         """Return the folder of the model's files; None unless all are there as they were when checked."""

@@ -9,11 +9,11 @@ from shared.messages import WorkerConfig
 from shared.options import ModelChoice
 from supervisor.builtin_model import BuiltinModel
 from supervisor.downloads import Downloads
-from supervisor.model_life import ModelLife, ServedModel, Unloaded
+from supervisor.model_life import ModelLife, Unloaded
 from supervisor.model_store import ModelStore
 from supervisor.settings import Settings
-from supervisor.tasks import TaskRegistry
-from supervisor.worker_generation import OnProgress, WorkerSpec
+from supervisor.tasks import OnProgress, TaskRegistry
+from supervisor.worker_generation import WorkerSpec
 from supervisor.worker_manager import WorkerManager
 
 BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay
@@ -37,23 +37,22 @@ class Models:
         idle_s = settings.keep_alive_s
         birefnet = WorkerManager("birefnet", self._prepare_birefnet, log_folder, idle_s)
         builtin = WorkerManager("builtin", self._prepare_builtin, log_folder, idle_s or BUILTIN_KEEP_ALIVE_S)
-        self.served = {
-            "birefnet": ServedModel(birefnet, lambda: store.downloaded, downloads.ensure),
-            # Its file is fetched by the way, at the start of its worker.
-            "builtin": ServedModel(builtin, lambda: True, self.builtin_file.ensure),
+        self.lives = {
+            "birefnet": ModelLife(tasks, birefnet, lambda: store.downloaded, downloads.ensure),
+            # Always counts as there: where its file is missing, the worker's start fetches it.
+            "builtin": ModelLife(tasks, builtin, lambda: True, self.builtin_file.ensure),
         }
-        self.lives = {name: ModelLife(tasks, model) for name, model in self.served.items()}
 
     @property
     def workers(self) -> list[WorkerManager]:
         """Every model's worker."""
-        return [model.worker for model in self.served.values()]
+        return [life.worker for life in self.lives.values()]
 
     def life(self, choice: ModelChoice) -> ModelLife:
         """Return the chosen model's life; "auto" is BiRefNet once it is loaded or on disk."""
         if choice != "auto":
             return self.lives[choice]
-        return next(life for life in self.lives.values() if life.live or life.on_disk)
+        return next(life for life in self.lives.values() if life.live or life.on_disk())
 
     async def unload(self) -> Unloaded:
         """Kill every worker, so that all memory is free."""
@@ -78,7 +77,7 @@ class Models:
     async def _prepare_birefnet(self, _: OnProgress) -> WorkerSpec:
         folder = await asyncio.to_thread(self._store.snapshot)
         if folder is None:
-            raise ModelUnavailable("The model is not on this machine yet: download it first.")
+            raise ModelUnavailable
         settings, spec = self._settings, self._store.spec
         if settings.loader == "transformers":
             log.warning("running code from the hub", extra={"model": spec.model_id, "snapshot": folder.name})

@@ -18,7 +18,7 @@ _CULPRIT = re.compile(r"╰─> (?P<package>[\w.-]+)")
 _CODE = re.compile(r"[a-z]+(-[a-z]+)+")  # "metadata-generation-failed": the line with MARK says it in words
 
 
-class PipFailed(Exception):  # reads as what it is
+class PipFailed(Exception):
     """pip did not do what it was asked; `reason` is its own last error, without a full stop."""
 
     def __init__(self, output: list[str]) -> None:

@@ -3,25 +3,25 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shared.errors import BgremoveError, Cancelled, Expired, QueueFull, Stopping
+from shared.errors import BgremoveError, Cancelled, Expired, QueueFull, Stopping, WorkerStartFailed
 from shared.formats import SIGNATURE_BYTES, sniff
 from shared.messages import RemovalJob, RemovalResult
 from shared.option_checks import check
-from shared.options import RemovalOptions
+from shared.options import ModelChoice, RemovalOptions
 from shared.result_files import MEDIA_TYPES, file_name
 from supervisor.metrics import Metrics
-from supervisor.model_life import ServedModel
+from supervisor.model_life import ModelLife
 from supervisor.names import stem_of
 from supervisor.results import Result, ResultStore
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.turns import Turn
 
 STEPS = ("queued", "decode", "inference", "refine", "encode", "total")  # as they follow each other
-PERCENT_DECODE = 5  # where the worker's own steps begin; before it, the worker itself is started
+DECODE_PERCENT = 5  # where the worker's own steps begin; before it, the worker itself is started
 log = logging.getLogger("supervisor.removals")
 
 # Brings the photo to the removal's source path, and returns the name that a person knows it by.
@@ -35,7 +35,7 @@ class Removal:
     task: Task
     folder: Path
     options: RemovalOptions
-    model: ServedModel
+    model: ModelLife
     admitted_at: float  # monotonic seconds
 
     @property
@@ -61,7 +61,7 @@ class Removals:
         self,
         tasks: TaskRegistry,
         results: ResultStore,
-        models: Mapping[str, ServedModel],
+        choose: Callable[[ModelChoice], ModelLife],
         metrics: Metrics,
         queue_limit: int,
         retention_s: float,
@@ -69,7 +69,7 @@ class Removals:
         self.queue_limit = queue_limit
         self._tasks = tasks
         self._results = results
-        self._models = models
+        self._choose = choose
         self._metrics = metrics
         self._retention_s = retention_s
         self._closed = False
@@ -86,7 +86,7 @@ class Removals:
         """Take a place in the queue. Write the photo to the removal's `source`, then `start` it.
 
         Where the options have a `background_file`, under whatever name, that goes to its `background`.
-        Raises InvalidOption, QueueFull, Stopping or StorageFailed.
+        Raises InvalidOption, QueueFull, Stopping, StorageFailed, or WorkerStartFailed where none starts now.
         """
         check(options)
         if self._closed:
@@ -94,7 +94,9 @@ class Removals:
         if self.queue_length >= self.queue_limit:
             self._metrics.ended(QueueFull.code)
             raise QueueFull(f"The queue is full with {self.queue_limit} removals; try again shortly.")
-        model = self._model_for(options)
+        model = self._choose(options.model)
+        if model.worker.problem is not None:
+            raise WorkerStartFailed(model.worker.problem)
         task = self._tasks.create(TaskKind.REMOVE)
         try:
             folder = self._results.make_folder(task.id)
@@ -108,7 +110,7 @@ class Removals:
         return removal
 
     async def abandon(self, removal: Removal) -> None:
-        """Give the place back of a removal whose photo never came."""
+        """Give back the place of a removal whose photo never came."""
         self._admitted.discard(removal.task.id)
         self._tasks.forget(removal.task)
         await self._results.drop(removal.task.id)
@@ -116,14 +118,7 @@ class Removals:
     def start(self, removal: Removal, source: Source) -> Task:
         """Queue an admitted removal and return its task."""
         task = removal.task
-        running = asyncio.create_task(self._run(removal, source), name=task.id)
-        self._running[task.id] = running
-
-        async def cancel() -> None:
-            running.cancel()
-            await asyncio.wait([running])
-
-        task.cancel = cancel
+        self._running[task.id] = task.run(self._run(removal, source))
         return task
 
     def result(self, task: Task) -> Result:
@@ -144,11 +139,6 @@ class Removals:
         for one in running:
             one.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-    def _model_for(self, options: RemovalOptions) -> ServedModel:
-        if options.model != "auto":
-            return self._models[options.model]
-        return next(model for model in self._models.values() if model.worker.facts or model.on_disk())
 
     async def _run(self, removal: Removal, source: Source) -> None:
         """Take one removal from its photo to its end; the task tells clients how it went."""
@@ -182,7 +172,7 @@ class Removals:
     async def _remove(self, removal: Removal, stem: str, turn: Turn) -> RemovalResult:
         def on_progress(percent: float, message: str) -> None:
             loading = removal.model.worker.facts is None
-            removal.task.progress(percent * PERCENT_DECODE / 100 if loading else percent, message)
+            removal.task.progress(percent * DECODE_PERCENT / 100 if loading else percent, message)
 
         job = RemovalJob(removal.task.id, str(removal.source), str(removal.cutout), removal.options, stem)
         if removal.model.worker.facts is None:

@@ -14,6 +14,8 @@ from shared.errors import (
     BadInput,
     BgremoveError,
     InvalidOption,
+    MalformedRequest,
+    MethodRefused,
     NotFound,
     QueueFull,
     StorageFailed,
@@ -24,6 +26,7 @@ from shared.options import declared_options
 
 RETRY_AFTER_S = 2
 OPTION_NAMES = frozenset(option.name for option in declared_options())
+IMAGE_NAMES = frozenset(option.name for option in declared_options() if option.kind == "image")
 log = logging.getLogger("supervisor.http")
 
 # Returns the response that tells a client of an error.
@@ -70,12 +73,9 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, OSError):  # the form's parser could not keep the upload
             return told(request, StorageFailed("The temporary folder cannot take the upload."))
-        known = {404: NotFound("There is nothing at that address."), 413: UploadTooLarge(error.detail)}
-        if error.status_code in known:
-            return told(request, known[error.status_code])
-        code = "invalid_request" if error.status_code < 500 else BgremoveError.code
-        body = ErrorBody(detail=str(error.detail), code=code)
-        return JSONResponse(body.model_dump(), status_code=error.status_code, headers=error.headers)
+        answer = told(request, _from_framework(error))
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> Response:
@@ -83,17 +83,36 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
         return told(request, BgremoveError())
 
 
+def _from_framework(error: HTTPException) -> BgremoveError:
+    """Return what the framework has found wrong with a request, in this service's words."""
+    known = {
+        404: NotFound("There is nothing at that address."),
+        405: MethodRefused(),
+        413: UploadTooLarge(error.detail),
+    }
+    if error.status_code in known:
+        return known[error.status_code]
+    if error.status_code >= 500:
+        return BgremoveError()
+    return MalformedRequest(f"The request's body cannot be read: {error.detail.rstrip('.')}.")
+
+
 def _in_words(problem: dict[str, Any]) -> BadInput:
     """Turn the first thing that validation found into one sentence."""
-    name = str(problem["loc"][-1]) if problem["loc"] else "request"
+    name, told = str(problem["loc"][-1]) if problem["loc"] else "request", problem["msg"]
     match problem["type"]:
-        case "missing":
-            return BadInput(f"The field {name!r} is missing.")
-        case "extra_forbidden" if name in OPTION_NAMES:
-            return InvalidOption(f"The option {name!r} is a file, and goes with an upload only.")
-        case "extra_forbidden":
-            return BadInput(f"The field {name!r} is not known.")
+        case _ if tuple(problem["loc"]) == ("body",):
+            said = "Send a JSON object, and say so in the header Content-Type."
         case "json_invalid":
-            return BadInput("The body is not valid JSON.")
-    sentence = f"The field {name!r} is not valid: {problem['msg'].lower()}."
-    return InvalidOption(sentence) if name in OPTION_NAMES else BadInput(sentence)
+            said = "The body is not valid JSON."
+        case "missing":
+            said = f"The field {name!r} is missing."
+        case "extra_forbidden" if name in IMAGE_NAMES:
+            said = f"The option {name!r} is a file, and goes with an upload only."
+        case "extra_forbidden":
+            said = f"The field {name!r} is not known."
+        case "value_error" if "UploadFile" in told:
+            said = f"The field {name!r} is not valid: it is a file, as curl -F {name}=@photo.jpg sends it."
+        case _:
+            said = f"The field {name!r} is not valid: {told[:1].lower()}{told[1:]}."
+    return InvalidOption(said) if name in OPTION_NAMES else BadInput(said)

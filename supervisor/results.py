@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 import uuid
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,10 +14,10 @@ import psutil
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.errors import Expired, NotFound
+from shared.errors import Expired
+from supervisor.forgotten import Forgotten
 from supervisor.private_folder import make_private
 
-REMEMBERED_IDS = 10_000
 ORPHAN_AGE_S = 3600
 log = logging.getLogger("supervisor.results")
 
@@ -73,7 +72,7 @@ class ResultStore:
         self.folder = temp_dir / f"run-{os.getpid()}-{int(psutil.Process().create_time() * 1000)}"
         self._files: dict[str, StoredFile] = {}
         self._by_task: dict[str, list[str]] = {}
-        self._expired: OrderedDict[str, None] = OrderedDict()
+        self._forgotten = Forgotten("file")
 
     def make_folder(self, task_id: str) -> Path:
         """Make the folder of one removal, and return it. Raises StorageFailed."""
@@ -90,7 +89,7 @@ class ResultStore:
         """Return the file of that id. Raises NotFound, or Expired for one that is gone."""
         stored = self._files.get(file_id)
         if stored is None:
-            raise Expired if file_id in self._expired else NotFound("There is no file by that id.")
+            raise self._forgotten.error(file_id)
         if not stored.path.is_file():
             raise Expired
         return stored
@@ -99,9 +98,7 @@ class ResultStore:
         """Delete the files of one removal."""
         for file_id in self._by_task.pop(task_id, ()):
             del self._files[file_id]
-            self._expired[file_id] = None
-        while len(self._expired) > REMEMBERED_IDS:
-            self._expired.popitem(last=False)
+            self._forgotten.add(file_id)
         await asyncio.to_thread(_delete, self.folder / task_id)
 
     async def drop_orphans(self) -> None:

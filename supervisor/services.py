@@ -50,7 +50,7 @@ class Services:
         self.removals = Removals(
             self.tasks,
             self.results,
-            self.models.served,
+            self.models.life,
             self.metrics,
             settings.queue_limit,
             settings.retention_s,

@@ -1,6 +1,7 @@
 """Every setting of the service, from `BGREMOVE_…` in the environment or flags of `python -m supervisor`."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find
 from shared.errors import UnknownModel
+from shared.messages import Loader
 from supervisor.private_folder import may_use
 
 PREFIX = "BGREMOVE_"
@@ -19,6 +21,9 @@ FOLDER_NAME = "psi-ai-content-hub"
 TEMP_FOLDER_NAME = "psi_ai_content_hub"
 # Read by the command-line scripts, not by the supervisor.
 SCRIPT_NAMES = frozenset({"BGREMOVE_NO_BOOTSTRAP"})
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/\s]*")
+# Any, an IPv6 address, or whatever else has no scheme, port or path.
+_HOST_NAME = re.compile(r"\*|[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*|[^\s:/*]+", re.IGNORECASE)
 
 
 def _default_data_dir() -> Path:
@@ -46,6 +51,26 @@ def _strip(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return origins as browsers write them; a slash at the end is forgiven, what could match none is not."""
+    origins = tuple(value.removesuffix("/") if value.count("/") == 3 else value for value in values)
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin such as https://example.com:8080, file:// or null")
+    return origins
+
+
+def _host_names(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _HOST_NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is no host name or address: it has no scheme, port or path")
+    return values
+
+
 def _known_model(value: str) -> str:
     try:
         find(value)
@@ -55,6 +80,9 @@ def _known_model(value: str) -> str:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+Origins = Annotated[Names, AfterValidator(_origins)]
+HostNames = Annotated[Names, AfterValidator(_host_names)]
+Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 ModelName = Annotated[str, AfterValidator(_known_model)]
 # A branch, a tag or a commit; it becomes part of addresses and of file names.
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")]
@@ -64,7 +92,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip)]
 
 
-class BadSettings(Exception):  # reads as what it is
+class BadSettings(Exception):
     """The settings cannot be used; the message is one line for a person."""
 
 
@@ -90,7 +118,7 @@ class Settings(BaseSettings):
         DEFAULT_MODEL, description="which BiRefNet: a name of the family, a hub id owner/name, or a folder"
     )
     revision: Revision = Field(DEFAULT_REVISION, description="branch or commit of the model on the hub")
-    loader: Literal["native", "transformers"] = Field(
+    loader: Loader = Field(
         "native",
         description="how BiRefNet is loaded: native (default), or transformers, which runs code from the hub",
     )
@@ -109,10 +137,10 @@ class Settings(BaseSettings):
     max_pixels: int = Field(100_000_000, gt=0, description="largest image, width times height")
     queue_limit: int = Field(64, gt=0, description="removals waiting or running before clients get 429")
     token: Token | None = Field(None, description="when set, requests must carry it; prefer the variable")
-    allowed_hosts: Names = Field(
+    allowed_hosts: HostNames = Field(
         ("127.0.0.1", "localhost", "::1"), description="host names the service answers under; * for any"
     )
-    allowed_origins: Names = Field(
+    allowed_origins: Origins = Field(
         (), description="origins of other pages that may use the service, such as null or file:// (Electron)"
     )
     url_allow_private: bool = Field(
@@ -137,7 +165,7 @@ class Settings(BaseSettings):
     exit_on_stdin_eof: bool = Field(
         default=False, description="end when standard input closes, so that no parent leaves us behind"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
+    log_level: Level = Field("info", description="how much to log")
 
 
 def load_settings(arguments: list[str] | None = None) -> Settings:
@@ -156,7 +184,7 @@ def load_settings(arguments: list[str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        reason = first.get("ctx", {}).get("error", first["msg"].lower())
+        reason = first.get("ctx", {}).get("error", first["msg"])
         raise BadSettings(f"bad value for {name}: {reason}") from error
     except SettingsError as error:
         raise BadSettings(str(error).splitlines()[0]) from error

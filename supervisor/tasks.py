@@ -4,19 +4,21 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from shared.errors import AlreadyFinished, BgremoveError, Cancelled, Expired, NotFound
+from shared.errors import AlreadyFinished, BgremoveError, Cancelled, error_from
+from supervisor.forgotten import Forgotten
 
 LOG_LINES = 200
-REMEMBERED_IDS = 10_000
 
 Status = Literal["queued", "running", "complete", "error"]
+# Told how far something is, 0 to 100, and what is being done.
+OnProgress = Callable[[float, str], None]
 
 
 class TaskKind(StrEnum):
@@ -120,6 +122,26 @@ class Task:
         for follower in self._followers:
             follower.set()
 
+    def run(
+        self, action: Coroutine[Any, Any, None], on_cancelled: Callable[[], Awaitable[object]] | None = None
+    ) -> asyncio.Task[None]:
+        """Start what the task is about. A cancel ends it, waits for its end, and for `on_cancelled`."""
+        running = asyncio.create_task(action, name=self.id)
+
+        async def cancel() -> None:
+            running.cancel()
+            await asyncio.wait([running])
+            if on_cancelled is not None:
+                await on_cancelled()
+
+        self.cancel = cancel
+        return running
+
+    def raise_failure(self) -> None:
+        """Raise the error that the task ended with, if it did."""
+        if self.code is not None:
+            raise error_from(self.code, self.message)
+
     async def updates(self, min_interval_s: float) -> AsyncIterator[TaskPayload]:
         """Yield the task now, after changes at most once per `min_interval_s`, and at its end at once."""
         changed = asyncio.Event()
@@ -144,7 +166,7 @@ class TaskRegistry:
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
         self._tasks: dict[str, Task] = {}
-        self._expired: OrderedDict[str, None] = OrderedDict()
+        self._forgotten = Forgotten("task")
 
     def __iter__(self) -> Iterator[Task]:
         """Iterate over the known tasks, newest first."""
@@ -160,7 +182,7 @@ class TaskRegistry:
         """Return the task of that id. Raises NotFound, or Expired for one that was forgotten."""
         if task_id in self._tasks:
             return self._tasks[task_id]
-        raise Expired if task_id in self._expired else NotFound("There is no task by that id.")
+        raise self._forgotten.error(task_id)
 
     def forget(self, task: Task) -> None:
         """Take back a task that never came to life."""
@@ -183,7 +205,5 @@ class TaskRegistry:
         old = [task for task in self if task.finished_at is not None and task.finished_at <= deadline]
         for task in old:
             del self._tasks[task.id]
-            self._expired[task.id] = None
-        while len(self._expired) > REMEMBERED_IDS:
-            self._expired.popitem(last=False)
+            self._forgotten.add(task.id)
         return old

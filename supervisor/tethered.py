@@ -16,7 +16,7 @@ MAX_LINE = 2000  # characters; the rest of a longer one is dropped
 LETTING_GO_S = 5.0
 
 
-class CommandEnded(Exception):  # reads as what it is
+class CommandEnded(Exception):
     """A command ended with another exit code than 0: its own, or 128 + the number of a signal."""
 
     def __init__(self, code: int) -> None:

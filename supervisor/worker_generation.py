@@ -33,13 +33,12 @@ from shared.messages import (
 )
 from supervisor.child_log import drop, last_line, tail
 from supervisor.memory import oom_kills
+from supervisor.tasks import OnProgress
 from supervisor.worker_process import WorkerProcess, how_ended, signal_name
 from supervisor.worker_state import WorkerEvent
 
 CANCEL_GRACE_S = 2.0
 SIGKILL_EXIT = -9
-
-OnProgress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)

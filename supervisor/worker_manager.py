@@ -10,9 +10,9 @@ from shared.errors import BgremoveError, WorkerFailed, WorkerReplaced, WorkerSta
 from shared.messages import Ready, RemovalJob, RemovalResult
 from supervisor.private_folder import make_private
 from supervisor.restart_policy import RestartPolicy
+from supervisor.tasks import OnProgress
 from supervisor.turns import Turn, Turns
 from supervisor.worker_generation import (
-    OnProgress,
     WorkerExit,
     WorkerGeneration,
     WorkerSpec,

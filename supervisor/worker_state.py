@@ -47,7 +47,6 @@ TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_S.STOPPING, _E.EXITED): _S.STOPPED,
     (_S.FAILED, _E.KILL): _S.STOPPED,
 }
-LIVE = frozenset({_S.STARTING, _S.READY, _S.BUSY, _S.STOPPING})
 
 
 def transition(state: WorkerState, event: WorkerEvent) -> WorkerState:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageColor, ImageOps
 
-from shared.errors import BadInput, InvalidOption
+from shared.errors import BadInput
 from shared.options import RemovalOptions
 from worker import image_io
 
@@ -58,8 +58,7 @@ class Backdrop:
 def chosen(options: RemovalOptions, max_pixels: int) -> Background | None:
     """Return the background that the options ask for, None for none.
 
-    Raises InvalidOption for a colour that nobody knows, and what `image_io.decode` raises for an image,
-    saying that it is the background's.
+    Raises what `image_io.decode` raises for an image, saying that it is the background's.
     """
     if options.background_file is not None:
         return _from_file(Path(options.background_file), max_pixels)
@@ -69,11 +68,7 @@ def chosen(options: RemovalOptions, max_pixels: int) -> Background | None:
 
 
 def _from_colour(name: str) -> Background:
-    try:
-        colour = ImageColor.getcolor(name, "RGBA")
-    except ValueError:
-        raise InvalidOption(f"The field 'background' is not valid: no colour is called {name!r}.") from None
-    return Background(Image.new("RGBA", (1, 1), colour), None)
+    return Background(Image.new("RGBA", (1, 1), ImageColor.getcolor(name, "RGBA")), None)
 
 
 def _from_file(path: Path, max_pixels: int) -> Background:

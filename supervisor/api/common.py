@@ -1,10 +1,13 @@
 """What routers share: how they reach the services and the task that a path names."""
 
+from collections import Counter
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Body, Depends, Request
+from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
+from shared.errors import BadInput
 from supervisor.services import Services
 from supervisor.tasks import Task
 
@@ -28,4 +31,24 @@ async def _known_task(task_id: str, services: Supervisor) -> Task:
     return services.tasks.get(task_id)
 
 
+async def _asks_in_the_body(request: Request) -> None:
+    """Refuse options in the address, or twice: their clients would think that they were honoured."""
+    if request.query_params:
+        name = next(iter(request.query_params))
+        raise BadInput(f"The field {name!r} is not known in the address: it goes into the body.")
+    if "json" not in request.headers.get("content-type", ""):
+        names = Counter(name for name, _ in (await request.form()).multi_items())
+        for name, count in names.items():
+            if count > 1:
+                raise BadInput(f"The field {name!r} came {count} times; it is one.")
+
+
+class Nothing(BaseModel):
+    """No body, or an empty one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+AsksInTheBody = Depends(_asks_in_the_body)
+NoBody = Annotated[Nothing | None, Body()]
 KnownTask = Annotated[Task, Depends(_known_task)]

@@ -5,13 +5,12 @@ import sys
 from collections.abc import AsyncIterable
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from shared.errors import LocalOnly, NotFound
-from supervisor.api.common import Accepted, KnownTask, Supervisor
+from supervisor.api.common import Accepted, KnownTask, NoBody, Supervisor
 from supervisor.environment.report import PackageState
 from supervisor.guards import is_loopback
 from supervisor.tasks import Task, TaskKind
@@ -49,12 +48,6 @@ class EnvironmentStatus(TypedDict):
     task_id: str | None
 
 
-class Nothing(BaseModel):
-    """No body, or an empty one: what is installed is for this project's lists to say."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 async def _from_here(request: Request, services: Supervisor) -> None:
     """Let in clients on this machine, and those whose token the guard has checked. Raises LocalOnly."""
     address = request.client.host if request.client else ""
@@ -85,8 +78,8 @@ async def status(services: Supervisor) -> EnvironmentStatus:
 
 
 @router.post("/install", dependencies=[Depends(_from_here)])
-async def install(services: Supervisor, _: Annotated[Nothing | None, Body()] = None) -> Accepted:
-    """Install what is missing or broken; null where nothing is. One install runs at a time."""
+async def install(services: Supervisor, _: NoBody = None) -> Accepted:
+    """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
     task = await services.installs.start()
     return {"task_id": task.id if task else None}
 

@@ -1,15 +1,44 @@
 """Files: originals and results, while they last."""
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from supervisor.api.common import Supervisor
 
+_BYTES = re.compile(r"\s*bytes\s*=[\d\s,-]*\d[\d\s,-]*", re.IGNORECASE)
 
-class WholeFile(FileResponse):
-    """A file sent in pieces large enough that a photo takes a few trips to the disk, not hundreds."""
+
+class StoredFileResponse(FileResponse):
+    """One of a removal's files, for its own client and no cache.
+
+    Sent in pieces large enough that a photo takes a few trips to the disk, not hundreds.
+    """
 
     chunk_size = 1024**2
+
+    def __init__(self, path: Path, media_type: str, headers: Mapping[str, str]) -> None:
+        private = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
+        super().__init__(path, media_type=media_type, headers={**private, **headers})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file; a range that is none is as good as no range (RFC 9110, 14.2)."""
+        kept = [(k, v) for k, v in scope["headers"] if k != b"range" or _BYTES.fullmatch(v.decode("latin-1"))]
+        await super().__call__({**scope, "headers": kept}, receive, send)
+
+
+def attachment(name: str) -> str:
+    """Return the `Content-Disposition` of a file to keep under `name` (RFC 6266).
+
+    Twice: in ASCII for those who read no more, such as curl, and whole.
+    """
+    plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 router = APIRouter(tags=["files"])
@@ -19,9 +48,5 @@ router = APIRouter(tags=["files"])
 async def download(file_id: str, services: Supervisor) -> FileResponse:
     """The bytes of a file."""
     stored = services.results.get(file_id)
-    return WholeFile(
-        stored.path,
-        media_type=stored.media_type,
-        filename=stored.download_name,
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"},
-    )
+    headers = {"Content-Disposition": attachment(stored.download_name)}
+    return StoredFileResponse(stored.path, stored.media_type, headers)

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Form, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from shared.errors import NotFound, StillRunning, error_from
+from shared.errors import NotFound, StillRunning
 from shared.options import RemovalOptions, declared_options
-from supervisor.api.common import Accepted, KnownTask, Supervisor
+from supervisor.api.common import Accepted, AsksInTheBody, KnownTask, NoBody, Supervisor
 from supervisor.api.receiving import Sent, start
 from supervisor.model_life import Unloaded
 from supervisor.results import Result
@@ -42,15 +42,30 @@ UploadForm = create_model(
     **_OPTIONS,
     **_IMAGES,
 )
+
+
+class _AsInForms(BaseModel):
+    """JSON that is read as forms are: 20 is as good as "20", and what is empty is left out."""
+
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, sent: object) -> object:
+        if not isinstance(sent, dict):
+            return sent
+        return {name: value for name, value in sent.items() if value != ""}
+
+
 UrlRequest = create_model(
     "UrlRequest",
-    __config__=_STRICT,
-    url=(str, Field(description="where the photo lies, http or https")),
+    __base__=_AsInForms,
+    url=(str, Field(strict=True, description="where the photo lies, http or https")),
     **_OPTIONS,
 )
 
 
-@router.post("/upload")
+@router.post("/upload", dependencies=[AsksInTheBody])
 async def upload(
     form: Annotated[UploadForm, Form(media_type="multipart/form-data")],  # type: ignore[valid-type]
     services: Supervisor,
@@ -62,7 +77,7 @@ async def upload(
     return {"task_id": (await start(services, _options(form), Sent("file", photo), behind)).id}
 
 
-@router.post("/url")
+@router.post("/url", dependencies=[AsksInTheBody])
 async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Accepted:  # type: ignore[valid-type]
     """Remove the background of the photo at a URL."""
     address: str = body.url  # type: ignore[attr-defined]
@@ -85,27 +100,26 @@ async def result(task: KnownTask, services: Supervisor) -> Result:
         raise NotFound("That task is not a removal.")
     if not task.finished:
         raise StillRunning
-    if task.code is not None:
-        raise error_from(task.code, task.message)
+    task.raise_failure()
     return services.removals.result(task)
 
 
 @router.post("/download")
-async def download(services: Supervisor) -> Accepted:
+async def download(services: Supervisor, _: NoBody = None) -> Accepted:
     """Download the model, or what is missing of it; null when all of it is there."""
     task = services.downloads.start()
     return {"task_id": task.id if task else None}
 
 
 @router.post("/load")
-async def load(services: Supervisor, model: LoadableModel = "birefnet") -> Accepted:
+async def load(services: Supervisor, model: LoadableModel = "birefnet", _: NoBody = None) -> Accepted:
     """Load a model into memory, starting its worker if need be; null when it is loaded."""
     task = services.models.life(model).load()
     return {"task_id": task.id if task else None}
 
 
 @router.post("/unload")
-async def unload(services: Supervisor, model: LoadableModel | None = None) -> Unloaded:
+async def unload(services: Supervisor, model: LoadableModel | None = None, _: NoBody = None) -> Unloaded:
     """Kill a model's worker, or every one, which frees all memory; answer when it is gone.
 
     Removals that still wait, and the one that ran, load the model again.

@@ -19,6 +19,10 @@ from supervisor.tasks import Task
 
 PATH = "/v1.0/removebg"
 _SCHEMA = {"schema": RemovebgRequest.model_json_schema()}
+RESULT_HEADERS = (
+    *("X-Width", "X-Height", "X-Type", "X-Credits-Charged"),
+    *(f"X-Foreground-{side}" for side in ("Left", "Top", "Width", "Height")),
+)
 _KINDS = ("multipart/form-data", "application/x-www-form-urlencoded", "application/json")
 _BODY = {"required": True, "content": dict.fromkeys(_KINDS, _SCHEMA)}
 

@@ -7,7 +7,6 @@ from shared.errors import (
     BadInput,
     BgremoveError,
     DamagedImage,
-    InvalidOption,
     NotAnImage,
     QueueFull,
     Unauthorized,
@@ -25,7 +24,6 @@ _CODES: dict[type[BgremoveError], tuple[int, str]] = {
     UploadTooLarge: (413, "file_too_large"),
     UrlRefused: (400, "invalid_image_url"),
     UrlFailed: (400, "failed_image_download"),
-    InvalidOption: (400, "invalid_bg_color"),  # the one that is not judged before: the worker knows the names
     QueueFull: (429, "rate_limit_exceeded"),
 }
 

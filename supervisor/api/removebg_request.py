@@ -13,7 +13,7 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import InvalidOption
-from shared.option_checks import margin_from
+from shared.option_checks import check_colour, is_opaque, margin_from
 from shared.options import FormatChoice, RemovalOptions
 from supervisor.api.removebg_errors import RemovebgRefusal
 
@@ -141,7 +141,7 @@ class RemovebgRequest(BaseModel):
                 return "jpeg"
             case "webp":
                 return "webp"
-            case "auto" if is_opaque(colour) or self.background() in IMAGE_BACKGROUNDS:
+            case "auto" if (colour and is_opaque(colour)) or self.background() in IMAGE_BACKGROUNDS:
                 return "jpeg"
         return "png"
 
@@ -159,7 +159,8 @@ def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
         if problem["type"] == "extra_forbidden":
             title = f"Unknown parameter {name}"
             raise RemovebgRefusal("unknown_parameter", title, f"There is no parameter {name!r}.") from error
-        raise invalid(name, f"{problem['msg']}.") from error
+        said = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
+        raise invalid(name, f"{said}.") from error
 
 
 def margin_of(text: str) -> str:
@@ -180,18 +181,15 @@ def margin_of(text: str) -> str:
 
 
 def colour_of(text: str) -> str:
-    """Return remove.bg's colour as this service's, which wants a # before hexadecimal digits."""
-    digits = text.removeprefix("#")
-    if not _HEX.fullmatch(digits):
-        return text
-    return "#" + ("".join(digit * 2 for digit in digits) if len(digits) == 4 else digits)
-
-
-def is_opaque(colour: str | None) -> bool:
-    """Whether a colour, as `colour_of` returns it, lets nothing through."""
-    if colour is None:
-        return False
-    return not (colour.startswith("#") and len(colour) == 9) or colour.lower().endswith("ff")
+    """Return remove.bg's colour as this service's: # before hexadecimal digits. Raises RemovebgRefusal."""
+    digits, colour = text.removeprefix("#"), text
+    if _HEX.fullmatch(digits):
+        colour = "#" + ("".join(digit * 2 for digit in digits) if len(digits) == 4 else digits)
+    try:
+        check_colour(colour)
+    except InvalidOption as error:
+        raise invalid("bg_color", "It is a colour such as 81d4fa, fff, 81d4fa77, or its name.") from error
+    return colour
 
 
 def invalid(name: str, detail: str) -> RemovebgRefusal:

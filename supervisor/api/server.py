@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from shared.errors import NotReady
 from shared.options import ModelChoice
 from supervisor import __version__, builtin_model
-from supervisor.api.common import Accepted, Supervisor
+from supervisor.api.common import Accepted, NoBody, Supervisor
 from supervisor.facts import ModelStatus, WorkerStatus, model_status, worker_status
 
 router = APIRouter(tags=["server"])
@@ -82,11 +82,13 @@ async def ready(services: Supervisor) -> Readiness:
     removals = services.removals
     if removals.queue_length >= removals.queue_limit:
         raise NotReady(f"The queue is full with {removals.queue_limit} removals.")
+    if problem := services.models.life("auto").worker.problem:
+        raise NotReady(problem)
     return {"ready": True}
 
 
 @router.post("/worker/restart")
-async def restart_worker(services: Supervisor, model: ModelChoice = "auto") -> Accepted:
+async def restart_worker(services: Supervisor, model: ModelChoice = "auto", _: NoBody = None) -> Accepted:
     """End a worker and start a new one; a running removal is put back in the queue, not lost."""
     return {"task_id": services.models.life(model).restart().id}
 

@@ -6,27 +6,18 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from shared.errors import error_from
-from supervisor.api.files import WholeFile
+from supervisor.api.files import StoredFileResponse
 from supervisor.results import Result
 from supervisor.services import Services
 from supervisor.tasks import Task
 
 
-class OnceFile(WholeFile):
+class OnceFile(StoredFileResponse):
     """A result as a response; its files are deleted when it was sent, or could not be."""
 
     def __init__(self, services: Services, task: Task, headers: Mapping[str, str] | None = None) -> None:
         stored = services.results.get(services.removals.result(task)["result_file_id"])
-        super().__init__(
-            stored.path,
-            media_type=stored.media_type,
-            headers={
-                "X-Content-Type-Options": "nosniff",
-                "Cache-Control": "private, no-store",
-                **(headers or {}),
-            },
-        )
+        super().__init__(stored.path, stored.media_type, headers or {})
         self._services = services
         self._task = task
 
@@ -52,8 +43,7 @@ async def finish(request: Request, services: Services, task: Task) -> Result:
         ended.cancel()
         if not task.finished:
             await services.tasks.cancel(task)
-    if task.code is not None:
-        raise error_from(task.code, task.message)
+    task.raise_failure()
     return services.removals.result(task)
 
 

@@ -24,7 +24,7 @@ from supervisor.worker_manager import WorkerManager
 
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
 WAITING = "Another installation is under way, waiting for its end"
-PERCENT_PIP = 95  # where pip's work ends and the check of what it did begins
+PIP_PERCENT = 95  # where pip's work ends and the check of what it did begins
 log = logging.getLogger("supervisor.environment")
 
 
@@ -81,13 +81,7 @@ class Installs:
 
     def _begin(self) -> Task:
         task = self._tasks.create(TaskKind.INSTALL)
-        running = self._running = asyncio.create_task(self._run(task), name=task.id)
-
-        async def cancel() -> None:
-            running.cancel()
-            await asyncio.wait([running])
-
-        task.cancel = cancel
+        self._running = task.run(self._run(task))
         return task
 
     async def _run(self, task: Task) -> None:
@@ -99,7 +93,7 @@ class Installs:
                 log.info("install", extra={"missing": " ".join(work.fresh), "broken": " ".join(work.again)})
                 if work:
                     await self._install(task, work)
-            task.progress(PERCENT_PIP, "Checking what was installed")
+            task.progress(PIP_PERCENT, "Checking what was installed")
             await self._check(task, work)
             task.complete(DONE)
         except asyncio.CancelledError:
@@ -126,7 +120,7 @@ class Installs:
         try:
             always = await asyncio.to_thread(self._prepare, work)
             for number, run in enumerate(runs):
-                share = PERCENT_PIP / len(runs)
+                share = PIP_PERCENT / len(runs)
                 await self._pip(task, always, run, (share * number, share * (number + 1)))
         finally:
             await asyncio.to_thread(self._tidy_up)

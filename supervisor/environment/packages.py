@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from packaging.requirements import Requirement
 
+from shared.messages import Loader
+
 ROOT = Path(__file__).resolve().parents[2]
-Loader = Literal["native", "transformers"]
 LISTS = {
     "server": "supervisor/requirements.txt",
     "builtin": "worker/requirements-builtin.txt",

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shared.errors import Stopping
+from shared.messages import Loader
 from supervisor.environment.findings import Findings, Found, look, version_of
-from supervisor.environment.packages import Loader, Package, PackageLists, required_by
+from supervisor.environment.packages import Package, PackageLists, required_by
 from supervisor.environment.probing import Outcome, probe
 from supervisor.environment.problems import (
     TOO_SLOW,

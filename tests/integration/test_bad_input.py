@@ -58,6 +58,40 @@ def test_an_unknown_option_value_is_named(fake: Service, option: dict[str, str])
     assert next(iter(option)) in refused(answer, 422, "invalid_option")
 
 
+def test_what_a_form_asks_twice_or_in_the_address_is_not_ignored(fake: Service) -> None:
+    """The client would take the default for what it asked for."""
+    photo = ("x.png", wish())
+    answer = fake.client.post("/remove/upload?output=mask", files={"file": photo})
+    assert "'output'" in refused(answer, 422, "invalid_request")
+    answer = fake.client.post("/remove/upload", files=[("file", photo), ("file", photo)])
+    assert "2 times" in refused(answer, 422, "invalid_request")
+    answer = fake.client.post("/remove/load", json={"model": "builtin"})
+    assert "'model'" in refused(answer, 422, "invalid_option")
+
+
+def test_a_restart_of_a_model_that_is_not_there_says_what_to_do(fake: Service) -> None:
+    """It would end a worker for nothing, and leave an error in the status that no download takes away."""
+    refused(fake.client.post("/worker/restart?model=birefnet"), 409, "model_unavailable")
+    assert fake.client.get("/status").json()["models"]["background_removal"]["model_error"] is None
+
+
+def test_common_slips_of_curl_are_told_in_words(fake: Service) -> None:
+    """-F file=photo.jpg without the @, and -d with JSON but without its type."""
+    answer = fake.client.post("/remove/upload", data={"file": "photo.jpg"})
+    assert "-F file=@photo.jpg" in refused(answer, 422, "invalid_request")
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = fake.client.post("/remove/url", content=b'{"url": "http://a.example"}', headers=kind)
+    assert "Content-Type" in refused(answer, 422, "invalid_request")
+    assert "method" in refused(fake.client.get("/remove/upload"), 405, "method_refused")
+
+
+def test_json_is_read_as_forms_are(fake: Service) -> None:
+    """Numbers without quotes, and empty values from generated clients."""
+    body = {"url": "http://127.0.0.1/a.png", "crop_margin": 20, "background": "", "model": ""}
+    task = fake.finished(fake.client.post("/remove/url", json=body).json()["task_id"])
+    assert task["code"] == "url_refused"
+
+
 def test_an_unknown_option_is_refused_by_name(fake: Service) -> None:
     """What cannot be honoured is not ignored."""
     answer = fake.client.post("/remove/upload", files={"file": ("x.png", wish())}, data={"sharpen": "1"})

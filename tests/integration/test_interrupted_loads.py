@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.messages import WorkerConfig
-from supervisor.model_life import ModelLife, ServedModel
-from supervisor.tasks import TaskRegistry
-from supervisor.worker_generation import OnProgress, WorkerSpec
+from supervisor.model_life import ModelLife
+from supervisor.tasks import OnProgress, TaskRegistry
+from supervisor.worker_generation import WorkerSpec
 from supervisor.worker_manager import WorkerManager
 from supervisor.worker_state import WorkerState
 
@@ -33,7 +33,7 @@ def life(manager: WorkerManager) -> ModelLife:
     async def fetch(_: OnProgress) -> None:
         """Bring nothing."""
 
-    return ModelLife(TaskRegistry(60), ServedModel(manager, lambda: True, fetch))
+    return ModelLife(TaskRegistry(60), manager, lambda: True, fetch)
 
 
 def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) -> None:

@@ -18,11 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from shared.errors import WorkerFailed
 from shared.messages import RemovalJob, RemovalResult, WorkerConfig
 from shared.options import RemovalOptions
-from supervisor.worker_generation import OnProgress, WorkerSpec
+from supervisor.tasks import OnProgress
+from supervisor.worker_generation import WorkerSpec
 from supervisor.worker_manager import WorkerManager
-from supervisor.worker_state import LIVE, WorkerState
+from supervisor.worker_state import WorkerState
 from tests.photos import wish
 from tests.service import OBEYS
+
+LIVE = set(WorkerState) - {WorkerState.STOPPED, WorkerState.FAILED}
 
 
 def ignore(_percent: float, _message: str) -> None:

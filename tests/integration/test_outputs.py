@@ -224,7 +224,7 @@ def test_both_come_in_a_zip(service: Service, astronaut: bytes, cutout: Pixels) 
     assert (result["format"], result["width"]) == ("zip", SIDE)
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert answer.headers["content-type"] == "application/zip"
-    assert "my%20photo-both.zip" in answer.headers["content-disposition"]
+    assert 'filename="my photo-both.zip"' in answer.headers["content-disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["my photo-cutout.png", "my photo-mask.png"]
@@ -269,6 +269,7 @@ def test_a_photos_profile_is_kept_over_a_background(service: Service, format_: s
         ({"format": "jpeg", "background": "#ff000080"}, "opaque"),
         ({"background": "#12345"}, "'background'"),
         ({"background": "rgb(1,2,3)"}, "CSS colour name"),
+        ({"background": "blurple"}, "CSS colour name"),
         ({"crop_margin": "a lot"}, "'crop_margin'"),
         ({"max_size": "15"}, "'max_size'"),
         ({"quality": "101"}, "'quality'"),
@@ -310,13 +311,6 @@ def test_a_url_goes_without_a_background_file(fake: Service) -> None:
         answer = fake.client.post("/remove/url", json=body)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_option")
         assert "upload" in answer.json()["detail"]
-
-
-def test_an_unknown_colour_name_fails_in_words(service: Service, astronaut: bytes) -> None:
-    """The names are the worker's to know."""
-    task = service.finished(service.upload(astronaut, background="blurple"))
-    assert task["code"] == "invalid_option"
-    assert "'blurple'" in task["message"]
 
 
 def test_a_result_too_large_for_its_format_says_what_to_do(service: Service) -> None:

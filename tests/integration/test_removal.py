@@ -20,7 +20,9 @@ def test_a_photo_comes_back_under_the_name_it_was_sent_with(fake: Service) -> No
     assert set(result["timings_ms"]) >= {"queued", "decode", "inference", "encode", "total"}
     answer = fake.client.get(result["result_url"].removeprefix("/api/v1"))
     assert answer.headers["content-type"] == "image/png"
-    assert "my%20holiday-cutout.png" in answer.headers["content-disposition"]
+    told = answer.headers["content-disposition"]
+    assert told.startswith('attachment; filename="my holiday-cutout.png"; ')
+    assert told.endswith("; filename*=UTF-8''my%20holiday-cutout.png")
     assert fake.client.get(result["original_url"].removeprefix("/api/v1")).content == wish()
 
 
@@ -143,3 +145,19 @@ def test_results_are_gone_after_the_retention_and_their_files_too(start: Callabl
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert (answer.status_code, answer.json()["code"]) == (410, "expired")
     assert not list(service.temp_dir.rglob("source"))
+
+
+def test_a_file_can_be_asked_about_before_it_is_fetched(fake: Service) -> None:
+    """Download managers ask for the size, health checks for no more than the status, and both by HEAD."""
+    photo = wish("a photo")
+    task_id = fake.upload(photo)
+    fake.finished(task_id)
+    path = fake.client.get(f"/remove/result/{task_id}").json()["result_url"].removeprefix("/api/v1")
+    asked = fake.client.head(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert int(asked.headers["content-length"]) == len(photo)
+    assert fake.client.get(path, headers={"Range": "bytes=0-3"}).content == photo[:4]
+    assert fake.client.get(path, headers={"Range": "lines=1-2"}).content == photo
+    for each in ("/health", "/ready", "/status", "/tasks", "/metrics"):
+        answer = fake.client.head(each)
+        assert (answer.status_code, answer.content) == (200, b""), each

@@ -19,6 +19,15 @@ def load(service: Service) -> str | None:
     return task_id
 
 
+def refuse(service: Service) -> None:
+    """Check that removals are refused at the door, and that the service says that they would be."""
+    answer = service.client.post("/remove/upload", files={"file": ("x.png", wish())})
+    assert (answer.status_code, answer.json()["code"]) == (503, "worker_start_failed")
+    ready = service.client.get("/ready")
+    assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+    assert "died too often" in ready.json()["detail"]
+
+
 def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(
     start: Callable[..., Service],
 ) -> None:
@@ -74,6 +83,31 @@ def test_an_unload_during_a_load_cancels_it(start: Callable[..., Service]) -> No
     assert service.worker()["state"] == "stopped"
 
 
+def test_an_unload_right_after_a_load_is_heard(start: Callable[..., Service]) -> None:
+    """There is no process yet to kill, and the model must not come in all the same."""
+    service = start(builtin_worker=SLOW)
+    for _ in range(3):
+        task_id = load(service)
+        assert task_id is not None
+        assert service.client.post("/remove/unload").json()["unloaded"] is True
+        assert service.finished(task_id)["code"] == "cancelled"
+        assert service.worker()["state"] == "stopped"
+
+
+def test_a_restart_ends_a_load_that_hangs(start: Callable[..., Service]) -> None:
+    """It is what the operator reaches for; a second click is the same restart."""
+    service = start(builtin_worker="tests.fake_workers.behaviours:never_ready")
+    hanging = load(service)
+    assert hanging is not None
+    pid = wait_for(lambda: service.worker()["pid"])
+    restart = service.client.post("/worker/restart").json()["task_id"]
+    assert restart != hanging
+    assert service.finished(hanging)["code"] == "cancelled"
+    assert wait_for(lambda: service.worker()["pid"] not in (None, pid))
+    assert service.client.post("/worker/restart").json()["task_id"] == restart
+    service.client.post("/remove/unload")
+
+
 def test_two_clicks_on_cancel_free_a_worker_that_does_not_listen(start: Callable[..., Service]) -> None:
     """The second click must not save the worker that the first one is about to have killed."""
     service = start(builtin_worker=OBEYS)
@@ -121,7 +155,7 @@ def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Call
     assert worker["generation"] == 5
     assert "died too often" in worker["problem"]
     begin = time.monotonic()
-    assert service.finished(service.upload(wish()))["code"] == "worker_start_failed"
+    refuse(service)
     assert time.monotonic() - begin < 2
     assert service.worker()["generation"] == 5
     task_id = load(service)
@@ -138,7 +172,7 @@ def test_an_explicit_load_closes_the_circuit(start: Callable[..., Service], tmp_
     for _ in range(3):
         service.finished(service.upload(wish("exit 1")), timeout_s=40)
     assert service.worker()["problem"] is not None
-    assert service.finished(service.upload(wish()))["code"] == "worker_start_failed"
+    refuse(service)
     task_id = load(service)
     assert task_id is not None
     assert service.finished(task_id)["status"] == "complete"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from shared.errors import DamagedImage, InvalidOption, NotAnImage, TooManyPixels
+from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.options import RemovalOptions
 from tests.photos import encoded
 from worker import background, compose
@@ -167,12 +167,6 @@ def test_a_profile_that_says_srgb_or_nothing_changes_no_colour() -> None:
     for profile in (srgb, b"broken"):
         image = behind(background="#123456").covering(SIZE, profile).rows(0, 1, 1)
         assert image.getpixel((0, 0)) == (0x12, 0x34, 0x56)
-
-
-def test_an_unknown_colour_is_named() -> None:
-    """The supervisor knows how names read; which there are, only the worker."""
-    with pytest.raises(InvalidOption, match="'blurple'"):
-        behind(background="blurple")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.messages import Loader
 from supervisor.environment.findings import drop_torn, loaded_versions
-from supervisor.environment.packages import LISTS, MODULES, Loader, PackageLists, name_of, required_by
+from supervisor.environment.packages import LISTS, MODULES, PackageLists, name_of, required_by
 from supervisor.environment.plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.problems import Problem
 from supervisor.environment.report import PackageState, Report

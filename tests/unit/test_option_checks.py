@@ -1,10 +1,11 @@
 """Options that no declaration can refuse, before they reach a worker."""
 
 import pickle
-import string
 
 import pytest
+from PIL import ImageColor
 
+from shared.colour_names import COLOUR_NAMES
 from shared.errors import InvalidOption
 from shared.messages import RemovalJob, Remove
 from shared.option_checks import check
@@ -20,10 +21,17 @@ def test_no_colour_has_a_name_like_this(name: str) -> None:
         check(RemovalOptions(background=name))
 
 
+def test_every_colour_that_is_accepted_is_one_to_the_worker() -> None:
+    """A photo must not wait in the queue to be refused for its background, nor miss one that there is."""
+    assert set(ImageColor.colormap) == COLOUR_NAMES
+    for name in COLOUR_NAMES:
+        check(RemovalOptions(background=name.upper()))
+
+
 def test_the_longest_that_is_accepted_fits_into_one_message() -> None:
     """A longer one could be cut in two by a worker's death, or make the server wait for a stopped one."""
     longest = RemovalOptions(
-        background=string.ascii_letters[:32], crop_margin=" " * 9 + "12345.123px" + " " * 9
+        background=max(COLOUR_NAMES, key=len), crop_margin=" " * 9 + "12345.123px" + " " * 9
     )
     check(longest)
     job = RemovalJob("bgremove_" + "0" * 32, "/" + "p" * 900, "/" + "p" * 900, longest, "s" * 255)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from shared.options import RemovalOptions
 from supervisor.metrics import Metrics
-from supervisor.model_life import ServedModel
+from supervisor.model_life import ModelLife
 from supervisor.removals import Removals
 from supervisor.results import ResultStore
-from supervisor.tasks import TaskRegistry
-from supervisor.worker_generation import OnProgress, WorkerSpec
+from supervisor.tasks import OnProgress, TaskRegistry
+from supervisor.worker_generation import WorkerSpec
 from supervisor.worker_manager import WorkerManager
 
 
@@ -30,8 +30,8 @@ def test_a_removal_cancelled_while_its_photo_comes_in_is_not_done(tmp_path: Path
 
     async def scenario() -> None:
         tasks, results = TaskRegistry(60), ResultStore(tmp_path)
-        model = ServedModel(WorkerManager("test", prepare, tmp_path), lambda: True, fetch)
-        removals = Removals(tasks, results, {"builtin": model}, Metrics(), queue_limit=1, retention_s=60)
+        model = ModelLife(tasks, WorkerManager("test", prepare, tmp_path), lambda: True, fetch)
+        removals = Removals(tasks, results, lambda _: model, Metrics(), queue_limit=1, retention_s=60)
         removal = removals.admit(RemovalOptions(model="builtin"))
         await tasks.cancel(removal.task)
         task = removals.start(removal, source)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.settings import Settings, load_settings
+from supervisor.settings import BadSettings, Settings, load_settings
 
 
 @pytest.mark.parametrize("field", ["host", "token", "allowed_hosts", "keep_alive_s"])
@@ -12,6 +12,36 @@ def test_an_empty_variable_or_flag_is_as_good_as_none(monkeypatch: pytest.Monkey
     assert getattr(load_settings([f"--{field.replace('_', '-')}", ""]), field) == default
     monkeypatch.setenv(f"BGREMOVE_{field.upper()}", "")
     assert getattr(load_settings([]), field) == default
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALLOWED_ORIGINS", "nonsense", "no origin"),
+        ("ALLOWED_ORIGINS", "https://a.example/page", "no origin"),
+        ("ALLOWED_HOSTS", "http://a.example", "no host name"),
+        ("ALLOWED_HOSTS", "a.example:6905", "no host name"),
+        ("ALLOWED_HOSTS", "*.example", "no host name"),
+    ],
+)
+def test_names_that_could_match_nobody_end_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    """Else the setting looks right, and every request is refused."""
+    monkeypatch.setenv(f"BGREMOVE_{name}", value)
+    with pytest.raises(BadSettings, match=said):
+        load_settings([])
+
+
+def test_names_are_taken_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slash at the end of an origin, capitals in a level."""
+    monkeypatch.setenv("BGREMOVE_ALLOWED_ORIGINS", "http://localhost:3000/, file://, null, app://here")
+    monkeypatch.setenv("BGREMOVE_ALLOWED_HOSTS", "photos.example,::1,192.168.1.2,*")
+    monkeypatch.setenv("BGREMOVE_LOG_LEVEL", "INFO")
+    settings = load_settings([])
+    assert settings.allowed_origins == ("http://localhost:3000", "file://", "null", "app://here")
+    assert settings.allowed_hosts == ("photos.example", "::1", "192.168.1.2", "*")
+    assert settings.log_level == "info"
 
 
 def test_a_token_from_a_file_is_what_clients_send(monkeypatch: pytest.MonkeyPatch) -> None:

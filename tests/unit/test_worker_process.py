@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from shared.messages import Event, Failed, Loading, Progress
-from supervisor.child_log import drop
+from supervisor.child_log import drop, last_line
 from supervisor.worker_process import _without_overtaken, how_ended, signal_name
 
 
@@ -44,3 +46,22 @@ def test_a_log_that_cannot_be_deleted_holds_nothing_up(tmp_path: Path) -> None:
     held.mkdir()  # unlink() fails on it as on a file that is in use
     drop(held)
     drop(tmp_path / "gone.log")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("OSError: [Errno 2] No such file: '/home/ada/.venv/lib/model.onnx'", "'model.onnx'"),
+        ("ImportError: libcuda.so: cannot open /usr/lib/x86_64-linux-gnu/libcuda.so", "open libcuda.so"),
+        (r'File "C:\Users\Ada\bgremove\worker.py" is missing', 'File "worker.py" is missing'),
+        ("answers on https://example.com/a/b in 3/4 of all cases", "https://example.com/a/b in 3/4"),
+    ],
+)
+def test_a_childs_last_words_tell_no_folder_of_this_machine(tmp_path: Path, said: str, told: str) -> None:
+    """They go into sentences for clients; where things lie is nobody's business."""
+    log = tmp_path / "log"
+    log.write_text(f"Traceback\n{said}\n")
+    line = last_line(log)
+    assert told in line
+    assert "ada" not in line.lower()
+    assert "/usr" not in line
