@@ -60,6 +60,9 @@ def main() -> int:
 def _measured(arguments: argparse.Namespace) -> int:
     from benches import BenchFailed, machine  # noqa: PLC0415  # written for the newer Python of .venv
 
+    if arguments.json and not arguments.json.parent.is_dir():
+        print(f"bench: there is no folder {arguments.json.parent}", file=sys.stderr)
+        return 2
     signal.signal(signal.SIGTERM, _end)
     module = importlib.import_module(BENCHES[arguments.bench].module)
     report: dict[str, Any] = {"at": time.time(), "machine": machine.facts()}

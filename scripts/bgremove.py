@@ -23,13 +23,14 @@ COMMANDS = (remove, download, install)
 
 def main() -> int:
     """Read the arguments and run the subcommand they name."""
+    _open_closed_streams()
     parser = argparse.ArgumentParser(
         prog="bgremove", description="Remove the background of photos.", allow_abbrev=False
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_to(subparsers)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(_with_suffix(sys.argv[1:]))
     run: Callable[[argparse.Namespace], int] = arguments.run
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -43,6 +44,24 @@ def main() -> int:
     except BrokenPipeError:  # who read our lines has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return FAILED
+
+
+def _open_closed_streams() -> None:
+    """Give the place of a standard stream that was closed to one that holds nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for good
+
+
+def _with_suffix(words: list[str]) -> list[str]:
+    """Join --suffix and a word that begins with -, as most suffixes do: argparse takes that for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--suffix" and word.startswith("-"):
+            joined[-1] = f"--suffix={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

@@ -12,9 +12,14 @@ from cli.errors import CommandFailed, Unreachable
 from cli.outputs import Job
 from cli.progress import BatchProgress
 from cli.report import Report
+from cli.service import Service
 
 # What the first photo met with, every other one will: there is no use in sending thousands.
 HOPELESS = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}
+# What a server that is restarted, or busy, answers to a photo that nothing is wrong with.
+PASSING = {"unreachable", "stopping", "not_ready", "queue_full"}
+PATIENCE_SECONDS = 60  # with a server that is away
+AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,18 @@ class Outcome:
 def run_batch(jobs: list[Job], cutter: Cutter, size: int, report: Report) -> None:
     """Cut all the photos out, up to `size` at a time.
 
-    Raises CommandFailed for what would make every further photo fail.
+    A server that goes away is waited for. Raises CommandFailed for what would make every further photo fail.
     """
+    cutter.service.client.check()
     counted = BatchProgress(report.progress, len(jobs))
     report.brief = report.progress.terminal
     with working(cutter, size, counted.preparing) as crew:
         for job in jobs:
             crew.hand_in(job)
         for job, outcome in crew.outcomes():
+            if isinstance(outcome.result, Unreachable):  # for all the patience that there was
+                cutter.service.check_alive()
+                raise outcome.result
             tell(job, outcome, report, cutter)
             counted.advance()
     report.progress.clear()
@@ -70,9 +79,33 @@ def _attempts(cutter: Cutter, show: Show) -> Callable[[Job], Outcome]:
     def attempt(job: Job) -> Outcome:
         started = time.monotonic()
         try:
-            result: dict[str, Any] | CommandFailed = cutter.cut(job, show)
+            result: dict[str, Any] | CommandFailed = _patiently(cutter, job, show)
         except CommandFailed as error:
             result = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this photo's
+            result = CommandFailed(f"{type(error).__name__}: {error}", "internal_error")
         return Outcome(result, time.monotonic() - started)
 
     return attempt
+
+
+def _patiently(cutter: Cutter, job: Job, show: Show) -> dict[str, Any]:
+    """Cut a photo out, through restarts of the server. Raises CommandFailed."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return cutter.cut(job, show)
+        except CommandFailed as error:
+            # A server that came up anew knows nothing of what the one before was given.
+            passing = error.code in {*PASSING, "not_found"} and not _has_ended(cutter.service)
+            if not passing or time.monotonic() > deadline:
+                raise
+        cutter.pause(AGAIN_SECONDS)
+
+
+def _has_ended(service: Service) -> bool:
+    try:
+        service.check_alive()
+    except CommandFailed:
+        return True
+    return False

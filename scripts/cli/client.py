@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import IO, Any, Self
 
+import h11
 import httpcore2  # noqa: F401 - httpx2 loads it with its first client; here it loads while the server starts
 import httpx2
 
@@ -42,7 +43,8 @@ class Client:
                 headers={"Authorization": f"Bearer {token}"} if token else {},
                 timeout=httpx2.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
                 trust_env=False,
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+                # Of the environment, only SSL_CERT_FILE and SSL_CERT_DIR are heeded: whom the person trusts.
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else httpx2.create_ssl_context(),
             )
 
     def __enter__(self) -> Self:
@@ -53,10 +55,15 @@ class Client:
     ) -> None:
         self._http.close()
 
+    def check(self) -> None:
+        """Raise CommandFailed where no service answers."""
+        with self._failures():
+            self._json(self._http.get(f"{API}/health"), "status")
+
     def upload(self, options: Options, files: Files) -> str:
         """Queue the photo, the part called "file"; gives the task's id. A full queue is a Busy."""
         words = {
-            name: str(value).lower() if value in (True, False) else str(value)
+            name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in options.items()
         }
         with self._failures():
@@ -187,6 +194,8 @@ class Client:
         except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
             raise Unreachable(f"no connection to {self._server}: {reason}", "unreachable") from error
+        except h11.LocalProtocolError as error:  # more or fewer bytes than the file had when it was opened
+            raise CommandFailed("the photo changed while it was sent", "input_changed") from error
         except (ValueError, KeyError, TypeError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise CommandFailed(f"{self._server} did not answer like bgremove", "bad_answer") from error
 

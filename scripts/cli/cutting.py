@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,11 @@ class Cutter:
             self.service.client.fetch(str(result["result_url"]), lambda chunk: self._write(file, chunk))
         return result
 
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises CommandFailed once the work is given up."""
+        self._stopped.wait(seconds)
+        self._check_wanted()
+
     def stop(self) -> None:
         """Give up what is on its way, also on the server; what is being written is left unwritten."""
         self._stopped.set()
@@ -92,50 +97,74 @@ class Cutter:
     def _sender(self, source: Source, stack: contextlib.ExitStack) -> Callable[[], str]:
         if source.kind == "address":
             return lambda: self.service.client.send_address(source.name, self.options)
-        photo = stack.enter_context(_spooled_stdin() if source.kind == "stdin" else _opened(source.path))
+        photo = stack.enter_context(
+            _spooled(sys.stdin.buffer) if source.kind == "stdin" else _opened(source.path)
+        )
         name = source.path.name if source.kind == "file" else source.stem
+        name = name.encode("utf-8", "replace").decode()  # old disks have names in other encodings
         files = {"file": (name, photo)}
         for option, path in self.images.items():
             files[option] = (path.name, stack.enter_context(_opened(path)))
 
         def send() -> str:
-            for _, file in files.values():
-                file.seek(0)
-            return self.service.client.upload(self.options, files)
+            try:
+                for _, file in files.values():
+                    file.seek(0)
+                return self.service.client.upload(self.options, files)
+            except OSError as error:  # of a file: the connection's own come as something else
+                raise CommandFailed(
+                    f"cannot read {source.name}: {error.strerror}", "input_unreadable"
+                ) from error
 
         return send
 
 
 def _opened(path: Path) -> IO[bytes]:
     try:
-        return path.open("rb")
+        file = path.open("rb")
     except OSError as error:
         raise CommandFailed(f"cannot read {path}: {error.strerror}", "input_unreadable") from error
+    if file.seekable():
+        return file
+    with file:  # a pipe that has a name
+        return _spooled(file)
 
 
-def _spooled_stdin() -> IO[bytes]:
-    """Read standard input to its end: a full queue may want it a second time."""
+def _spooled(pipe: IO[bytes]) -> IO[bytes]:
+    """Read a pipe to its end: a full queue may want it a second time."""
     spool = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - the caller's block closes it
-    shutil.copyfileobj(sys.stdin.buffer, spool)
+    shutil.copyfileobj(pipe, spool)
     if not spool.tell():
         spool.close()
-        raise CommandFailed("nothing came on standard input", "input_unreadable")
+        where = "on standard input" if pipe is sys.stdin.buffer else f"from {pipe.name}"
+        raise CommandFailed(f"nothing came {where}", "input_unreadable")
     return spool
 
 
 @contextlib.contextmanager
 def _whole(target: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when the block has ended well."""
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    """A file that appears under its name only when the block has ended well.
+
+    A device or a pipe is written to as it is, and a link stays one.
+    """
+    part = None
     try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as device:
+                yield device
+            return
+        target = target.resolve()
+        # Not named after the target, whose name may be as long as names can be.
+        part = target.with_name(f".bgremove-{uuid.uuid4().hex}.part")
         with part.open("wb") as file:
             yield file
         part.replace(target)
     except OSError as error:
         raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        if part is not None:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

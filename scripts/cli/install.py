@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import bootstrap
-from cli.errors import CommandFailed
+from cli.errors import FAILED, CommandFailed
 from cli.progress import Progress
 from cli.service import own_service
 
@@ -26,7 +26,7 @@ def run(_: argparse.Namespace) -> int:
     try:
         python = bootstrap.ensure(bootstrap.SUPERVISOR)
         bootstrap.reexec(python)
-        outcome = _ask_own(python, progress)
+        outcome, ready = _ask_own(python, progress)
     except CommandFailed as error:
         progress.clear()
         bootstrap.say(error.detail)
@@ -35,10 +35,11 @@ def run(_: argparse.Namespace) -> int:
         progress.clear()
     for line in outcome:
         bootstrap.say(line)
-    return 0
+    return 0 if ready else FAILED
 
 
-def _ask_own(python: Path, progress: Progress) -> list[str]:
+def _ask_own(python: Path, progress: Progress) -> tuple[list[str], bool]:
+    """Return what there is to tell, and whether BiRefNet has all that it needs."""
     progress.show(0, "Starting the server")
     with own_service(python, {}) as service:
         client = service.client
@@ -53,8 +54,10 @@ def _ask_own(python: Path, progress: Progress) -> list[str]:
                 _show_log(client.log_of(task_id), error.detail)
                 raise
             done = "installed what was missing"
-        problems = [module.get("problem") for module in client.environment()["modules"]]
-        return [done, *dict.fromkeys(str(problem) for problem in problems if problem)]
+        environment = client.environment()
+        problems = [module.get("problem") for module in environment["modules"]]
+        told = [done, *dict.fromkeys(str(problem) for problem in problems if problem)]
+        return told, bool(environment.get("ready"))
 
 
 def _show_log(lines: list[str], message: str) -> None:

@@ -1,5 +1,7 @@
 """Where results go: their names, what speaks against them, and which are there already."""
 
+import errno
+import functools
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -27,7 +29,10 @@ class Job:
             made_at = self.output.stat().st_mtime if self.output else None
             if made_at is None or self.source.kind == "stdin":
                 return False
-            return self.source.kind == "address" or made_at >= self.source.path.stat().st_mtime
+            if self.source.kind == "address":
+                return True
+            photo = self.source.path.stat()
+            return made_at >= max(photo.st_mtime, photo.st_ctime)  # mv and cp -p keep the first
         except OSError:
             return False
 
@@ -55,7 +60,9 @@ class Naming:
         if source.kind != "file" or not _same_folder(source.path.parent, self._folder_of(source)):
             return False
         endings = [*(f"-{made}" for made in MADE), *([self.suffix] if self.suffix else [])]
-        return source.stem.endswith(tuple(endings))
+        stems = [source.stem.removesuffix(ending) for ending in endings if source.stem.endswith(ending)]
+        # One that was named itself may be called so by chance: the photo that it came from tells.
+        return any(source.found or stem in _stems(source.path.parent) for stem in stems)
 
     def check_telling(self, folders: Iterable[Path]) -> None:
         """Refuse to fill folders with results that a later run could not tell from photos."""
@@ -89,9 +96,17 @@ def check_output(job: Job, *, make_folder: bool = False) -> None:
     output = job.output
     if output is None:
         return
+    try:
+        _check(output, job.source, make_folder=make_folder)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # which the photo itself will fail with, and no other
+            raise
+
+
+def _check(output: Path, source: Source, *, make_folder: bool) -> None:
     if output.is_dir():
         raise misuse(f"{output} is a folder; give the name of the file to write")
-    if job.source.kind == "file" and output.exists() and output.samefile(job.source.path):
+    if source.kind == "file" and output.exists() and output.samefile(source.path):
         raise misuse(f"writing {output} would overwrite the photo itself")
     if not make_folder and not output.parent.is_dir():
         raise misuse(f"there is no folder {output.parent}")
@@ -111,6 +126,11 @@ def _key(job: Job) -> str:
     path = str(place_of(job.output)) if job.output else ""
     # There the file system takes a.png and A.png for one file.
     return path.casefold() if sys.platform in {"win32", "darwin"} else path
+
+
+@functools.cache  # a shell may have named every result of a large folder
+def _stems(folder: Path) -> frozenset[str]:
+    return frozenset(path.stem for path in folder.iterdir())
 
 
 def _same_folder(one: Path, other: Path) -> bool:

@@ -1,6 +1,7 @@
 """What a command is to do, found out and checked before anything is installed or started."""
 
 import argparse
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from cli.inputs import STDIN, Source, find_sources
 from cli.outputs import Job, Naming, check_folder, check_output, planned
 from cli.removal_options import Options, fitted_to, given_images, given_options
 from cli.watch import Watched
+
+SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Plan:
     images: dict[str, Path]
     jobs: list[Job] = field(default_factory=list)
     done: list[Job] = field(default_factory=list)
-    results_left_out: int = 0
+    left_out: list[Source] = field(default_factory=list)
     alone: bool = False
     watched: Watched | None = None
 
@@ -50,6 +53,8 @@ def _made(arguments: argparse.Namespace) -> Plan:
         raise misuse(f"--{option} cannot go with an address; download the photo first")
     if len(sources) == 1 and not sources[0].found and not arguments.out_dir:
         return _alone(arguments, sources[0], naming, images)
+    if arguments.out and arguments.out_dir:
+        raise misuse("-o and --out-dir exclude each other: name the file, or the folder")
     if arguments.out:
         raise misuse("-o names the file of a single photo; for several, or a folder, use --out-dir")
     return _several(arguments, sources, naming, images)
@@ -70,6 +75,8 @@ def _watched(arguments: argparse.Namespace, naming: Naming) -> Watched:
 
 def _alone(arguments: argparse.Namespace, source: Source, naming: Naming, images: dict[str, Path]) -> Plan:
     options, output = naming.options, naming.output(source)
+    if arguments.out and arguments.out.endswith(SEPARATORS):
+        raise misuse(f"{arguments.out} is a folder; give the name of the file to write, or --out-dir")
     if arguments.out and arguments.out != STDIN:
         output = Path(arguments.out)
         options = fitted_to(options, output)
@@ -81,6 +88,8 @@ def _alone(arguments: argparse.Namespace, source: Source, naming: Naming, images
         return Plan(options, images, [_readable(Job(source, None))], alone=True)
     job = _readable(Job(source, output))
     check_output(job)
+    if not output.exists() or output.is_file():  # no device, whose folder nobody writes to
+        check_folder(output.parent)
     return Plan(options, images, [job], alone=True)
 
 
@@ -92,14 +101,15 @@ def _several(
     if not photos:
         raise misuse(f"there are only results of earlier runs, such as {sources[0].name}")
     jobs = [_readable(job) for job in planned(photos, naming)]
+    for job in jobs:
+        check_output(job, make_folder=True)
     done = [] if arguments.overwrite else [job for job in jobs if job.done]
     finished = set(done)
     todo = [job for job in jobs if job not in finished]
-    for job in todo:
-        check_output(job, make_folder=True)
     for folder in sorted({job.output.parent for job in todo if job.output}):
         check_folder(folder)
-    return Plan(naming.options, images, todo, done, results_left_out=len(sources) - len(photos))
+    left_out = [source for source in sources if source not in set(photos)]
+    return Plan(naming.options, images, todo, done, left_out)
 
 
 def _readable(job: Job) -> Job:

@@ -17,7 +17,7 @@ from cli.report import Report
 from cli.service import Service, own_service, running_service, server_address, usable_token
 from cli.watch import Watched, watch
 
-JOBS = 2  # one is sent or fetched while another is cut out; the server cuts one at a time
+JOBS = 2  # one is sent or fetched while another is cut out
 MAX_JOBS = 64
 KEPT_SECONDS = 120  # our own server deletes results that soon: a large batch must not fill the disk
 
@@ -69,6 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
         if report.written or report.failures:
             report.summary(time.monotonic() - started)
         return report.ended(arguments.photos[0] if len(arguments.photos) == 1 else None, error)
+    except (KeyboardInterrupt, Terminated):
+        progress.clear()
+        if report.written or report.failures:
+            report.summary(time.monotonic() - started)
+        raise
     finally:
         progress.clear()
 
@@ -86,8 +91,11 @@ def _run_many(arguments: argparse.Namespace, plan: Plan, report: Report) -> int:
     started = time.monotonic()
     if plan.jobs:
         _environment(arguments)  # may start this program anew: nothing is told before
-    if plan.results_left_out:
-        report.note(f"left out {plan.results_left_out} results of earlier runs, told by their names")
+    if plan.left_out:
+        report.note(f"left out {len(plan.left_out)} results of earlier runs, told by their names")
+    for result in plan.left_out:
+        if not result.found:  # named by itself: a program waits for its line
+            report.left_out(result)
     for job in plan.done:
         report.skipped_done(job)
     if plan.jobs:

@@ -7,6 +7,7 @@ from typing import Any
 
 import bootstrap
 from cli.errors import FAILED, CommandFailed
+from cli.inputs import Source
 from cli.outputs import Job
 from cli.progress import Progress
 
@@ -21,11 +22,12 @@ class Report:
         self._as_json = as_json
         self.brief = False  # a bar is drawn: no words for each photo
         self.written = self.skipped = 0
-        self.failures: list[tuple[str, CommandFailed]] = []
+        self.failures: dict[str, CommandFailed] = {}  # by the photo's name
 
     def wrote(self, job: Job, result: dict[str, Any], seconds: float) -> None:
         """Tell of a finished photo."""
         self.written += 1
+        self.failures.pop(job.source.name, None)  # of another try
         output = "-" if job.output is None else str(job.output)
         facts = {name: result.get(name) for name in REPORTED}
         size = f"{facts['width']} x {facts['height']}"
@@ -38,10 +40,14 @@ class Report:
         self.skipped += 1
         self._tell({"input": job.source.name, "output": str(job.output), "skipped": True}, None)
 
+    def left_out(self, result: Source) -> None:
+        """Tell of a picture that was not taken, as it is a result by its name."""
+        self._tell({"input": result.name, "skipped": True, "reason": "result"}, None)
+
     def failed(self, job: Job, error: CommandFailed) -> None:
         """Tell of a photo that failed; the words come once more at the end."""
         name = job.source.name
-        self.failures.append((name, error))
+        self.failures[name] = error
         self._tell(_failure(name, error), f"{name}: {error.detail}", passing=True)
 
     def ended(self, name: str | None, error: CommandFailed) -> int:
@@ -55,7 +61,7 @@ class Report:
 
     def summary(self, seconds: float) -> int:
         """Tell what failed and how many did what; gives the exit code."""
-        for name, error in self.failures:
+        for name, error in self.failures.items():
             self.note(f"failed: {name}: {error.detail}")
         parts = [f"wrote {self.written}"]
         if self.skipped:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.batch import Outcome, tell, working
+from cli.batch import PASSING, Outcome, tell, working
 from cli.crew import Crew
 from cli.cutting import Cutter
 from cli.errors import CommandFailed
@@ -21,7 +21,8 @@ from cli.settling import Settling, Stamp
 POLL_SECONDS = 0.5
 POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
 SETTLE_SECONDS = 1.0
-PASSING = {"unreachable", "queue_full", "stopping", "not_ready"}  # a server that is restarted, or busy
+# What has nothing to do with the picture as it is now.
+ANOTHER_TIME = PASSING | {"input_changed", "output_taken"}
 AGAIN_SECONDS = 10.0
 
 
@@ -76,6 +77,7 @@ class _Taking:
     taken: dict[str, Stamp] = field(default_factory=dict)
     again_at: dict[str, float] = field(default_factory=dict)
     owners: dict[Path, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def take(self, source: Source, stamp: Stamp) -> None:
         name = source.name
@@ -94,7 +96,10 @@ class _Taking:
         try:
             self._claim(job, output)
         except CommandFailed as error:
-            self.report.failed(job, error)
+            if error.detail != self.refused.get(name):  # told once
+                self.report.failed(job, error)
+            self.refused[name] = error.detail
+            self._put_off(name, error)
             return
         self.busy.add(name)
         self.crew.hand_in(job)
@@ -102,8 +107,12 @@ class _Taking:
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Note that a picture is through, or has to come again, for what failed was not the picture."""
         self.busy.discard(job.source.name)
-        if isinstance(outcome.result, CommandFailed) and outcome.result.code in PASSING:
-            self.again_at[job.source.name] = time.monotonic() + AGAIN_SECONDS
+        if isinstance(outcome.result, CommandFailed):
+            self._put_off(job.source.name, outcome.result)
+
+    def _put_off(self, name: str, error: CommandFailed) -> None:
+        if error.code in ANOTHER_TIME:
+            self.again_at[name] = time.monotonic() + AGAIN_SECONDS
 
     def _claim(self, job: Job, output: Path) -> None:
         owner = self.owners.setdefault(output, job.source.name)

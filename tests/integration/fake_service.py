@@ -52,6 +52,7 @@ class Script:
     slow_s: float = 0  # how long a task takes
     nothing_to_do: bool = False  # there is nothing to install
     problem: str | None = None  # what is wrong with torch all the same
+    broken: bool = False  # and that keeps BiRefNet from working
     result: dict[str, Any] = field(default_factory=lambda: dict(RESULT))
     torn_download: bool = False
     streams: int = 0
@@ -91,8 +92,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.script.tokens.add(self.headers["Authorization"])
         if self.path in STREAMS:
             self._stream()
+        elif self.path == "/api/v1/health":
+            self._json(200, {"status": "ok"})
         elif self.path == "/api/v1/env/status":
-            self._json(200, {"modules": [{"module": "torch", "problem": self.script.problem}]})
+            modules = [{"module": "torch", "problem": self.script.problem}]
+            self._json(200, {"ready": not self.script.broken, "modules": modules})
         elif self.path == f"/api/v1/tasks/{TASK_ID}":
             self._json(200, {**RUNNING, "logs": self.script.states[-1]["logs"]})
         elif self.path == f"/api/v1/remove/result/{TASK_ID}":

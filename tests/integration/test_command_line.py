@@ -51,6 +51,7 @@ scripts = {{
     "busy": Script(states=[RUNNING], hold_stream=True),
     "deaf": Script(states=[RUNNING], hold_stream=True),
     "nothing to do": Script(nothing_to_do=True, problem="torch is built for CPUs only."),
+    "still broken": Script(broken=True, problem="torch cannot be imported."),
     "failed install": Script(states=[QUEUED, RUNNING, failed]),
 }}
 script = scripts.get(mode, Script())
@@ -315,6 +316,10 @@ INSTALLS = {
             "bgremove: nothing to install: every package is there",
             "bgremove: torch is built for CPUs only.",
         ],
+    ),
+    "still broken": (
+        1,
+        ["bgremove: Done", "bgremove: installed what was missing", "bgremove: torch cannot be imported."],
     ),
     "failed install": (
         1,

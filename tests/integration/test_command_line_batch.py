@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,31 @@ def test_a_full_queue_is_waited_for(photos: Path) -> None:
     done = remove(script, photos, "--json")
     assert done.returncode == 0, done.stdout
     assert len(script.uploads) == 5
+
+
+@pytest.mark.parametrize("code", ["stopping", "not_found"])
+def test_a_server_that_is_restarted_costs_no_photo(photos: Path, code: str) -> None:
+    """What was on its way is sent again; the new server knows nothing of the one before."""
+    script = Script(refusal=(503, {"detail": "Not now.", "code": code}))
+
+    def mend() -> None:
+        wait_for(lambda: len(script.uploads) > 2, TIMEOUT_SECONDS)
+        script.refusal = None
+
+    mending = threading.Thread(target=mend)
+    mending.start()
+    done = remove(script, photos)
+    mending.join()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("bgremove: wrote 3, in ")
+
+
+def test_where_no_server_answers_one_sentence_says_so(photos: Path) -> None:
+    """Not one for each of a thousand photos."""
+    done = bgremove("remove", photos, "--server", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "no connection to http://127.0.0.1:9" in done.stderr
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

@@ -34,6 +34,11 @@ def _not_writable(photos: Path) -> list[object]:
     return [photos, "--out-dir", photos / "taken"]
 
 
+def _alone(photos: Path) -> list[object]:
+    (photos / "three.png").write_bytes(b"photo")
+    return [photos / "three.png", "--out-dir", photos, "--suffix", ""]
+
+
 def _longest(photos: Path) -> list[object]:
     photo = photos / f"{'x' * 251}.jpg"
     photo.write_bytes(b"photo")
@@ -61,6 +66,9 @@ MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "watch beside photos": (lambda photos: [photos, "--watch", photos], "--watch"),
     "watch of nothing": (lambda photos: ["--watch", photos / "no"], "there is no folder"),
     "watch with one name": (lambda photos: ["--watch", photos, "-o", "x.png"], "--out-dir"),
+    "a file and a folder": (lambda photos: [photos / "one.jpg", "-o", "x.png", "--out-dir", "z"], "exclude"),
+    "a folder as the file": (lambda photos: [photos / "one.jpg", "-o", "new/"], "is a folder"),
+    "over the photo itself": (_alone, "overwrite the photo"),
     "json into the picture": (lambda photos: [photos / "one.jpg", "-o", "-", "--json"], "--json"),
     "picture of no format": (lambda photos: [photos / "one.jpg", "-o", photos / "x.gif"], ".gif"),
     "name too long": (lambda photos: [photos / f"{'x' * 300}.jpg", "--json"], "name too long"),

@@ -90,5 +90,5 @@ def test_nothing_else_can_be_had(service: Service, path: str) -> None:
 def test_the_page_is_only_read(service: Service) -> None:
     """Any other method is refused in the form that every error has."""
     answer = service.client.post(service.url + "/")
-    assert (answer.status_code, answer.json()["code"]) == (405, "invalid_request")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_refused")
     assert service.client.head(service.url + "/").status_code == 200

@@ -1,0 +1,134 @@
+"""Files that are no plain ones, or change, or have odd names: each is one photo's fate, and no other's."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.integration.commands import ENVIRONMENT, TIMEOUT_SECONDS, Run, command
+from tests.integration.fake_service import CUTOUT, Script, fake_service
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes with names, devices, bytes in names")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"\xff\xd8\xff a photo")
+    return path
+
+
+def remove(script: Script, *arguments: object, closing: str = "") -> Run:
+    """Run the command at a scripted service, `closing` a stream as shells do."""
+    with fake_service(script) as address:
+        words = command("remove", "--server", address, *arguments)
+        if closing:
+            words = ["sh", "-c", f'"$@" {closing}', "sh", *words]
+        return subprocess.run(
+            words, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+
+
+def test_a_pipe_with_a_name_is_read_like_any_file(tmp_path: Path) -> None:
+    """As `<(convert …)` makes one; a full queue wants the photo twice."""
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"through a pipe",))
+    writer.start()
+    script = Script(busy=1)
+    done = remove(script, pipe, "-o", tmp_path / "x.png")
+    writer.join()
+    assert done.returncode == 0, done.stderr
+    assert [b"through a pipe" in upload for upload in script.uploads] == [True, True]
+
+
+def test_a_photo_that_cannot_be_read_to_its_end_costs_itself_alone(photo: Path, tmp_path: Path) -> None:
+    """A bad card, a network drive that went away: here, a file of the system that refuses to be read."""
+    done = remove(Script(), "/proc/self/mem", photo, "--out-dir", tmp_path / "out")
+    assert done.returncode == 1
+    assert "cannot read /proc/self/mem" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "out" / "photo-cutout.png").read_bytes() == CUTOUT
+
+
+def test_a_result_goes_into_a_device_and_through_a_link(photo: Path, tmp_path: Path) -> None:
+    """To replace /dev/null by a picture would break the machine; a link stays one."""
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link.png", tmp_path / "elsewhere.png"
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    target.write_bytes(b"old")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    assert remove(Script(), photo, "-o", pipe).returncode == 0
+    reader.join(TIMEOUT_SECONDS)
+    assert pipe.is_fifo()
+    assert read == [CUTOUT]
+    assert remove(Script(), photo, "-o", link).returncode == 0
+    assert link.is_symlink()
+    assert target.read_bytes() == CUTOUT
+    assert not list(tmp_path.glob(".bgremove-*"))
+
+
+def test_a_photo_replaced_by_an_older_one_is_done_again(photo: Path) -> None:
+    """mv and cp -p keep a file's time, and the result would go on showing the photo before."""
+    folder = photo.parent
+    assert remove(Script(), folder).returncode == 0
+    older = folder / "older.tmp"
+    older.write_bytes(b"\xff\xd8\xff another photo")
+    os.utime(older, (1_000_000_000, 1_000_000_000))
+    older.rename(photo)
+    script = Script()
+    assert remove(script, folder).returncode == 0
+    assert len(script.uploads) == 1
+
+
+def test_names_at_the_systems_limits_stop_no_other(photo: Path) -> None:
+    """A name whose result's would be too long fails; one whose result's just fits does not."""
+    (photo.parent / f"{'n' * 246}.jpg").write_bytes(b"\xff\xd8\xff")
+    (photo.parent / f"{'f' * 244}.jpg").write_bytes(b"\xff\xd8\xff")
+    done = remove(Script(), photo.parent)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert (photo.parent / f"{'f' * 244}-cutout.png").exists()
+    assert (photo.parent / "photo-cutout.png").exists()
+
+
+def test_a_name_in_another_encoding_is_no_obstacle(photo: Path) -> None:
+    """Old disks and archives have them."""
+    name = os.fsencode(photo.parent) + b"/caf\xe9.jpg"
+    photo.rename(os.fsdecode(name))
+    done = remove(Script(), photo.parent)
+    assert done.returncode == 0, done.stderr
+    assert Path(os.fsdecode(name.replace(b".jpg", b"-cutout.png"))).exists()
+
+
+def test_a_photo_named_like_a_result_is_done_when_it_is_named_itself(photo: Path) -> None:
+    """It may be a photo of a mask; beside the photo that it would come from, it is a result."""
+    mask = photo.with_name("face-mask.jpg")
+    photo.rename(mask)
+    script = Script()
+    assert remove(script, mask, "--out-dir", photo.parent).returncode == 0
+    assert len(script.uploads) == 1
+    photo.with_name("face.jpg").write_bytes(b"\xff\xd8\xff")
+    done = remove(script, mask, photo.with_name("face.jpg"), "--json")
+    assert '"reason": "result"' in done.stdout
+    assert len(script.uploads) == 2
+
+
+def test_a_suffix_may_begin_as_options_do(photo: Path) -> None:
+    """The usual one, -cutout, does."""
+    assert remove(Script(), photo.parent, "--suffix", "-small").returncode == 0
+    assert photo.with_name("photo-small.png").exists()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_is_no_obstacle(photo: Path, closed: str) -> None:
+    """Some schedulers start programs so."""
+    done = remove(Script(), photo, "-o", photo.with_name("x.png"), closing=closed)
+    assert done.returncode == 0, done.stderr
+    assert photo.with_name("x.png").read_bytes() == CUTOUT
