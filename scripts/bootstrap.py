@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # a script's own folder is on the path, the project's is not
 
 from shared import locking  # noqa: E402
+from shared.torn import drop_torn  # noqa: E402
 
 # Here and not in a function: the scripts import this module before any that an older Python can't read.
 if sys.version_info < (3, 11):  # noqa: UP036
@@ -116,7 +117,7 @@ def _fill(lists: Sequence[str], lock: int) -> None:
         return
     if not _works():
         _make(lock)
-    _forget_torn_packages()
+    _drop_torn_packages()
     # What no longer holds is forgotten before pip starts: putting a changed list back after an
     # interrupted install must not pass for the old state.
     known = stamps.load(_stamp_file())
@@ -210,12 +211,10 @@ def _works() -> bool:
     return done.returncode == 0
 
 
-def _forget_torn_packages() -> None:
-    """Let pip install anew what it was killed in the middle of; it writes INSTALLER when files are done."""
-    for pattern in ("lib/python*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info"):
-        for package in _venv().glob(pattern):
-            if not (package / "INSTALLER").exists():
-                shutil.rmtree(package)
+def _drop_torn_packages() -> None:
+    for pattern in ("lib/python*/site-packages", "Lib/site-packages"):
+        for folder in _venv().glob(pattern):
+            drop_torn(folder)
 
 
 def _pending(lists: Sequence[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""What both processes agree on: messages, options, errors. Standard library only."""
+"""What the processes share: messages, options, errors; and what children run of it."""

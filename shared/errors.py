@@ -166,7 +166,7 @@ class ModelUnfit(WrongState, code="model_unfit"):
 
 
 class Expired(BgremoveError, code="expired", status=410):
-    """The result has expired and was deleted."""
+    """It has expired and was deleted."""
 
 
 class QueueFull(BgremoveError, code="queue_full", status=429):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-POLL_SECONDS = 0.2
+POLL_S = 0.2
 INSTALLS = "bgremove.lock"  # in a virtual environment: held by whoever installs into it
 
 
@@ -23,7 +23,7 @@ def held(path: Path, on_wait: Callable[[], None]) -> Iterator[int]:
         if not taken(file):
             on_wait()
             while not taken(file):
-                time.sleep(POLL_SECONDS)
+                time.sleep(POLL_S)
         yield file.fileno()
 
 

@@ -99,7 +99,7 @@ class ModelCache:
             _write(self.folder / "refs" / revision, commit)
 
     def is_sound(self, record: Record) -> bool:
-        """Whether every recorded file is there as it was; read from the file system's own notes."""
+        """Whether every recorded file is there as it was, by size and time of change; no bytes are read."""
         try:
             for name, known in record.files.items():
                 facts = (self.snapshot(record.commit) / name).stat()

@@ -78,11 +78,13 @@ class RemovalOptions:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option, described for whoever offers it without knowing it by name."""
+    """One option, described for whoever offers it without knowing it by name.
+
+    `choices` are those of a "choice", the limits those of an "integer", both included.
+    """
 
     name: str
     kind: OptionKind
-    annotation: type  # the declared type, None included
     default: str | int | bool | None
     choices: tuple[str, ...]
     minimum: int | None
@@ -103,7 +105,6 @@ def _described(option: Field[Any], kind: type) -> Option:
     return Option(
         name=option.name,
         kind="choice" if choices else told.get("kind", _KINDS[value]),
-        annotation=kind,
         default=None if option.default is MISSING else option.default,
         choices=choices,
         minimum=told.get("minimum"),

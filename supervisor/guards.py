@@ -7,12 +7,11 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import BgremoveError, HostRefused, OriginRefused, Unauthorized, UploadTooLarge
 from supervisor.page import PREFIX
-from supervisor.replies import Dialects, error_response
+from supervisor.replies import Dialects, response_for
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # The page asks for the token itself: it and its files hold nothing that is worth one.
@@ -27,7 +26,7 @@ TOO_LARGE = "The request is larger than this service accepts."
 class KnownNames:
     """Middleware that refuses every request under a host name that is not this service's.
 
-    It defeats DNS rebinding, and so lies outside of all else, the answers to preflights too.
+    It defeats DNS rebinding, so it is the outermost: not even a preflight is answered under a foreign name.
     """
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str], dialects: Dialects) -> None:
@@ -40,7 +39,7 @@ class KnownNames:
         app = self._app
         if scope["type"] == "http" and "*" not in self._hosts:
             known = host_name(Headers(scope=scope).get("host", "")) in self._hosts
-            app = app if known else _refusal(HostRefused(), scope, self._dialects)
+            app = app if known else response_for(scope["path"], HostRefused(), self._dialects)
         await app(scope, receive, send)
 
 
@@ -79,7 +78,7 @@ class Guard:
         try:
             self._check(scope["method"], scope["path"], headers, limit)
         except BgremoveError as error:
-            await _refusal(error, scope, self._dialects)(scope, receive, send)
+            await response_for(scope["path"], error, self._dialects)(scope, receive, send)
             return
         await self._app(scope, _bounded(receive, limit), send)
 
@@ -113,11 +112,6 @@ class Guard:
             raise Unauthorized
 
 
-def _refusal(error: BgremoveError, scope: Scope, dialects: Dialects) -> Response:
-    """Return the answer that tells of `error` in the form that the path's clients read."""
-    return dialects.get(scope["path"], error_response)(error)
-
-
 def _bounded(receive: Receive, limit: int) -> Receive:
     """Count what really comes in: a chunked body announces no length."""
     received_bytes = 0
@@ -127,7 +121,7 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         message = await receive()
         if message["type"] == "http.request":
             received_bytes += len(message.get("body", b""))
-            if received_bytes > limit:
+            if received_bytes > limit:  # FastAPI makes a 400 of any other error that comes while it reads
                 raise HTTPException(UploadTooLarge.status, TOO_LARGE)
         return message
 

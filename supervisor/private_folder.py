@@ -1,4 +1,4 @@
-"""Folders in places that other users share: theirs to look away from, and never theirs to begin with."""
+"""Folders in shared places such as /tmp: for this user alone, and refused where somebody else made them."""
 
 import os
 import stat

@@ -48,6 +48,18 @@ def error_response(error: BgremoveError) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=error.status, headers=retry_headers(error))
 
 
+def answers_with(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, Any]]:
+    """Return what the reference says of a route that may answer with these kinds of errors."""
+    said: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        sentence = f"`{kind.code}`: {(kind.__doc__ or '').strip()}"
+        about = said.setdefault(kind.status, {"model": ErrorBody, "description": ""})
+        about["description"] = "  \n".join(filter(None, (about["description"], sentence)))
+        if retry_headers(kind()):
+            about["headers"] = {name: {"schema": {"type": "string"}} for name in retry_headers(kind())}
+    return said
+
+
 def retry_headers(error: BgremoveError) -> dict[str, str]:
     """Return the headers that tell a client when, or with what, to try again."""
     if isinstance(error, QueueFull):
@@ -55,11 +67,16 @@ def retry_headers(error: BgremoveError) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
+def response_for(path: str, error: BgremoveError, dialects: Dialects) -> Response:
+    """Return the response that tells of `error` in the form that the clients of `path` read."""
+    return dialects.get(path, error_response)(error)
+
+
 def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
     """Make every error that leaves a route speak the one form, or that of the route's dialect."""
 
     def told(request: Request, error: BgremoveError) -> Response:
-        return dialects.get(request.url.path, error_response)(error)
+        return response_for(request.url.path, error, dialects)
 
     @app.exception_handler(BgremoveError)
     async def known(request: Request, error: BgremoveError) -> Response:

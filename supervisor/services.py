@@ -21,9 +21,9 @@ from supervisor.tasks import TaskRegistry
 log = logging.getLogger("supervisor")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Address:
-    """Where the server really listens; told once the socket is bound."""
+    """Where the server really listens."""
 
     host: str
     port: int

@@ -1,8 +1,7 @@
 """What one worker process owes the supervisor: its readiness, its answers, and the story of its end."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +53,7 @@ class WorkerSpec:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExit:
-    """How a worker process ended. `reason` is a code of `shared.errors`, or "requested"."""
+    """How a worker process ended. `reason` is a code of `shared.errors`."""
 
     generation: int
     pid: int | None
@@ -108,8 +107,11 @@ class WorkerGeneration:
 
     async def ready(self, on_loading: OnProgress) -> Ready:
         """Wait until the model is loaded. Raises the error that prevented it."""
-        with self._listening(on_loading):
+        self._load_listeners.append(on_loading)
+        try:
             return await asyncio.shield(self._ready)
+        finally:
+            self._load_listeners.remove(on_loading)
 
     async def remove(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
         """Have one photo cut out. Raises the photo's own error, or a WorkerFailed when the process ends.
@@ -217,14 +219,6 @@ class WorkerGeneration:
     def _deadline(self, timeout_s: float, what: str) -> asyncio.TimerHandle:
         error = WorkerTimeout(f"The worker {what} within {timeout_s:g} s and was ended.")
         return self._loop.call_later(timeout_s, self.kill, error)
-
-    @contextmanager
-    def _listening(self, listener: OnProgress) -> Iterator[None]:
-        self._load_listeners.append(listener)
-        try:
-            yield
-        finally:
-            self._load_listeners.remove(listener)
 
 
 def _settle(future: asyncio.Future[Any], outcome: Ready | RemovalResult | BgremoveError) -> None:

@@ -79,15 +79,15 @@ class WorkerManager:
 
     async def remove(self, job: RemovalJob, on_progress: OnProgress, turn: Turn) -> RemovalResult:
         """Have one photo cut out, in its turn. A removal whose worker dies is tried once more, alone."""
-        attempt = 0
+        failures = 0
         while True:
-            attempt += 1
             try:
                 result = await self._attempt(job, on_progress)
             except WorkerReplaced:  # on somebody's request: not the photo's fault
-                attempt -= 1
+                continue
             except WorkerFailed as error:
-                if attempt == ATTEMPTS:
+                failures += 1
+                if failures == ATTEMPTS:
                     raise
                 log.warning("removal put back", extra={"task_id": job.task_id, "reason": error.code})
                 await turn.again_alone()

@@ -2,7 +2,7 @@
 
 A profile that cannot be read, or that describes another kind of colour than the pixels are, is ignored.
 
-Converted is by the relative colorimetric intent with black point compensation, as image editors do it.
+Conversions use the relative colorimetric intent with black point compensation, as image editors do.
 
 Source: ICC.1:2022, the format of profiles, as littleCMS reads it.
 """

@@ -8,6 +8,7 @@ from PIL import Image
 from worker.background import Backdrop
 from worker.foreground import decontaminated
 from worker.geometry import Cut, Pixels
+from worker.image_io import on_white
 from worker.png import Rows
 
 # Returns the subject's colours in the rows from the first up to, without, the second, as an RGB image.
@@ -27,7 +28,7 @@ def refined_colours(cut: Cut) -> Colours:
     """
     if cut.own is None:
         return _rows_of(decontaminated(cut.rgb, cut.alpha))
-    refined = decontaminated(_on_white(cut.rgb, cut.own), cut.alpha)
+    refined = decontaminated(on_white(cut.rgb, cut.own), cut.alpha)
     refined.paste(cut.rgb, (0, 0), Image.fromarray(cut.own < 255))
     return _rows_of(refined)
 
@@ -65,10 +66,6 @@ def _without_hidden(rgba: Pixels) -> Pixels:
     packed = rgba.view(np.uint32)[..., 0]
     packed *= rgba[..., 3] != 0
     return rgba
-
-
-def _on_white(rgb: Image.Image, own: Pixels) -> Image.Image:
-    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), Image.fromarray(own))
 
 
 def _rows_of(image: Image.Image) -> Colours:

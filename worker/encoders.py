@@ -12,14 +12,14 @@ from PIL import Image
 from shared.errors import ResultTooLarge
 from shared.options import FormatChoice
 from worker import png
-from worker.device import available_cores
+from worker.cores import available_cores
 from worker.geometry import Pixels
 from worker.strips import each_strip
 
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}
 # The quickest method: the next take 1.5, 1.7 and 3 times as long for 15, 21 and 23 % less, most of it on
-# the alpha. But it notes so much of each block of pixels that the 512 KiB which VP8 (RFC 6386, 9.2) has for
-# that are too few, for noise from 15 megapixels on; method 2 is the next that takes care.
+# the alpha. Noisy photos from 15 megapixels on overflow its first partition, which VP8 limits to 512 KiB
+# (RFC 6386, 9.2); method 2 is the quickest that stays within it.
 _WEBP_QUICK, _WEBP_CAREFUL = 0, 2
 _WEBP_QUICK_PIXELS = 14_000_000
 # More effort than this takes up to nine times as long for 9 % less.

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from worker.geometry import Pixels
+
 Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 Tile = tuple[slice, slice]  # rows, columns
 
 # At most this many levels from clear or opaque, a wrong colour shows by no more than these levels: not soft.
@@ -111,7 +112,7 @@ def _estimated(photo: Image.Image, alpha: Pixels, guesses: _Guesses, tile: Tile)
 
 def _soft(alpha: Pixels) -> NDArray[np.bool_]:
     """Tell which pixels show both the subject and the background."""
-    return alpha - np.uint8(_UNSEEN + 1) < 255 - 2 * _UNSEEN - 1  # unsigned: below is above
+    return alpha - np.uint8(_UNSEEN + 1) < 255 - 2 * _UNSEEN - 1  # unsigned: too low wraps around to the top
 
 
 def _soft_tiles(alpha: Pixels) -> Iterator[Tile]:
@@ -147,10 +148,9 @@ def _around(alpha: Pixels, tile: Tile) -> Pixels:
 
 def _places(side: slice, cell: int) -> Floats:
     """Return where the pixels of `side`, and `_NEAR_RADIUS` around it, lie among the cells' middles."""
-    centres = np.arange(side.start - _NEAR_RADIUS, side.stop + _NEAR_RADIUS, dtype=np.float32) + np.float32(
-        0.5
-    )
-    places: Floats = centres / np.float32(cell) - np.float32(0.5)
+    pixels = np.arange(side.start - _NEAR_RADIUS, side.stop + _NEAR_RADIUS, dtype=np.float32)
+    middle = np.float32(0.5)
+    places: Floats = (pixels + middle) / np.float32(cell) - middle
     return places
 
 

@@ -120,6 +120,5 @@ def _weighed(rgb: Image.Image, weights: Pixels | None, size: tuple[int, int]) ->
         return rgb.resize(size, _FILTER)
     rgba = rgb.convert("RGBA")
     rgba.putalpha(Image.fromarray(weights))
-    return rgba.resize(size, _FILTER).convert(
-        "RGB"
-    )  # Pillow premultiplies RGBA to resize it, and divides after
+    # Pillow premultiplies RGBA to resize it, and divides after.
+    return rgba.resize(size, _FILTER).convert("RGB")

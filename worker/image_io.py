@@ -15,7 +15,7 @@ from PIL.ImageFile import ImageFile
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, ImageFormat, sniff
 from worker import colour, samples
-from worker.device import available_cores
+from worker.cores import available_cores
 
 # The service's own limit is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -58,11 +58,13 @@ class Photo:
 
     def on_white(self) -> Image.Image:
         """Return what a viewer sees: `rgb`, over white where the photo is transparent, in sRGB."""
-        opaque = self.rgb
-        if self.alpha is not None:
-            white = Image.new("RGB", self.rgb.size, "white")
-            opaque = Image.composite(self.rgb, white, Image.fromarray(self.alpha))
+        opaque = self.rgb if self.alpha is None else on_white(self.rgb, self.alpha)
         return colour.seen(opaque, self.icc_profile)
+
+
+def on_white(rgb: Image.Image, alpha: NDArray[np.uint8]) -> Image.Image:
+    """Return an RGB image over white where its transparency, (H, W), lets that through."""
+    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), Image.fromarray(alpha))
 
 
 def configure() -> None:
@@ -115,9 +117,7 @@ def _register_heif() -> None:
 def _photo(image: ImageFile) -> Photo:
     profile, dpi = image.info.get("icc_profile"), _plausible_dpi(image.info.get("dpi"))
     samples.scale_transparent_colour(image)
-    orientation = getattr(image, "tag_v2", {}).get(
-        _ORIENTATION
-    )  # of a TIFF, which Pillow turns as it loads it
+    orientation = samples.tag_of(image, _ORIENTATION)  # of a TIFF, which Pillow turns as it loads it
     image.load()
     # An orientation that cannot be read is none; the pixels are whole.
     with contextlib.suppress(*DECODE_ERRORS):

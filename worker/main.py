@@ -28,7 +28,7 @@ from shared.messages import (
     WorkerConfig,
 )
 from worker import image_io, pipeline
-from worker.device import available_cores
+from worker.cores import available_cores
 from worker.engines import DeviceLost, loading
 from worker.model_thread import ModelThread
 

@@ -46,7 +46,7 @@ def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] 
     transparent = image.info.get("transparency")
     alpha = None if transparent is None else np.where(stored == transparent, 0, 255).astype(np.uint8)
     values, white = np.nan_to_num(stored.astype(np.float32)), _white(image, stored)
-    if _tag(image, PHOTOMETRIC_INTERPRETATION) == 0:
+    if tag_of(image, PHOTOMETRIC_INTERPRETATION) == 0:
         values = white - values
     grey = np.rint(np.clip(values, 0, white) * (255 / white)).astype(np.uint8)
     return Image.fromarray(grey), alpha
@@ -55,12 +55,12 @@ def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] 
 def _white(image: Image.Image, values: NDArray[np.generic]) -> float:
     """Return the value that means white. Files say so for 12 and 16 bits; else the highest value tells."""
     if image.mode.startswith("I;16"):
-        return 4095 if _tag(image, BITSPERSAMPLE) == (12,) else 65535
+        return 4095 if tag_of(image, BITSPERSAMPLE) == (12,) else 65535
     highest = values[np.isfinite(values)].max(initial=0)
     whites = _FLOAT_WHITES if image.mode == "F" else _INTEGER_WHITES
     return next((white for white, most in whites if highest <= most), float(2**31 - 1))
 
 
-def _tag(image: Image.Image, tag: int) -> object:
+def tag_of(image: Image.Image, tag: int) -> object:
     """Return a TIFF's tag; None where there is none."""
     return getattr(image, "tag_v2", {}).get(tag)

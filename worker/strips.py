@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from worker.device import available_cores
+from worker.cores import available_cores
 
 # Enough that starting a strip costs nothing, few enough to share evenly; more in tall, narrow pictures.
 STRIP_ROWS = 128

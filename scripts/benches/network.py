@@ -23,7 +23,7 @@ from worker import torch_device, weights
 from worker.birefnet import from_state_dict
 from worker.birefnet.fused import FusedBiRefNet
 from worker.birefnet.replay import Replayed
-from worker.device import available_cores
+from worker.cores import available_cores
 from worker.memory import keep_freed
 
 GRAPH, EAGER = "graph", "eager"

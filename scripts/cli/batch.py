@@ -18,8 +18,8 @@ from cli.service import Service
 HOPELESS = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}
 # What a server that is restarted, or busy, answers to a photo that nothing is wrong with.
 PASSING = {"unreachable", "stopping", "not_ready", "queue_full"}
-PATIENCE_SECONDS = 60  # with a server that is away
-AGAIN_SECONDS = 1.0
+PATIENCE_S = 60  # with a server that is away
+AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _attempts(cutter: Cutter, show: Show) -> Callable[[Job], Outcome]:
 
 def _patiently(cutter: Cutter, job: Job, show: Show) -> dict[str, Any]:
     """Cut a photo out, through restarts of the server. Raises CommandFailed."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return cutter.cut(job, show)
@@ -100,7 +100,7 @@ def _patiently(cutter: Cutter, job: Job, show: Show) -> dict[str, Any]:
             passing = error.code in {*PASSING, "not_found"} and not _has_ended(cutter.service)
             if not passing or time.monotonic() > deadline:
                 raise
-        cutter.pause(AGAIN_SECONDS)
+        cutter.pause(AGAIN_S)
 
 
 def _has_ended(service: Service) -> bool:

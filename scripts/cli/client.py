@@ -19,14 +19,14 @@ Options = Mapping[str, str | int | bool]
 Files = Mapping[str, tuple[str, IO[bytes]]]
 
 API = "/api/v1"
-TIMEOUT_SECONDS = 60
-CONNECT_SECONDS = 10
-EXAMINING_SECONDS = 120  # the server tries every import before it answers
+TIMEOUT_S = 60
+CONNECT_S = 10
+EXAMINING_S = 120  # the server tries every import before it answers
 MAX_FAILURES = 5  # in a row, of both the event stream and the plain question
-RETRY_SECONDS = 0.5
-BUSY_SECONDS = 2.0  # before the next try, where a full server names no time
-BUSY_MAX_SECONDS = 60.0
-CANCEL_SECONDS = 2
+RETRY_S = 0.5
+BUSY_S = 2.0  # before the next try, where a full server names no time
+BUSY_MAX_S = 60.0
+CANCEL_S = 2
 FINAL = {"complete", "error"}
 
 
@@ -41,7 +41,7 @@ class Client:
             self._http = httpx2.Client(
                 base_url=server,
                 headers={"Authorization": f"Bearer {token}"} if token else {},
-                timeout=httpx2.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
+                timeout=httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S),
                 trust_env=False,
                 # Of the environment, only SSL_CERT_FILE and SSL_CERT_DIR are heeded: whom the person trusts.
                 verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else httpx2.create_ssl_context(),
@@ -79,7 +79,7 @@ class Client:
     def cancel(self, task_id: str) -> None:
         """Have a task ended; without a word where that is no use any more."""
         with contextlib.suppress(CommandFailed), self._failures():
-            self._http.delete(f"{API}/tasks/{task_id}", timeout=CANCEL_SECONDS)
+            self._http.delete(f"{API}/tasks/{task_id}", timeout=CANCEL_S)
 
     def download_model(self) -> str | None:
         """Have the server download its model; gives the task's id, None where the model is there."""
@@ -98,13 +98,13 @@ class Client:
     def environment(self) -> Payload:
         """How the server's environment stands."""
         with self._failures():
-            answer = self._http.get(f"{API}/env/status", timeout=EXAMINING_SECONDS)
+            answer = self._http.get(f"{API}/env/status", timeout=EXAMINING_S)
             return self._json(answer, "modules")
 
     def install(self) -> str | None:
         """Start the install of what is missing or broken; gives the task's id, None where nothing is."""
         with self._failures():
-            answer = self._http.post(f"{API}/env/install", timeout=EXAMINING_SECONDS)
+            answer = self._http.post(f"{API}/env/install", timeout=EXAMINING_S)
             task_id = self._json(answer, "task_id")["task_id"]
             return None if task_id is None else str(task_id)
 
@@ -137,7 +137,7 @@ class Client:
                 yield state
                 if state["status"] in FINAL:
                     return
-            time.sleep(RETRY_SECONDS)
+            time.sleep(RETRY_S)
 
     def result(self, task_id: str) -> Payload:
         """What the finished task gave."""
@@ -210,6 +210,6 @@ class Busy(CommandFailed):
 
 def _wait(retry_after: str) -> float:
     try:
-        return min(max(float(retry_after), 0), BUSY_MAX_SECONDS)
+        return min(max(float(retry_after), 0), BUSY_MAX_S)
     except ValueError:  # not given, or a date, which needs two clocks that agree
-        return BUSY_SECONDS
+        return BUSY_S

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-POLL_SECONDS = 0.1  # how late Ctrl-C is noticed on Windows while waiting
-LEAVING_SECONDS = 3
+POLL_S = 0.1  # how late Ctrl-C is noticed on Windows while waiting
+LEAVING_S = 3
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -40,7 +40,7 @@ class Crew(Generic[Item, Outcome]):
         """Give what was handed in with what came of it, as it gets done, up to the last."""
         while self._open:
             with contextlib.suppress(queue.Empty):
-                yield self._taken(POLL_SECONDS)
+                yield self._taken(POLL_S)
 
     def outcomes_now(self) -> Iterator[tuple[Item, Outcome]]:
         """Give what is done already."""
@@ -53,7 +53,7 @@ class Crew(Generic[Item, Outcome]):
         self._leaving.set()
         for _ in self._threads:
             self._todo.put(None)
-        deadline = time.monotonic() + LEAVING_SECONDS
+        deadline = time.monotonic() + LEAVING_S
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
 

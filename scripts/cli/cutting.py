@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cli.client import Payload
 
 MEMORY_BYTES = 16 * 1024**2  # of a picture that came or goes through a pipe; a larger one waits in a file
-PATIENCE_SECONDS = 600  # for a place in a queue that others keep full
+PATIENCE_S = 600  # for a place in a queue that others keep full
 
 Show = Callable[[float, str], None]
 
@@ -81,7 +81,7 @@ class Cutter:
     def _send(self, source: Source, show: Show) -> str:
         from cli.client import Busy  # noqa: PLC0415 - only .venv's Python has what it needs
 
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_S
         with contextlib.ExitStack() as stack:
             send = self._sender(source, stack)
             while True:

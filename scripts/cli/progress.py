@@ -10,7 +10,7 @@ import time
 
 BAR_CELLS = 24
 RECENT = 32  # photos that the rate is taken over: the first one, which waits for the model, drops out
-LINE_SECONDS = 10  # between two lines of a batch where nothing can be drawn over
+LINE_S = 10  # between two lines of a batch where nothing can be drawn over
 
 
 class Progress:
@@ -68,7 +68,7 @@ class BatchProgress:
         self._through += 1
         now = time.monotonic()
         self._times.append(now)
-        if self._progress.terminal or now - self._told_at >= LINE_SECONDS:
+        if self._progress.terminal or now - self._told_at >= LINE_S:
             self._told_at = now
             counted = f"{self._through} of {self._total}"
             said = pace(len(self._times) - 1, now - self._times[0], self._total - self._through)

@@ -19,7 +19,7 @@ from cli.watch import Watched, watch
 
 JOBS = 2  # one is sent or fetched while another is cut out
 MAX_JOBS = 64
-KEPT_SECONDS = 120  # our own server deletes results that soon: a large batch must not fill the disk
+KEPT_S = 120  # our own server deletes results that soon: a large batch must not fill the disk
 
 ABOUT = "Remove the background of photos: files, folders, patterns, addresses, or - for stdin."
 EPILOG = """Results lie beside their photos, as PHOTO-cutout.png (-mask, -both.zip), or in --out-dir.
@@ -131,7 +131,7 @@ def _service(
     # The model that "auto" means loads while this process still gets ready to send the photo.
     settings = {"BGREMOVE_PRELOAD": "1"} if plan.options.get("model", "auto") == "auto" else {}
     if not plan.alone:
-        settings["BGREMOVE_RETENTION_S"] = str(KEPT_SECONDS)
+        settings["BGREMOVE_RETENTION_S"] = str(KEPT_S)
     return own_service(python, settings)
 
 

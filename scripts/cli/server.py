@@ -18,11 +18,11 @@ from cli.errors import CommandFailed
 
 START_FAILED = "server_start_failed"
 ENDED = "server_ended"
-START_SECONDS = 60
-STOP_SECONDS = 6  # the supervisor gives itself 5 to end its workers once standard input is closed
-DYING_SECONDS = 1  # its connections break a moment before the process is gone
-READER_SECONDS = 1  # longer only if some other process holds the pipe's other end
-POLL_SECONDS = 0.1  # how late Ctrl-C is noticed on Windows while waiting; the line itself is never late
+START_S = 60
+STOP_S = 6  # the supervisor gives itself 5 to end its workers once standard input is closed
+DYING_S = 1  # its connections break a moment before the process is gone
+READER_S = 1  # longer only if some other process holds the pipe's other end
+POLL_S = 0.1  # how late Ctrl-C is noticed on Windows while waiting; the line itself is never late
 TAIL_LINES = 15
 TAIL_BYTES = 16 * 1024
 # Meant for a server that others reach; here they would move it or lock us out.
@@ -77,18 +77,18 @@ class PrivateServer:
 
     def wait_ready(self) -> str:
         """The server's address, from the one line that it writes when it is ready."""
-        while time.monotonic() < self._started + START_SECONDS:
+        while time.monotonic() < self._started + START_S:
             with contextlib.suppress(queue.Empty):
-                line = self._lines.get(timeout=POLL_SECONDS)
+                line = self._lines.get(timeout=POLL_S)
                 if line:
                     return self._address(line)
                 raise self._failed("the server ended before it was ready", START_FAILED)
-        raise self._failed(f"the server was not ready after {START_SECONDS} s", START_FAILED)
+        raise self._failed(f"the server was not ready after {START_S} s", START_FAILED)
 
     def check_alive(self) -> None:
         """Say what the server said last, where it has ended: more use than 'connection refused'."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(DYING_SECONDS)
+            code = self._process.wait(DYING_S)
             raise self._failed(f"the server ended unexpectedly (code {code})", ENDED)
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class PrivateServer:
         try:
             self._end()
         finally:
-            self._reader.join(READER_SECONDS)
+            self._reader.join(READER_S)
             if self._process.stdout and not self._reader.is_alive():
                 self._process.stdout.close()
             self._stderr.close()
@@ -134,7 +134,7 @@ class PrivateServer:
                 with contextlib.suppress(OSError):  # it has ended already
                     self._process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_SECONDS)
+                self._process.wait(STOP_S)
         finally:  # also when a second Ctrl-C breaks the wait
             if self._process.poll() is None:
                 self._kill()

@@ -18,12 +18,12 @@ from cli.outputs import Job, Naming, check_folder
 from cli.report import Report
 from cli.settling import Settling, Stamp
 
-POLL_SECONDS = 0.5
+POLL_S = 0.5
 POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
-SETTLE_SECONDS = 1.0
+SETTLE_S = 1.0
 # What has nothing to do with the picture as it is now.
 ANOTHER_TIME = PASSING | {"input_changed", "output_taken"}
-AGAIN_SECONDS = 10.0
+AGAIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Watched:
 def watch(watched: Watched, cutter: Cutter, size: int, report: Report) -> None:
     """Go on until something raises: Ctrl-C, or a CommandFailed that leaves no hope."""
     report.note(f"watching {watched.folder}; Ctrl-C ends it")
-    settling = Settling(SETTLE_SECONDS)
+    settling = Settling(SETTLE_S)
     with working(cutter, size, lambda _percent, _message: None) as crew:
         taking = _Taking(watched, crew, report)
         while True:
@@ -63,7 +63,7 @@ def watch(watched: Watched, cutter: Cutter, size: int, report: Report) -> None:
             for job, outcome in crew.outcomes_now():
                 taking.ended(job, outcome)
                 tell(job, outcome, report, cutter)
-            time.sleep(max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - started)))
+            time.sleep(max(POLL_S, POLL_SHARE * (time.monotonic() - started)))
 
 
 @dataclass
@@ -112,7 +112,7 @@ class _Taking:
 
     def _put_off(self, name: str, error: CommandFailed) -> None:
         if error.code in ANOTHER_TIME:
-            self.again_at[name] = time.monotonic() + AGAIN_SECONDS
+            self.again_at[name] = time.monotonic() + AGAIN_S
 
     def _claim(self, job: Job, output: Path) -> None:
         owner = self.owners.setdefault(output, job.source.name)

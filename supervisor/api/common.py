@@ -1,15 +1,19 @@
 """What routers share: how they reach the services and the task that a path names."""
 
 from collections import Counter
+from collections.abc import AsyncIterable
 from typing import Annotated
 
 from fastapi import Body, Depends, Request
+from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from shared.errors import BadInput
 from supervisor.services import Services
 from supervisor.tasks import Task
+
+RETRY_MS = 1000  # after which a browser connects again to a stream that broke off
 
 
 # A coroutine, as all dependencies here are: FastAPI calls others on threads, which downloads may hold.
@@ -47,6 +51,14 @@ class Nothing(BaseModel):
     """No body, or an empty one."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+async def task_events(task: Task, interval_s: float) -> AsyncIterable[ServerSentEvent]:
+    """Yield a task's state now, then its changes, at most one every `interval_s`, and its end at once."""
+    number = 0
+    async for update in task.updates(interval_s):
+        number += 1
+        yield ServerSentEvent(data=update, id=str(number), retry=RETRY_MS)
 
 
 AsksInTheBody = Depends(_asks_in_the_body)

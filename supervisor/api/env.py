@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from typing_extensions import TypedDict
 
-from shared.errors import LocalOnly, NotFound
-from supervisor.api.common import Accepted, KnownTask, NoBody, Supervisor
+from shared.errors import Expired, LocalOnly, NotFound
+from supervisor.api.common import Accepted, KnownTask, NoBody, Supervisor, task_events
 from supervisor.environment.report import PackageState
 from supervisor.guards import is_loopback
+from supervisor.replies import answers_with
 from supervisor.tasks import Task, TaskKind
 
 STREAM_INTERVAL_S = 0.5
-RETRY_MS = 1000
 
 router = APIRouter(prefix="/env", tags=["env"])
 
@@ -77,20 +77,24 @@ async def status(services: Supervisor) -> EnvironmentStatus:
     }
 
 
-@router.post("/install", dependencies=[Depends(_from_here)])
+@router.post("/install", dependencies=[Depends(_from_here)], responses=answers_with(LocalOnly))
 async def install(services: Supervisor, _: NoBody = None) -> Accepted:
     """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
     task = await services.installs.start()
     return {"task_id": task.id if task else None}
 
 
-@router.get("/install/stream/{task_id}", response_class=EventSourceResponse)
+@router.get(
+    "/install/stream/{task_id}", response_class=EventSourceResponse, responses=answers_with(NotFound, Expired)
+)
 async def stream(task: Annotated[Task, Depends(_install_task)]) -> AsyncIterable[ServerSentEvent]:
-    """The install's progress as server-sent events: its state now, then every change until its end."""
-    number = 0
-    async for update in task.updates(STREAM_INTERVAL_S):
-        number += 1
-        yield ServerSentEvent(data=update, id=str(number), retry=RETRY_MS)
+    """The install's progress as server-sent events: its state now, then every change until its end.
+
+    The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms,
+    and a comment every 15 s.
+    """
+    async for event in task_events(task, STREAM_INTERVAL_S):
+        yield event
 
 
 def _module(row: PackageState) -> ModuleStatus:

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from shared.errors import Expired, NotFound
+from shared.result_files import MEDIA_TYPES
 from supervisor.api.common import Supervisor
+from supervisor.replies import answers_with
 
 _BYTES = re.compile(r"\s*bytes\s*=[\d\s,-]*\d[\d\s,-]*", re.IGNORECASE)
 
@@ -42,11 +46,16 @@ def attachment(name: str) -> str:
 
 
 router = APIRouter(tags=["files"])
+_KINDS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {} for kind in (*MEDIA_TYPES.values(), "image/*")}}
+}
 
 
-@router.get("/files/{file_id}", response_class=FileResponse)
+@router.get(
+    "/files/{file_id}", response_class=FileResponse, responses=_KINDS | answers_with(NotFound, Expired)
+)
 async def download(file_id: str, services: Supervisor) -> FileResponse:
-    """The bytes of a file."""
+    """The bytes of a file; `Content-Disposition` has its name."""
     stored = services.results.get(file_id)
     headers = {"Content-Disposition": attachment(stored.download_name)}
     return StoredFileResponse(stored.path, stored.media_type, headers)

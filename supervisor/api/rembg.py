@@ -1,6 +1,6 @@
 """rembg's route: a photo in, a PNG out, in one request."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse
@@ -12,6 +12,7 @@ from supervisor.api.rembg_request import RembgForm, RembgOptions, RembgQuery, re
 from supervisor.api.synchronous import OnceFile, finish
 
 router = APIRouter(prefix="/api", tags=["drop-in"], default_response_class=FileResponse)
+_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 
 
 async def _not_for_other_pages(request: Request, services: Supervisor) -> None:
@@ -25,7 +26,7 @@ async def _not_for_other_pages(request: Request, services: Supervisor) -> None:
         raise OriginRefused
 
 
-@router.post("/remove")
+@router.post("/remove", responses=_PNG)
 async def remove_file(
     request: Request,
     services: Supervisor,
@@ -40,7 +41,7 @@ async def remove_file(
     return OnceFile(services, task)
 
 
-@router.get("/remove", dependencies=[Depends(_not_for_other_pages)])
+@router.get("/remove", responses=_PNG, dependencies=[Depends(_not_for_other_pages)])
 async def remove_url(
     request: Request, services: Supervisor, query: Annotated[RembgQuery, Query()]
 ) -> OnceFile:

@@ -1,28 +1,44 @@
 """Removals: a photo in by upload or URL, progress out, then the result."""
 
 from collections.abc import AsyncIterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 from fastapi import APIRouter, Body, Form, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from shared.errors import NotFound, StillRunning
+from shared.errors import (
+    BadInput,
+    Cancelled,
+    Expired,
+    InvalidOption,
+    ModelUnavailable,
+    NotAnImage,
+    NotFound,
+    QueueFull,
+    StillRunning,
+    StorageFailed,
+    UploadTooLarge,
+    UrlRefused,
+    WorkerStartFailed,
+)
 from shared.options import RemovalOptions, declared_options
-from supervisor.api.common import Accepted, AsksInTheBody, KnownTask, NoBody, Supervisor
+from supervisor.api.common import Accepted, AsksInTheBody, KnownTask, NoBody, Supervisor, task_events
 from supervisor.api.receiving import Sent, start
 from supervisor.model_life import Unloaded
+from supervisor.replies import answers_with
 from supervisor.results import Result
 from supervisor.tasks import TaskKind
 
 STREAM_INTERVAL_S = 0.3
-RETRY_MS = 1000
+_REFUSALS = answers_with(BadInput, InvalidOption, QueueFull, WorkerStartFailed, StorageFailed)
 
 router = APIRouter(prefix="/remove", tags=["remove"])
 
+_TYPES = get_type_hints(RemovalOptions)
 _OPTIONS: dict[str, Any] = {
     option.name: (
-        option.annotation,
+        _TYPES[option.name],
         Field(option.default, description=option.help, ge=option.minimum, le=option.maximum),
     )
     for option in declared_options()
@@ -65,7 +81,9 @@ UrlRequest = create_model(
 )
 
 
-@router.post("/upload", dependencies=[AsksInTheBody])
+@router.post(
+    "/upload", dependencies=[AsksInTheBody], responses=_REFUSALS | answers_with(UploadTooLarge, NotAnImage)
+)
 async def upload(
     form: Annotated[UploadForm, Form(media_type="multipart/form-data")],  # type: ignore[valid-type]
     services: Supervisor,
@@ -77,23 +95,27 @@ async def upload(
     return {"task_id": (await start(services, _options(form), Sent("file", photo), behind)).id}
 
 
-@router.post("/url", dependencies=[AsksInTheBody])
+@router.post("/url", dependencies=[AsksInTheBody], responses=_REFUSALS | answers_with(UrlRefused))
 async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Accepted:  # type: ignore[valid-type]
     """Remove the background of the photo at a URL."""
     address: str = body.url  # type: ignore[attr-defined]
     return {"task_id": (await start(services, _options(body), Sent("url", address))).id}
 
 
-@router.get("/stream/{task_id}", response_class=EventSourceResponse)
+@router.get(
+    "/stream/{task_id}", response_class=EventSourceResponse, responses=answers_with(NotFound, Expired)
+)
 async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
-    """The task's progress as server-sent events: its state now, then every change until its end."""
-    number = 0
-    async for update in task.updates(STREAM_INTERVAL_S):
-        number += 1
-        yield ServerSentEvent(data=update, id=str(number), retry=RETRY_MS)
+    """The task's progress as server-sent events: its state now, then every change until its end.
+
+    The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms,
+    and a comment every 15 s.
+    """
+    async for event in task_events(task, STREAM_INTERVAL_S):
+        yield event
 
 
-@router.get("/result/{task_id}")
+@router.get("/result/{task_id}", responses=answers_with(NotFound, StillRunning, Cancelled, Expired))
 async def result(task: KnownTask, services: Supervisor) -> Result:
     """A finished removal's result, or the error that it failed with."""
     if task.kind is not TaskKind.REMOVE:
@@ -111,7 +133,7 @@ async def download(services: Supervisor, _: NoBody = None) -> Accepted:
     return {"task_id": task.id if task else None}
 
 
-@router.post("/load")
+@router.post("/load", responses=answers_with(ModelUnavailable))
 async def load(services: Supervisor, model: LoadableModel = "birefnet", _: NoBody = None) -> Accepted:
     """Load a model into memory, starting its worker if need be; null when it is loaded."""
     task = services.models.life(model).load()

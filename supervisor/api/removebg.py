@@ -32,7 +32,11 @@ router = APIRouter(tags=["drop-in"])
 @router.post(
     PATH,
     openapi_extra={"requestBody": _BODY},
-    responses={"4XX": {"model": RemovebgErrors}, "5XX": {"model": RemovebgErrors}},
+    responses={
+        200: {"content": {kind: {} for kind in ("image/png", "image/jpeg", "image/webp")}},
+        "4XX": {"model": RemovebgErrors},
+        "5XX": {"model": RemovebgErrors},
+    },
 )
 async def removebg(request: Request, services: Supervisor) -> Response:
     """Remove a background as remove.bg's public API does: an image, or JSON where `Accept` asks for that."""

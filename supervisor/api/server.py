@@ -6,11 +6,12 @@ from typing import Literal
 from fastapi import APIRouter
 from typing_extensions import TypedDict
 
-from shared.errors import NotReady
+from shared.errors import ModelUnavailable, NotReady
 from shared.options import ModelChoice
 from supervisor import __version__, builtin_model
 from supervisor.api.common import Accepted, NoBody, Supervisor
 from supervisor.facts import ModelStatus, WorkerStatus, model_status, worker_status
+from supervisor.replies import answers_with
 
 router = APIRouter(tags=["server"])
 
@@ -76,7 +77,7 @@ async def health(services: Supervisor) -> Health:
     return {"status": "ok", "version": __version__, "uptime_s": services.uptime_s}
 
 
-@router.get("/ready")
+@router.get("/ready", responses=answers_with(NotReady))
 async def ready(services: Supervisor) -> Readiness:
     """Whether a removal would be accepted now."""
     removals = services.removals
@@ -87,7 +88,7 @@ async def ready(services: Supervisor) -> Readiness:
     return {"ready": True}
 
 
-@router.post("/worker/restart")
+@router.post("/worker/restart", responses=answers_with(ModelUnavailable))
 async def restart_worker(services: Supervisor, model: ModelChoice = "auto", _: NoBody = None) -> Accepted:
     """End a worker and start a new one; a running removal is put back in the queue, not lost."""
     return {"task_id": services.models.life(model).restart().id}

@@ -2,10 +2,13 @@
 
 from fastapi import APIRouter
 
+from shared.errors import AlreadyFinished, Expired, NotFound
 from supervisor.api.common import KnownTask, Supervisor
+from supervisor.replies import answers_with
 from supervisor.tasks import TaskPayload
 
 router = APIRouter(tags=["tasks"])
+_UNKNOWN = answers_with(NotFound, Expired)
 
 
 @router.get("/tasks")
@@ -14,13 +17,13 @@ async def list_tasks(services: Supervisor) -> list[TaskPayload]:
     return [task.payload() for task in services.tasks]
 
 
-@router.get("/tasks/{task_id}")
+@router.get("/tasks/{task_id}", responses=_UNKNOWN)
 async def read_task(task: KnownTask) -> TaskPayload:
     """One task."""
     return task.payload()
 
 
-@router.delete("/tasks/{task_id}")
+@router.delete("/tasks/{task_id}", responses=_UNKNOWN | answers_with(AlreadyFinished))
 async def cancel_task(task: KnownTask, services: Supervisor) -> TaskPayload:
     """Cancel a queued or running task, and answer once it has ended."""
     await services.tasks.cancel(task)

@@ -4,7 +4,6 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
-import shutil
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -97,14 +96,3 @@ def site_folders() -> list[Path]:
     if sys.prefix == sys.base_prefix:
         return []  # the system's packages are not ours to tidy
     return sorted({Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")})
-
-
-def drop_torn(folders: Sequence[Path]) -> None:
-    """Delete what makes pip take a package for installed that it was killed in the middle of.
-
-    It writes INSTALLER when a package's files are done, and moves files that it replaces to names with ~.
-    """
-    for folder in folders:
-        torn = [info for info in folder.glob("*.dist-info") if not (info / "INSTALLER").exists()]
-        for entry in [*torn, *folder.glob("~*")]:
-            shutil.rmtree(entry, ignore_errors=True)

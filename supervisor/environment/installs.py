@@ -10,14 +10,14 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 from shared.errors import BgremoveError, Cancelled, InstallFailed, Stopping, StorageFailed
+from shared.torn import drop_torn
 from supervisor import pip
-from supervisor.environment import torch_index
-from supervisor.environment.findings import drop_torn, loaded_versions, site_folders, version_of
+from supervisor.environment import install_lock, torch_index
+from supervisor.environment.findings import loaded_versions, site_folders, version_of
 from supervisor.environment.pip_progress import PipProgress, progress_arguments
 from supervisor.environment.plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.problems import sees_nvidia_gpu
 from supervisor.environment.report import Environment
-from supervisor.environment.turn import turn, turn_if_free
 from supervisor.private_folder import make_private
 from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.worker_manager import WorkerManager
@@ -87,8 +87,8 @@ class Installs:
     async def _run(self, task: Task) -> None:
         """Take one install to its end; the task tells clients how it went."""
         try:
-            async with turn(lambda: task.progress(0, WAITING)):
-                await asyncio.to_thread(drop_torn, site_folders())
+            async with install_lock.held(lambda: task.progress(0, WAITING)):
+                await asyncio.to_thread(_drop_torn)
                 work = await self._wanted()  # asked again: another process may have done it meanwhile
                 log.info("install", extra={"missing": " ".join(work.fresh), "broken": " ".join(work.again)})
                 if work:
@@ -143,7 +143,7 @@ class Installs:
             raise InstallFailed(f"The packages could not be installed: {error.reason}.{advice}") from error
 
     async def _torch_index(self, task: Task) -> str | None:
-        gpu = await asyncio.to_thread(sees_nvidia_gpu, sys.platform, os.environ, os.path.exists, shutil.which)
+        gpu = await asyncio.to_thread(sees_nvidia_gpu)
         if torch_index.is_chosen(sys.platform, os.environ, gpu=gpu) and await torch_index.answers():
             task.log(f"torch and torchvision come from {torch_index.CPU_INDEX}, in their builds for CPUs.")
             return torch_index.CPU_INDEX
@@ -180,11 +180,16 @@ class Installs:
 
     def _tidy_up(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-        drop_torn(site_folders())
+        _drop_torn()
 
 
 def _tidy_if_alone() -> None:
     """Tidy up after a pip that was killed together with its supervisor, unless another one is writing."""
-    with turn_if_free() as mine:
+    with install_lock.held_if_free() as mine:
         if mine:
-            drop_torn(site_folders())
+            _drop_torn()
+
+
+def _drop_torn() -> None:
+    for folder in site_folders():
+        drop_torn(folder)

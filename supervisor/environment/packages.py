@@ -1,10 +1,10 @@
 """The packages this project needs, as its own lists name them, and which of its parts needs which."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from shared.messages import Loader
 
@@ -31,7 +31,6 @@ MODULES = (
     ("transformers", "transformers>=4.39.1"),
     ("einops", "einops"),
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,8 @@ def required_by(loader: Loader) -> frozenset[str]:
 
 
 def name_of(requirement: str) -> str:
-    """Return the normalised name of the package in a line of a list; "" where there is none."""
-    found = _NAME.match(requirement)
-    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
+    """Return the normalised name of the package that a line of a list requires."""
+    return canonicalize_name(Requirement(requirement).name)
 
 
 def _requirements(path: Path) -> dict[str, str]:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
+from packaging.version import InvalidVersion, Version
+
 STARTED, FETCHED, INSTALLED = 2.0, 85.0, 98.0  # percent
 COLLECTING = 8.0  # the share of finding out what is needed, which comes before most of the downloads
 RAW_PROGRESS_VERSION = (24, 1)  # the first pip that counts bytes for programs
@@ -17,8 +19,10 @@ _FROM = re.compile(r" \(from .*")
 
 def progress_arguments(pip_version: str) -> list[str]:
     """Return how to ask this version of pip for its progress."""
-    numbers = re.findall(r"\d+", pip_version)[:2]
-    raw = tuple(map(int, numbers)) >= RAW_PROGRESS_VERSION
+    try:
+        raw = Version(pip_version).release >= RAW_PROGRESS_VERSION
+    except InvalidVersion:
+        raw = False
     return ["--progress-bar", "raw" if raw else "off"]
 
 

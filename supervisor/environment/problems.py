@@ -1,9 +1,14 @@
 """What is wrong with a package, in a sentence that names the remedy."""
 
+import os
 import re
+import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from packaging.requirements import Requirement
 
 from supervisor.environment.packages import Package
 
@@ -71,9 +76,9 @@ def metadata_problem(package: Package, version: str | None) -> Problem | None:
     name = package.name
     if version is None:
         return Problem(f"{name} is only partly installed; install it again.", mend=name)
-    _, _, least = package.requirement.partition(">=")
-    if least and _numbers(version) < _numbers(least):
-        return Problem(f"{name} {version} is too old, it has to be {least} or newer; update it.", mend=name)
+    wanted = Requirement(package.requirement).specifier
+    if not wanted.contains(version, prereleases=True):
+        return Problem(f"{name} {version} does not fit, it has to be {wanted}; update it.", mend=name)
     return None
 
 
@@ -89,15 +94,12 @@ def cpu_build_problem(version: str, cuda: str | None, *, gpu: bool) -> Problem |
 
 
 def sees_nvidia_gpu(
-    platform: str,
-    environment: Mapping[str, str],
-    exists: Callable[[str], bool],
-    which: Callable[[str], str | None],
+    platform: str = sys.platform,
+    environment: Mapping[str, str] = os.environ,
+    exists: Callable[[str], bool] = os.path.exists,
+    which: Callable[[str], str | None] = shutil.which,
 ) -> bool:
-    """Tell by the driver's traces whether there is an NVIDIA GPU; asking torch would mean importing it.
-
-    `platform` is `sys.platform`, the others are as in `os.environ`, `os.path.exists` and `shutil.which`.
-    """
+    """Tell by the driver's traces whether there is an NVIDIA GPU; asking torch would mean importing it."""
     match platform:
         case "linux":
             return exists("/proc/driver/nvidia/gpus") or which("nvidia-smi") is not None
@@ -112,8 +114,3 @@ def _exit_in_words(code: int) -> str:
         return signal.Signals(code - SIGNALLED).name
     except ValueError:
         return f"exit code {code}"
-
-
-def _numbers(version: str) -> list[int]:
-    release = re.match(r"\d+(\.\d+)*", version)
-    return [int(part) for part in release[0].split(".")] if release else []

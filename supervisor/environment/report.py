@@ -1,9 +1,6 @@
 """How the environment stands: what is installed, what is missing, what doesn't work and why."""
 
 import asyncio
-import os
-import shutil
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -103,7 +100,7 @@ class Environment:
             await asyncio.wait([self._probing])
 
     def _look(self) -> tuple[Findings, bool]:
-        gpu = sees_nvidia_gpu(sys.platform, os.environ, os.path.exists, shutil.which)
+        gpu = sees_nvidia_gpu()
         return look(self.lists.packages()), gpu
 
     async def _outcomes(self, findings: Findings) -> dict[str, Outcome]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.integration.fake_service import Script, fake_service
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_SECONDS = 60
+TIMEOUT_S = 60
 ENVIRONMENT = {**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1"}
 Run = subprocess.CompletedProcess[str]
 
@@ -29,7 +29,7 @@ def bgremove(
         env={**ENVIRONMENT, **(settings or {})},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        timeout=TIMEOUT_S,
         check=False,
     )
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_SECONDS = 100
-POLL_SECONDS = 0.02
+TIMEOUT_S = 100
+POLL_S = 0.02
 PARTS = ("scripts/bootstrap.py", "scripts/stamps.py", "shared/__init__.py", "shared/locking.py")
 Process = subprocess.Popen[str]
 
@@ -121,7 +121,7 @@ class Project:
 
 def end(process: Process) -> tuple[int, str, str]:
     with process:
-        output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+        output, errors = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, output, errors
 
 
@@ -225,4 +225,4 @@ def test_two_first_runs_at_once_make_one_venv(tmp_path: Path) -> None:
 def _wait_for(file: Path, process: Process) -> None:
     while not file.exists():
         assert process.poll() is None, end(process)
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_S)

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.commands import (
     ENVIRONMENT,
     ROOT,
-    TIMEOUT_SECONDS,
+    TIMEOUT_S,
     bgremove,
     command,
     files_beside,
@@ -267,7 +267,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(own_project: Path, photo: Path, mo
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == "bgremove: stopped\n"
-        assert process.wait(TIMEOUT_SECONDS) == 130
+        assert process.wait(TIMEOUT_S) == 130
     assert _gone(_seen(own_project)["pid"])
     assert files_beside(photo) == ["project"]
     if mode == "deaf":
@@ -287,9 +287,9 @@ def test_ending_the_command_cancels_its_photo_on_a_shared_server(
             command("remove", photo, "--server", address), env=ENVIRONMENT, stderr=-1
         ) as process,
     ):
-        wait_for(lambda: script.streams == 1, TIMEOUT_SECONDS)
+        wait_for(lambda: script.streams == 1, TIMEOUT_S)
         process.send_signal(number)
-        assert process.wait(TIMEOUT_SECONDS) == code
+        assert process.wait(TIMEOUT_S) == code
     assert script.cancelled == [f"/api/v1/tasks/{TASK_ID}"]
     assert files_beside(photo) == []
 
@@ -358,5 +358,5 @@ def test_ctrl_c_ends_an_install(own_project: Path) -> None:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == "bgremove: stopped\n"
-        assert process.wait(TIMEOUT_SECONDS) == 130
+        assert process.wait(TIMEOUT_S) == 130
     assert _gone(_seen(own_project)["pid"])

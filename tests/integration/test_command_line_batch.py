@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.commands import ENVIRONMENT, TIMEOUT_SECONDS, Run, bgremove, command
+from tests.integration.commands import ENVIRONMENT, TIMEOUT_S, Run, bgremove, command
 from tests.integration.fake_service import CUTOUT, RUNNING, Script, fake_service
 from tests.service import wait_for
 
@@ -42,7 +42,7 @@ def remove(script: Script, *arguments: object, folder: Path | None = None) -> Ru
             env=ENVIRONMENT,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=TIMEOUT_S,
             check=False,
         )
 
@@ -156,7 +156,7 @@ def test_a_server_that_is_restarted_costs_no_photo(photos: Path, code: str) -> N
     script = Script(refusal=(503, {"detail": "Not now.", "code": code}))
 
     def mend() -> None:
-        wait_for(lambda: len(script.uploads) > 2, TIMEOUT_SECONDS)
+        wait_for(lambda: len(script.uploads) > 2, TIMEOUT_S)
         script.refusal = None
 
     mending = threading.Thread(target=mend)
@@ -215,7 +215,7 @@ def test_a_terminal_shows_a_bar_with_rate_and_remaining_time(photos: Path) -> No
             command("remove", photos, "--server", address, "--jobs", "1"),
             env=ENVIRONMENT | {"COLUMNS": "100"},
             stderr=terminal,
-            timeout=TIMEOUT_SECONDS,
+            timeout=TIMEOUT_S,
             check=True,
         )
     os.close(terminal)
@@ -237,11 +237,11 @@ def test_ctrl_c_gives_up_what_is_on_its_way_and_leaves_no_half_file(photos: Path
             command("remove", photos, "--server", address), env=ENVIRONMENT, stderr=-1
         ) as process,
     ):
-        wait_for(lambda: script.streams == 2, TIMEOUT_SECONDS)
+        wait_for(lambda: script.streams == 2, TIMEOUT_S)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert process.stderr.read().endswith(b"bgremove: stopped\n")
-        assert process.wait(TIMEOUT_SECONDS) == 130
+        assert process.wait(TIMEOUT_S) == 130
     assert script.cancelled
     assert len(script.uploads) == 2
     assert tree(photos) == before

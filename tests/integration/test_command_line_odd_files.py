@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands import ENVIRONMENT, TIMEOUT_SECONDS, Run, command
+from tests.integration.commands import ENVIRONMENT, TIMEOUT_S, Run, command
 from tests.integration.fake_service import CUTOUT, Script, fake_service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes with names, devices, bytes in names")
@@ -29,7 +29,7 @@ def remove(script: Script, *arguments: object, closing: str = "") -> Run:
         if closing:
             words = ["sh", "-c", f'"$@" {closing}', "sh", *words]
         return subprocess.run(
-            words, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+            words, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
 
 
@@ -65,7 +65,7 @@ def test_a_result_goes_into_a_device_and_through_a_link(photo: Path, tmp_path: P
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
     assert remove(Script(), photo, "-o", pipe).returncode == 0
-    reader.join(TIMEOUT_SECONDS)
+    reader.join(TIMEOUT_S)
     assert pipe.is_fifo()
     assert read == [CUTOUT]
     assert remove(Script(), photo, "-o", link).returncode == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands import ENVIRONMENT, TIMEOUT_SECONDS, command
+from tests.integration.commands import ENVIRONMENT, TIMEOUT_S, command
 from tests.integration.commands import remove as remove_file
 from tests.integration.fake_service import CUTOUT, Script, fake_service
 
@@ -26,7 +26,7 @@ def piped(script: Script, *arguments: object, photo: bytes = PHOTO) -> subproces
             env=ENVIRONMENT,
             input=photo,
             capture_output=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=TIMEOUT_S,
             check=False,
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.commands import ENVIRONMENT, TIMEOUT_SECONDS, command
+from tests.integration.commands import ENVIRONMENT, TIMEOUT_S, command
 from tests.integration.fake_service import CUTOUT, RUNNING, Script, fake_service
 from tests.service import wait_for
 
@@ -40,7 +40,7 @@ class Watching:
     def end(self, number: int = signal.SIGINT) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(TIMEOUT_SECONDS)
+        code = self.process.wait(TIMEOUT_S)
         self._reader.join()
         return code
 
@@ -76,12 +76,12 @@ def test_what_is_there_and_what_comes_is_done_once_and_results_never(folder: Pat
     (folder / "gone-mask.png").write_bytes(b"the result for a photo that was moved away")
     script = Script()
     with watching(script, folder) as one:
-        wait_for(lambda: one.names("width") == ["there.jpg"], TIMEOUT_SECONDS)
+        wait_for(lambda: one.names("width") == ["there.jpg"], TIMEOUT_S)
         (folder / "comes.webp").write_bytes(b"comes")
         (folder / "notes.txt").write_text("no picture")
-        wait_for(lambda: len(one.names("width")) == 2, TIMEOUT_SECONDS)
+        wait_for(lambda: len(one.names("width")) == 2, TIMEOUT_S)
         (folder / "there.jpg").write_bytes(b"changed")
-        wait_for(lambda: len(one.names("width")) == 3, TIMEOUT_SECONDS)
+        wait_for(lambda: len(one.names("width")) == 3, TIMEOUT_S)
         assert one.end() == 0
     assert one.names("skipped") == ["done.jpg"]
     assert one.names("width") == ["comes.webp", "there.jpg", "there.jpg"]
@@ -98,7 +98,7 @@ def test_a_file_is_taken_only_when_it_is_whole(folder: Path) -> None:
             for _ in range(15):
                 file.write(b"piece ")
                 threading.Event().wait(0.2)
-        wait_for(lambda: one.names("width"), TIMEOUT_SECONDS)
+        wait_for(lambda: one.names("width"), TIMEOUT_S)
         assert one.end(signal.SIGTERM) == 0
     (upload,) = script.uploads
     assert b"piece " * 15 in upload
@@ -111,11 +111,11 @@ def test_a_failed_photo_does_not_end_the_watch_and_a_mended_one_is_tried_again(f
     script = Script(refusal=refusal, refused_part=b"broken bytes")
     (folder / "photo.jpg").write_bytes(b"broken bytes")
     with watching(script, folder) as one:
-        wait_for(lambda: one.names("error"), TIMEOUT_SECONDS)
+        wait_for(lambda: one.names("error"), TIMEOUT_S)
         (folder / "photo.jpg").write_bytes(b"whole bytes now")
-        wait_for(lambda: one.names("width"), TIMEOUT_SECONDS)
+        wait_for(lambda: one.names("width"), TIMEOUT_S)
         (folder / "photo.png").write_bytes(b"would have the same result")
-        wait_for(lambda: len(one.names("error")) == 2, TIMEOUT_SECONDS)
+        wait_for(lambda: len(one.names("error")) == 2, TIMEOUT_S)
         assert one.end() == 0
     assert "is the result of" in one.lines[-1]["error"]["detail"]
     assert len(script.uploads) == 2
@@ -126,9 +126,9 @@ def test_a_photo_that_a_restarting_server_could_not_take_comes_again(folder: Pat
     script = Script(refusal=(503, {"detail": "The service is stopping.", "code": "stopping"}))
     (folder / "photo.jpg").write_bytes(b"photo")
     with watching(script, folder) as one:
-        wait_for(lambda: len(script.uploads) > 1, TIMEOUT_SECONDS)
+        wait_for(lambda: len(script.uploads) > 1, TIMEOUT_S)
         script.refusal = None
-        wait_for(lambda: one.names("width"), TIMEOUT_SECONDS)
+        wait_for(lambda: one.names("width"), TIMEOUT_S)
         assert one.end() == 0
     assert one.names("error") == []
 
@@ -139,7 +139,7 @@ def test_a_signal_in_the_middle_of_a_photo_ends_it_cleanly(folder: Path, number:
     (folder / "photo.jpg").write_bytes(b"photo")
     script = Script(states=[RUNNING], hold_stream=True)
     with watching(script, folder) as one:
-        wait_for(lambda: script.streams, TIMEOUT_SECONDS)
+        wait_for(lambda: script.streams, TIMEOUT_S)
         assert one.end(number) == 0
     assert script.cancelled
     assert [path.name for path in folder.iterdir()] == ["photo.jpg"]
@@ -150,5 +150,5 @@ def test_a_folder_that_goes_away_ends_the_watch_with_a_sentence(folder: Path) ->
     with watching(Script(), folder) as one:
         threading.Event().wait(1)
         folder.rmdir()
-        assert one.process.wait(TIMEOUT_SECONDS) == 1
+        assert one.process.wait(TIMEOUT_S) == 1
     assert "cannot read the folder" in one.lines[-1]["error"]["detail"]

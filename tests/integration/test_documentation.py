@@ -55,6 +55,13 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
             assert properties[option.name]["description"] == option.help
     told = schema["components"]["schemas"]["Result"]["properties"]
     assert {"subject", "coverage", "box", "frame"} <= set(told)
+    upload = schema["paths"]["/api/v1/remove/upload"]["post"]["responses"]
+    assert "Retry-After" in upload["429"]["headers"]
+    assert {"invalid_option", "not_an_image", "queue_full", "worker_start_failed"} <= set(
+        re.findall(r"`(\w+)`", " ".join(answer["description"] for answer in upload.values()))
+    )
+    assert {"404", "409", "410"} <= set(schema["paths"]["/api/v1/tasks/{task_id}"]["delete"]["responses"])
+    assert "image/webp" in schema["paths"]["/api/v1/files/{file_id}"]["get"]["responses"]["200"]["content"]
 
 
 def test_the_reference_needs_no_other_host(service: Service) -> None:

@@ -122,7 +122,7 @@ def test_packages_that_pip_was_killed_in_are_forgotten(project: Path) -> None:
             package.mkdir(parents=True, exist_ok=True)
             for file in files:
                 (package / file).touch()
-    bootstrap._forget_torn_packages()
+    bootstrap._drop_torn_packages()
     assert {path.name for path in project.rglob("*.dist-info")} == {"whole-1.0.dist-info"}
 
 
@@ -152,7 +152,11 @@ def test_a_run_without_installs_takes_the_running_python(
 
 @pytest.mark.parametrize(
     "name",
-    [*(f"scripts/{name}" for name in ("bootstrap", "stamps", "bgremove", "test", "check")), "shared/locking"],
+    [
+        *(f"scripts/{name}" for name in ("bootstrap", "stamps", "bgremove", "test", "check")),
+        "shared/locking",
+        "shared/torn",
+    ],
 )
 def test_an_old_python_can_read_the_scripts(name: str) -> None:
     """It has to get as far as saying that it is too old: a SyntaxError tells people nothing."""

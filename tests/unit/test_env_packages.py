@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.messages import Loader
-from supervisor.environment.findings import drop_torn, loaded_versions
+from shared.torn import drop_torn
+from supervisor.environment.findings import loaded_versions
 from supervisor.environment.packages import LISTS, MODULES, PackageLists, name_of, required_by
 from supervisor.environment.plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.problems import Problem
@@ -165,5 +166,6 @@ def test_what_a_killed_pip_leaves_is_dropped_and_nothing_else(tmp_path: Path) ->
         (tmp_path / name / file).touch()
     for name in ("~orch", "torch"):
         (tmp_path / name).mkdir()
-    drop_torn([tmp_path, tmp_path / "nowhere"])
+    drop_torn(tmp_path)
+    drop_torn(tmp_path / "nowhere")
     assert {path.name for path in tmp_path.iterdir()} == {"whole-1.0.dist-info", "torch"}

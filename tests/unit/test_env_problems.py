@@ -124,8 +124,8 @@ def test_an_endless_message_is_cut() -> None:
         ("4.39.1", None),
         ("5.0.0.dev0", None),
         ("4.100", None),
-        ("4.39", "transformers 4.39 is too old, it has to be 4.39.1 or newer; update it."),
-        ("4.9.2", "transformers 4.9.2 is too old, it has to be 4.39.1 or newer; update it."),
+        ("4.39", "transformers 4.39 does not fit, it has to be >=4.39.1; update it."),
+        ("4.9.2", "transformers 4.9.2 does not fit, it has to be >=4.39.1; update it."),
         (None, "transformers is only partly installed; install it again."),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from worker.device import available_cores
+from worker.cores import available_cores
 from worker.geometry import Box
 from worker.resize import resized
 from worker.strips import STRIP_ROWS, STRIPS_A_CORE, each_strip

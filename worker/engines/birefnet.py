@@ -17,7 +17,7 @@ from shared.input_size import input_for
 from shared.messages import Ready, WorkerConfig
 from worker.birefnet.progress import watched
 from worker.birefnet.replay import Replayed
-from worker.device import available_cores
+from worker.cores import available_cores
 from worker.engines import MEAN, STD, DeviceLost, OnLoading, Step
 from worker.geometry import Box, Pixels
 from worker.memory import keep_freed

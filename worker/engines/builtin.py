@@ -12,7 +12,7 @@ from PIL import Image
 
 from shared.errors import WorkerStartFailed
 from shared.messages import Ready, WorkerConfig
-from worker.device import available_cores
+from worker.cores import available_cores
 from worker.engines import MEAN, STD, Step
 from worker.geometry import Box, Pixels
 from worker.resize import resized

@@ -45,6 +45,12 @@ export function announce(text) {
   byId('announcer').textContent = text;
 }
 
+/** A sentence's beginning. */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** Resolves after that long. */
+export const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
 /** Bytes in words, as file managers write them. */
 export function sizeInWords(bytes) {
   if (bytes < 1000) return `${bytes} bytes`;

@@ -1,7 +1,5 @@
 // What is known of a result: which model made it, on what, how long each step took; and how to get a better one.
-import { h, sizeInWords, timeInWords } from './dom.js';
-
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+import { capital, h, sizeInWords, timeInWords } from './dom.js';
 
 /** `modelRow` downloads the model; `again` sends a job anew. */
 export class Facts {

@@ -1,5 +1,6 @@
 // One photo on its way: sent, followed, fetched. The photo is sent as it is, never scaled.
 import { file, post, postJson, get, remove } from './api.js';
+import { pause } from './dom.js';
 import { follow } from './stream.js';
 
 const QUEUE_FULL_RETRY_MS = 2000;
@@ -85,7 +86,7 @@ export class Job extends EventTarget {
       } catch (error) {
         if (error.code !== 'queue_full') throw error;
         this.#set({ message: 'The queue is full; waiting for a place' });
-        await new Promise((done) => { setTimeout(done, QUEUE_FULL_RETRY_MS); });
+        await pause(QUEUE_FULL_RETRY_MS);
         this.#aborter.signal.throwIfAborted();
       }
     }

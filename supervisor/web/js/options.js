@@ -1,11 +1,10 @@
 // The form of a removal's options, made from what the service declares: a new option needs no change here.
 import { get } from './api.js';
-import { byId, h } from './dom.js';
+import { byId, capital, h } from './dom.js';
 
 const WORDS = { auto: 'Automatic', birefnet: 'BiRefNet', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG' };
 const HEX = /^#[0-9a-f]{6}/i;
 
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const inWords = (name) => WORDS[name] ?? capital(name.replaceAll('_', ' '));
 
 export class OptionsForm {
@@ -69,7 +68,7 @@ class Field {
     const help = h('p', { className: 'muted', id: `${id}-help` }, `${capital(option.help)}.`.replace('..', '.'));
     this.control = control(option, id);
     this.control.setAttribute('aria-describedby', help.id);
-    const parts = h('div', { className: 'choice' }, this.control, ...this.#beside(id));
+    const parts = h('div', { className: 'choice' }, this.control, ...this.#beside());
     const label = h('label', { htmlFor: id }, inWords(option.name));
     if (option.kind === 'boolean') parts.append(label);
     this.node = h('div', { className: 'option' }, option.kind !== 'boolean' && label, parts, help);

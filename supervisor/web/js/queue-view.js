@@ -1,5 +1,5 @@
 // The list of photos: a row each, with its progress, its error in words, and what can be done about it.
-import { announce, byId, h, iconButton, sizeInWords } from './dom.js';
+import { announce, byId, h, iconButton, pause, sizeInWords } from './dom.js';
 import { download } from './save.js';
 import { drawThumbnail } from './thumbnail.js';
 
@@ -28,7 +28,7 @@ export class QueueView {
     byId('download-all').addEventListener('click', async () => {
       for (const job of queue.done) {
         download(job);
-        await new Promise((next) => { setTimeout(next, PAUSE_MS); });
+        await pause(PAUSE_MS);
       }
     });
   }

@@ -1,4 +1,4 @@
-// The three rows, as the user described them: what each shows, and which button it offers when.
+// The status table's three rows: what each shows, and which button it offers when.
 import { byId, h, sizeInWords } from './dom.js';
 import { host } from './host.js';
 import { Operation } from './operation.js';

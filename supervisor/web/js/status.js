@@ -30,29 +30,28 @@ export class Status extends EventTarget {
     const turn = ++this.#turn;
     const take = async (name, path, timeoutMs) => {
       const told = await get(path, undefined, timeoutMs);
-      if (turn !== this.#turn) return told;
+      if (turn !== this.#turn) return;
       if (name === 'server') this.problem = null; // it answers
       this[name] = told; // shown as soon as it is there: the first look at the environment takes a while
       this.#changed();
-      return told;
     };
     try {
-      const [server, environment] = await Promise.all([
+      await Promise.all([
         take('server', 'status', STATUS_TIMEOUT_MS),
         take('environment', 'env/status', ENVIRONMENT_TIMEOUT_MS),
       ]);
-      if (turn === this.#turn) Object.assign(this, { server, environment, problem: null });
     } catch (error) {
       if (turn === this.#turn) this.#fail(error);
     }
-    if (turn === this.#turn) this.#changed();
   }
 
   #fail(error) {
+    this.#turn += 1; // what the other half tells later would pass for a server that answers
     const unauthorized = error.status === 401;
     const next = unauthorized ? 'Refresh the status to enter it.' : 'Trying again until it does.';
     Object.assign(this, { server: null, environment: null, problem: `${error.message} ${next}` });
     if (!unauthorized) this.#timer = setTimeout(() => this.refresh(), RETRY_MS);
+    this.#changed();
   }
 
   #changed() {

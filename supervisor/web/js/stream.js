@@ -1,15 +1,14 @@
-// A task's progress, live. Read with fetch and not with an EventSource, which can send no token and tells no status;
-// one way for both is simpler than two.
+// A task's progress, live. Read with fetch and not with an EventSource, which can send no token and tells no status:
+// so fetch is used everywhere, with a token or without.
 import { Unreachable, get, request } from './api.js';
+import { pause } from './dom.js';
 
 const ENDS = new Set(['complete', 'error']);
 const RETRY_MS = 500;
 const MAX_FAILURES = 5;
 
-const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
-
 /** Whether a task with this payload has ended. */
-export const hasEnded = (task) => ENDS.has(task.status);
+const hasEnded = (task) => ENDS.has(task.status);
 
 /**
  * Follow a task to its end, through dropped connections, and resolve to its last payload.

@@ -1,7 +1,6 @@
 // The stage: the selected photo, before and after, and what can be done with it.
 import { Backdrop } from './backdrop.js';
 import { byId, h, icon, iconButton, say } from './dom.js';
-import { Facts } from './facts.js';
 import { watchGestures } from './gestures.js';
 import { canCopy, copy, download } from './save.js';
 import { Zoom } from './zoom.js';

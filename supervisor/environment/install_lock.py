@@ -1,4 +1,4 @@
-"""Whose turn it is to install: one process at a time in a virtual environment, scripts/bootstrap.py included.
+"""Who may install: one process at a time in a virtual environment, scripts/bootstrap.py included.
 
 What another pip is in the middle of writing looks like what a killed one has left behind.
 """
@@ -14,8 +14,8 @@ from shared import locking
 
 
 @contextmanager
-def turn_if_free() -> Iterator[bool]:
-    """Have the turn, unless another process has it; gives whether that is so."""
+def held_if_free() -> Iterator[bool]:
+    """Have the lock, unless another process has it; gives whether that is so."""
     file = _opened()
     if file is None:
         yield True
@@ -25,18 +25,18 @@ def turn_if_free() -> Iterator[bool]:
 
 
 @asynccontextmanager
-async def turn(on_wait: Callable[[], None]) -> AsyncIterator[None]:
-    """Have the turn, waiting for whoever has it."""
+async def held(on_wait: Callable[[], None]) -> AsyncIterator[None]:
+    """Have the lock, waiting for whoever has it."""
     waiting = False
     while True:
-        with turn_if_free() as mine:
+        with held_if_free() as mine:
             if mine:
                 yield
                 return
         if not waiting:
             on_wait()
         waiting = True
-        await asyncio.sleep(locking.POLL_SECONDS)
+        await asyncio.sleep(locking.POLL_S)
 
 
 def _opened() -> IO[bytes] | None:

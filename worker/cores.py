@@ -1,4 +1,4 @@
-"""What this process may compute on."""
+"""How many cores this process may compute on."""
 
 import os
 from pathlib import Path
