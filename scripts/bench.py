@@ -60,8 +60,9 @@ def main() -> int:
 def _measured(arguments: argparse.Namespace) -> int:
     from benches import BenchFailed, machine  # noqa: PLC0415  # written for the newer Python of .venv
 
-    if arguments.json and not arguments.json.parent.is_dir():
-        print(f"bench: there is no folder {arguments.json.parent}", file=sys.stderr)
+    out: Path | None = getattr(arguments, "json", None)  # a plot has none
+    if out and not out.parent.is_dir():
+        print(f"bench: there is no folder {out.parent}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _end)
     module = importlib.import_module(BENCHES[arguments.bench].module)
@@ -72,8 +73,8 @@ def _measured(arguments: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     report |= seen if arguments.bench == "all" else {arguments.bench: seen}
-    if seen and arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    if seen and out:
+        out.write_text(json.dumps(report, indent=2) + "\n")
     return 0
 
 

@@ -256,7 +256,7 @@ def test_another_program_on_the_port_is_refused(app: Callable[..., App], flags: 
         port = int(address.rpartition(":")[2])
         failed = app(*flags, port=port, token="confidential").wait_for("failed")
     assert failed["reason"] == "port_taken"
-    assert failed["error"] == f"port {port} is taken: what answers there is not bgremove (status 404)"
+    assert failed["error"] == f"port {port} is taken: what answers there is not bgremove (status 200)"
     assert script.tokens == {None}
 
 
