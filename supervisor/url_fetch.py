@@ -1,47 +1,24 @@
-"""Fetch an image by its URL without letting a stranger reach into this service's own network.
-
-The check that counts is made on the address a socket is about to connect to. A name is resolved here, once
-for each connection; every candidate is checked; and the checked address, no longer the name, is connected to.
-So no redirect, no odd spelling of an address and no second, different DNS answer gets around it.
-"""
+"""Fetches an image by its URL, over connections that somebody else guards (`supervisor.public_addresses`)."""
 
 import asyncio
 import re
-import socket
 import ssl
 import unicodedata
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from io import BufferedWriter
-from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 
 import httpcore2
 import httpx2
 
 from shared.errors import UploadTooLarge, UrlFailed, UrlRefused
-
-# IANA's special-purpose registries, spelled out: what `ipaddress.is_global` makes of them differs between
-# Python's releases, and in some it calls multicast, 6to4 or fec0::/10 global.
-_NOT_PUBLIC = tuple(
-    ip_network(network)
-    for network in (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
-        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-        # Protocol assignments (Teredo among them), documentation, 6to4, documentation again.
-        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
-    )
-)
-# All that is allocated as global unicast. Loopback, private, link-local, multicast and, above all, whatever
-# embeds an IPv4 address (mapped, compatible, translated, NAT64) lie outside of it.
-_GLOBAL_UNICAST_V6 = ip_network("2000::/3")
-# The interface identifiers of ISATAP, the one embedding that can occur under anyone's prefix.
-_ISATAP = (bytes.fromhex("00005efe"), bytes.fromhex("02005efe"))
+from supervisor.public_addresses import GuardedBackend
 
 _HEADERS = ((b"User-Agent", b"bgremove/1"), (b"Accept", b"image/*"), (b"Accept-Encoding", b"identity"))
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_URL = 2048
+_MAX_REDIRECTS = 5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Stricter than RFC 3986: no percent signs (zone ids), no labels that neither DNS nor TLS can carry.
 _HOST = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*|[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
@@ -49,102 +26,20 @@ _HOST = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*|[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}
 _CONNECT_TIMEOUT_S = 10.0
 
 
-def is_public(address: str) -> bool:
-    """Whether `address` belongs to the public internet, and to nothing nearer."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    if any(ip in network for network in _NOT_PUBLIC):
-        return False
-    if isinstance(ip, IPv4Address):
-        return True
-    return ip in _GLOBAL_UNICAST_V6 and ip.scope_id is None and ip.packed[8:12] not in _ISATAP
-
-
-async def resolve(host: str, port: int) -> list[str]:
-    """Return every address of `host`; this also reads the spellings 2130706433, 0177.1 and 0x7f.1."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as problem:
-        raise UrlFailed("The host in the image's address is not known.") from problem
-    return [str(sockaddr[0]) for *_, sockaddr in found]
-
-
-class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Opens connections, each to an address that `allow` has seen, and to nothing else."""
-
-    def __init__(
-        self,
-        allow: Callable[[str], bool] = is_public,
-        resolve: Callable[[str, int], Awaitable[list[str]]] = resolve,
-    ) -> None:
-        self._allow = allow
-        self._resolve = resolve
-        self._tcp = httpcore2.AnyIOBackend()
-        self._opened: list[httpcore2.AsyncNetworkStream] = []
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the interface's
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        failure: Exception = UrlRefused("This service fetches only from addresses on the public internet.")
-        for address in filter(self._allow, await self._resolve(host, port)):
-            try:
-                stream = await self._tcp.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as problem:
-                failure = problem
-            else:
-                self._opened.append(stream)
-                return stream
-        raise failure
-
-    async def aclose(self) -> None:
-        """Close what the pool loses sight of: a connection cancelled in the middle of its TLS handshake."""
-        for stream in self._opened:
-            await stream.aclose()
-        self._opened.clear()
-
-
 async def fetch(
     url: str,
     destination: Path,
     *,
     max_bytes: int,
+    backend: GuardedBackend | None = None,
     timeout_s: float = 30.0,
-    allow_private: bool = False,
-    max_redirects: int = 5,
 ) -> str:
     """Write the image at `url` to `destination` and return a name for it; on failure leave no file.
 
-    Raises UrlRefused, UrlFailed or UploadTooLarge; an OSError is the disk's, not the network's.
-    `allow_private` drops the check of addresses, and nothing else.
+    `backend` opens the connections; without one, only to the public internet. Raises UrlRefused, UrlFailed or
+    UploadTooLarge; an OSError is the disk's, not the network's.
     """
-    backend = GuardedBackend(allow=lambda _: True) if allow_private else GuardedBackend()
-    return await fetch_through(
-        backend, url, destination, max_bytes=max_bytes, timeout_s=timeout_s, max_redirects=max_redirects
-    )
-
-
-def check_url(url: str) -> None:
-    """Raise UrlRefused for a URL that no fetch would try, whatever its host resolves to."""
-    _target(url)
-
-
-async def fetch_through(
-    backend: GuardedBackend,
-    url: str,
-    destination: Path,
-    *,
-    max_bytes: int,
-    timeout_s: float = 30.0,
-    max_redirects: int = 5,
-) -> str:
-    """Do what `fetch` does, over connections that `backend` opens."""
+    backend = backend or GuardedBackend()
     target = _target(url)
     try:
         async with asyncio.timeout(timeout_s) as deadline:
@@ -152,7 +47,7 @@ async def fetch_through(
             tls = await asyncio.to_thread(httpcore2.default_ssl_context)
             try:
                 async with httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend) as pool:
-                    return await _follow(pool, target, destination, max_bytes, max_redirects)
+                    return await _follow(pool, target, destination, max_bytes)
             finally:
                 await backend.aclose()
     except TimeoutError as problem:
@@ -167,14 +62,18 @@ async def fetch_through(
         raise UrlFailed("The image's server broke off or sent something that is not HTTP.") from problem
 
 
+def check_url(url: str) -> None:
+    """Raise UrlRefused for a URL that no fetch would try, whatever its host resolves to."""
+    _target(url)
+
+
 async def _follow(
     pool: httpcore2.AsyncConnectionPool,
     target: httpx2.URL,
     destination: Path,
     max_bytes: int,
-    max_redirects: int,
 ) -> str:
-    for _ in range(1 + max_redirects):
+    for _ in range(1 + _MAX_REDIRECTS):
         where = httpcore2.URL(
             scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
         )

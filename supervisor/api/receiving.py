@@ -13,6 +13,7 @@ from shared.formats import SIGNATURE_BYTES, sniff
 from shared.model_files import size_of
 from shared.options import RemovalOptions
 from supervisor.names import safe_name
+from supervisor.public_addresses import GuardedBackend
 from supervisor.services import Services
 from supervisor.tasks import Task
 from supervisor.url_fetch import check_url, fetch
@@ -92,12 +93,8 @@ async def _fetch(sent: Sent, target: Path, services: Services, task: Task) -> st
     task.progress(0, "Fetching the image")
     settings = services.settings
     try:
-        name = await fetch(
-            sent.image,
-            target,
-            max_bytes=settings.max_upload_bytes,
-            allow_private=settings.url_allow_private,
-        )
+        anywhere = GuardedBackend(allow=lambda _: True) if settings.url_allow_private else None
+        name = await fetch(sent.image, target, max_bytes=settings.max_upload_bytes, backend=anywhere)
     except OSError as error:
         raise StorageFailed("The temporary folder cannot take the image.") from error
     services.metrics.received("url", size_of(target))

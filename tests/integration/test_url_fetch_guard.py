@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UrlRefused
-from supervisor.url_fetch import GuardedBackend, fetch_through, is_public
+from supervisor.public_addresses import GuardedBackend, is_public
+from supervisor.url_fetch import fetch
 from tests.site import (
     BODY,
     LIMIT,
     Answer,
     answer,
     failing,
-    get,
     redirect,
     serving,
 )
@@ -62,7 +62,7 @@ def test_what_is_no_plain_web_address_is_refused_without_a_question_asked(
 
     async def scenario() -> None:
         backend = GuardedBackend(allow=lambda _: True, resolve=resolve)
-        await failing(UrlRefused, fetch_through(backend, url, destination, max_bytes=LIMIT), destination)
+        await failing(UrlRefused, fetch(url, destination, max_bytes=LIMIT, backend=backend), destination)
 
     asyncio.run(scenario())
 
@@ -99,7 +99,7 @@ def test_this_machine_and_its_network_cannot_be_asked_under_any_spelling(
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}) as site:
             url = site.url(host=host)
-            await failing(UrlRefused, get(url, destination, allow_private=False), destination)
+            await failing(UrlRefused, fetch(url, destination, max_bytes=LIMIT), destination)
             assert site.requests == []
 
     asyncio.run(scenario())
@@ -113,7 +113,7 @@ def test_a_public_server_cannot_redirect_into_the_inner_network(host: str, desti
             pages["/start"] = redirect(site.url("/secret", host=host))
             # 127.0.0.1 plays the public server; the other spellings would reach it too.
             backend = GuardedBackend(allow=lambda address: address == "127.0.0.1" or is_public(address))
-            fetching = fetch_through(backend, site.url("/start"), destination, max_bytes=LIMIT)
+            fetching = fetch(site.url("/start"), destination, max_bytes=LIMIT, backend=backend)
             await failing(UrlRefused, fetching, destination)
             assert site.paths == ["/start"]
 
@@ -138,7 +138,7 @@ def test_a_name_is_looked_up_once_so_that_its_second_answer_cannot_matter(destin
         names = Names([["127.0.0.1"], ["::ffff:127.0.0.1"]])
         async with serving({"/cat.png": answer()}) as site:
             url = site.url(host="rebinding.example")
-            await fetch_through(names.backend(), url, destination, max_bytes=LIMIT)
+            await fetch(url, destination, max_bytes=LIMIT, backend=names.backend())
         assert names.answers == [["::ffff:127.0.0.1"]]
 
     asyncio.run(scenario())
@@ -149,7 +149,7 @@ def test_a_name_that_turns_inward_between_two_hops_is_refused(destination: Path)
         names = Names([["127.0.0.1"], ["::ffff:127.0.0.1"]])
         async with serving({"/start": redirect("/secret"), "/secret": answer()}) as site:
             url = site.url("/start", host="rebinding.example")
-            fetching = fetch_through(names.backend(), url, destination, max_bytes=LIMIT)
+            fetching = fetch(url, destination, max_bytes=LIMIT, backend=names.backend())
             await failing(UrlRefused, fetching, destination)
             assert site.paths == ["/start"]
 
@@ -161,9 +161,9 @@ def test_of_several_addresses_only_the_public_ones_are_tried(destination: Path) 
         names = Names([["::ffff:127.0.0.1", "10.0.0.1", "127.0.0.1"], ["::ffff:127.0.0.1", "10.0.0.1"]])
         async with serving({"/cat.png": answer()}) as site:
             url = site.url(host="mixed.example")
-            await fetch_through(names.backend(), url, destination, max_bytes=LIMIT)
+            await fetch(url, destination, max_bytes=LIMIT, backend=names.backend())
             elsewhere = destination.with_name("second")
-            fetching = fetch_through(names.backend(), url, elsewhere, max_bytes=LIMIT)
+            fetching = fetch(url, elsewhere, max_bytes=LIMIT, backend=names.backend())
             await failing(UrlRefused, fetching, elsewhere)
             assert len(site.requests) == 1
 
@@ -178,7 +178,7 @@ def test_a_dead_address_leaves_the_others_their_turn(destination: Path) -> None:
         async with serving({"/cat.png": answer()}) as site:
             backend = GuardedBackend(allow=lambda _: True, resolve=resolve)
             url = site.url(host="twofold.example")
-            await fetch_through(backend, url, destination, max_bytes=LIMIT)
+            await fetch(url, destination, max_bytes=LIMIT, backend=backend)
 
     asyncio.run(scenario())
     assert destination.read_bytes() == BODY

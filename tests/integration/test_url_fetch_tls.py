@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UrlFailed, UrlRefused
-from supervisor.url_fetch import fetch_through
+from supervisor.url_fetch import fetch
 from tests.site import (
     BODY,
     LIMIT,
@@ -49,7 +49,7 @@ def test_an_image_arrives_over_https(https: ssl.SSLContext, destination: Path) -
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}, tls=https) as site:
             url = f"https://pictures.example:{site.port}/cat.png"
-            await fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
+            await fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
 
     asyncio.run(scenario())
     assert destination.read_bytes() == BODY
@@ -62,7 +62,7 @@ def test_a_certificate_for_another_host_is_refused(
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}, tls=https) as site:
             url = f"https://{host}:{site.port}/cat.png"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
+            fetching = fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
             assert "secure connection" in await failing(UrlFailed, fetching, destination)
             assert site.requests == []
 
@@ -77,7 +77,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}, tls=https) as site:
             url = f"https://pictures.example:{site.port}/cat.png"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
+            fetching = fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
             assert "secure connection" in await failing(UrlFailed, fetching, destination)
 
     asyncio.run(scenario())
@@ -91,7 +91,7 @@ def test_a_redirect_from_https_to_http_is_refused(https: ssl.SSLContext, destina
         async with serving(pages) as plain, serving(pages, tls=https) as secure:
             pages["/start"] = redirect(plain.url())
             url = f"https://pictures.example:{secure.port}/start"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
+            fetching = fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
             assert "https to http" in await failing(UrlRefused, fetching, destination)
             assert plain.requests == []
 
@@ -102,7 +102,7 @@ def test_a_plain_server_behind_https_is_reported_as_insecure(destination: Path) 
     async def scenario() -> None:
         async with serving({"": answer("400 Bad Request")}, http=False) as site:
             url = f"https://pictures.example:{site.port}/"
-            fetching = fetch_through(pictures_example(), url, destination, max_bytes=LIMIT)
+            fetching = fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
             assert "secure connection" in await failing(UrlFailed, fetching, destination)
             assert b"pictures.example" in site.requests[0]  # asked for by name
 
