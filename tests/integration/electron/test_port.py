@@ -1,0 +1,87 @@
+"""What answers on the port, and whether it is the application's to use."""
+
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.integration.electron.application import (
+    NOTICE_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+    App,
+    needs_node,
+)
+from tests.integration.fake_service import Script, fake_service
+from tests.service import OBEYS, Service
+
+pytestmark = needs_node
+
+
+def test_another_bgremove_on_the_port_is_refused_by_name(app: Callable[..., App], fake: Service) -> None:
+    """A photo must not land, unasked, in a service with another's settings."""
+    running = app(port=fake.port)
+    failed = running.wait_for("failed")
+    assert failed["reason"] == "port_taken"
+    assert failed["error"] == f"port {fake.port} is taken: another bgremove answers there"
+    assert running.process.wait(STOP_TIMEOUT_S) == 1
+    assert running.log.endswith(f"bgremove: {failed['error']}\n")
+
+
+def test_an_adopted_bgremove_is_used_and_outlives_the_application(
+    app: Callable[..., App], fake: Service
+) -> None:
+    """A service that somebody else started is not ours to end."""
+    running = app("--adopt", port=fake.port)
+    state = running.wait_for("running")
+    assert (state["owned"], state["pid"]) == (False, fake.process.pid)
+    running.say_stop()
+    assert running.process.wait(STOP_TIMEOUT_S) == 0
+    assert fake.client.get("/health").status_code == 200
+
+
+def test_an_adopted_bgremove_that_ends_is_told(
+    app: Callable[..., App], start: Callable[..., Service]
+) -> None:
+    """It is no child, so nothing but asking finds out."""
+    service = start(builtin_worker=OBEYS)
+    running = app("--adopt", port=service.port)
+    running.wait_for("running")
+    service.end()
+    assert running.wait_for("unreachable", NOTICE_TIMEOUT_S)["owned"] is False
+
+
+@pytest.mark.parametrize("flags", [[], ["--adopt"]], ids=["refusing", "adopting"])
+def test_another_program_on_the_port_is_refused(app: Callable[..., App], flags: list[str]) -> None:
+    """Photos, and the token, would go to whatever happens to listen there."""
+    script = Script()
+    with fake_service(script) as address:
+        port = int(address.rpartition(":")[2])
+        failed = app(*flags, port=port, token="confidential").wait_for("failed")
+    assert failed["reason"] == "port_taken"
+    assert failed["error"] == f"port {port} is taken: what answers there is not bgremove (status 200)"
+    assert script.tokens == {None}
+
+
+def test_the_token_is_used_and_shows_in_no_process_list(app: Callable[..., App]) -> None:
+    """Every user of the machine can read the arguments of its processes."""
+    running = app(token="confidential")
+    with running.client() as anybody, running.client("confidential") as owner:
+        assert anybody.get("/status").status_code == 401
+        assert owner.get("/status").status_code == 200
+    for process in psutil.Process(running.process.pid).children(recursive=True):
+        assert "confidential" not in " ".join(process.cmdline())
+
+
+def test_settings_for_serving_others_do_not_lock_the_application_out(app: Callable[..., App]) -> None:
+    """They may stand in the whole machine's environment, for a server that is not the application's."""
+    with app(host="0.0.0.0", allowed_hosts="photos.example").client() as client:  # noqa: S104 - must not get through
+        assert client.get("/status").status_code == 200
+
+
+def test_a_bgremove_with_another_token_is_not_adopted(
+    app: Callable[..., App], start: Callable[..., Service]
+) -> None:
+    """The window would open, and every removal would fail."""
+    service = start(token="theirs")
+    failed = app("--adopt", port=service.port, token="ours").wait_for("failed")
+    assert failed["error"] == f"port {service.port} is taken: the bgremove there wants another token"

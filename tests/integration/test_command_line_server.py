@@ -1,0 +1,204 @@
+"""The server that the command line starts for itself, here a scripted one: settings, end, installs."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.commands import (
+    ENVIRONMENT,
+    ROOT,
+    TIMEOUT_S,
+    bgremove,
+    command,
+    files_beside,
+)
+from tests.integration.fake_service import (
+    RUNNING,
+)
+
+FAKE_SUPERVISOR = """
+import json, os, subprocess, sys, time
+from pathlib import Path
+
+sys.path.append({root!r})
+from tests.integration.fake_service import QUEUED, Script, RUNNING, fake_service, state
+
+mode = os.environ.get("FAKE_MODE", "")
+settings = {{name: value for name, value in os.environ.items() if name.startswith("BGREMOVE_")}}
+Path("seen.json").write_text(json.dumps({{"argv": sys.argv[1:], "settings": settings, "pid": os.getpid()}}))
+if mode == "die":
+    sys.exit("no room for the queue")
+failed = state("error", 40, "The packages could not be installed: no compiler here.", "install_failed")
+failed["logs"] = ["Collecting torch", "ERROR: no compiler here"]
+scripts = {{
+    "busy": Script(states=[RUNNING], hold_stream=True),
+    "deaf": Script(states=[RUNNING], hold_stream=True),
+    "nothing to do": Script(nothing_to_do=True, problem="torch is built for CPUs only."),
+    "still broken": Script(broken=True, problem="torch cannot be imported."),
+    "failed install": Script(states=[QUEUED, RUNNING, failed]),
+}}
+script = scripts.get(mode, Script())
+with fake_service(script) as address:
+    host, port = address.removeprefix("http://").split(":")
+    ready = {{"event": "ready", "host": host, "port": int(port), "pid": os.getpid(), "version": "0"}}
+    print(json.dumps(ready), flush=True)
+    sys.stdin.buffer.read()
+    if mode == "deaf":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        Path("child").write_text(str(child.pid))
+        time.sleep(600)
+"""
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "my photo.jpg"
+    path.write_bytes(b"\xff\xd8 not looked at by the command line")
+    return path
+
+
+@pytest.fixture
+def own_project(tmp_path: Path) -> Path:
+    """The scripts in a project whose supervisor is a scripted one."""
+    project = tmp_path / "project"
+    for folder in ("scripts", "shared"):
+        shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (project / "supervisor").mkdir()
+    (project / "supervisor" / "__main__.py").write_text(FAKE_SUPERVISOR.format(root=str(ROOT)))
+    return project
+
+
+def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings(
+    own_project: Path, photo: Path
+) -> None:
+    """A token, port or name meant for the long-running server would lock the command out of its own."""
+    settings = {
+        "BGREMOVE_HOST": "0.0.0.0",  # noqa: S104 - must not get through
+        "BGREMOVE_ALLOWED_HOSTS": "photos.example",
+        "BGREMOVE_PORT": "6905",
+        "BGREMOVE_TOKEN": "secret",
+        "BGREMOVE_CACHE": "/kept",
+    }
+    done = bgremove("remove", photo, "--json", project=own_project, settings=settings)
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["model_id"] == "builtin"
+    seen = _seen(own_project)
+    assert seen["argv"] == ["--port", "0", "--exit-on-stdin-eof"]
+    kept = {"BGREMOVE_NO_BOOTSTRAP": "1", "BGREMOVE_CACHE": "/kept"}
+    assert seen["settings"] == kept | {"BGREMOVE_PRELOAD": "1"}
+    assert _gone(seen["pid"])
+
+
+def test_a_folder_in_a_setting_is_where_the_user_stands(own_project: Path, photo: Path) -> None:
+    """The server runs in the project's folder, and would look for the models there."""
+    given = {"DATA_DIR": "models", "TEMP_DIR": "~/temp", "MODEL": "./tuned"}
+    settings = {f"BGREMOVE_{name}": value for name, value in given.items()}
+    here = photo.parent
+    assert bgremove("remove", photo, project=own_project, settings=settings, cwd=here).returncode == 0
+    seen = _seen(own_project)["settings"]
+    assert [seen[name] for name in settings] == [str(here / "models"), "~/temp", str(here / "tuned")]
+
+
+def test_a_server_that_cannot_start_shows_its_last_words(own_project: Path, photo: Path) -> None:
+    """'It did not start' alone helps nobody to mend it."""
+    done = bgremove("remove", photo, project=own_project, settings={"FAKE_MODE": "die"})
+    assert done.returncode == 1
+    assert "the server ended before it was ready" in done.stderr
+    assert done.stderr.endswith("  no room for the queue\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+@pytest.mark.parametrize("mode", ["busy", "deaf"])
+def test_ctrl_c_leaves_no_process_and_no_file(own_project: Path, photo: Path, mode: str) -> None:
+    """A server left behind keeps a model's gigabytes, even one that does not listen."""
+    with subprocess.Popen(
+        command("remove", photo, project=own_project),
+        env={**ENVIRONMENT, "FAKE_MODE": mode},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while RUNNING["message"] not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "bgremove: stopped\n"
+        assert process.wait(TIMEOUT_S) == 130
+    assert _gone(_seen(own_project)["pid"])
+    assert files_beside(photo) == ["project"]
+    if mode == "deaf":
+        assert _gone(int((own_project / "child").read_text()))
+
+
+def _seen(project: Path) -> dict[str, Any]:
+    seen: dict[str, Any] = json.loads((project / "seen.json").read_text())
+    return seen
+
+
+def _gone(pid: int) -> bool:
+    try:
+        # An orphan that was killed stays as a zombie where nobody reaps, as in some containers.
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+INSTALLS = {
+    "": (0, ["bgremove: Removing the background", "bgremove: Done", "bgremove: installed what was missing"]),
+    "nothing to do": (
+        0,
+        [
+            "bgremove: Looking at what is installed",
+            "bgremove: nothing to install: every package is there",
+            "bgremove: torch is built for CPUs only.",
+        ],
+    ),
+    "still broken": (
+        1,
+        ["bgremove: Done", "bgremove: installed what was missing", "bgremove: torch cannot be imported."],
+    ),
+    "failed install": (
+        1,
+        [
+            "bgremove:   Collecting torch",
+            "bgremove:   ERROR: no compiler here",
+            "bgremove: The packages could not be installed: no compiler here.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", INSTALLS)
+def test_an_install_tells_what_it_did_and_shows_pips_words_when_it_failed(
+    own_project: Path, mode: str
+) -> None:
+    """pip's output is what a person needs to mend things; a success needs no page of it."""
+    code, last_lines = INSTALLS[mode]
+    done = bgremove("install", project=own_project, settings={"FAKE_MODE": mode})
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.splitlines()[-3:] == last_lines
+    assert _gone(_seen(own_project)["pid"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c_ends_an_install(own_project: Path) -> None:
+    """The server ends with the command, and pip with the server."""
+    with subprocess.Popen(
+        command("install", project=own_project),
+        env={**ENVIRONMENT, "FAKE_MODE": "busy"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while RUNNING["message"] not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "bgremove: stopped\n"
+        assert process.wait(TIMEOUT_S) == 130
+    assert _gone(_seen(own_project)["pid"])
