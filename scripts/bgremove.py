@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -54,10 +55,10 @@ def _open_closed_streams() -> None:
 
 
 def _with_suffix(words: list[str]) -> list[str]:
-    """Join --suffix and a word that begins with -, as most suffixes do: argparse takes that for an option."""
+    """Join --suffix and a word such as -small, as most suffixes are: argparse takes that for an option."""
     joined: list[str] = []
     for word in words:
-        if joined and joined[-1] == "--suffix" and word.startswith("-"):
+        if joined and joined[-1] == "--suffix" and re.match("-[^-]", word):
             joined[-1] = f"--suffix={word}"
         else:
             joined.append(word)

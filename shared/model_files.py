@@ -123,7 +123,7 @@ def weights_among(names: Iterable[str]) -> set[str]:
 
     Beside the one of the usual name, others are of other precisions or models; without it, all are shards.
     """
-    weights = {name for name in names if name.endswith(WEIGHTS_SUFFIX) and PLAIN_NAME.fullmatch(name)}
+    weights = {name for name in names if name.endswith(WEIGHTS_SUFFIX)}
     return {WEIGHTS_NAME} if WEIGHTS_NAME in weights else weights
 
 

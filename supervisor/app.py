@@ -56,7 +56,8 @@ def create_app(
     for resource in routers:
         app.include_router(resource.router, prefix=API)
     app.include_router(_heads(routers), prefix=API, include_in_schema=False)
-    app.include_router(metrics.router, include_in_schema=False)  # where Prometheus looks by default
+    for router in (metrics.router, _heads([metrics])):  # where Prometheus looks by default
+        app.include_router(router, include_in_schema=False)
     for drop_in in (rembg, removebg):
         app.include_router(drop_in.router)
     app.router.routes.extend([*page_routes(), *docs_routes()])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 TAIL_LINES = 20
 TAIL_BYTES = 8192
+# Quoted, a path may have spaces in it; bare, it ends at one.
+QUOTED_FOLDERS = re.compile(r"""(['"])(?:[A-Za-z]:)?[/\\][^'"\n]*[/\\]""")
 FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])+")
 
 
@@ -21,7 +23,8 @@ def tail(path: Path) -> list[str]:
 
 def last_line(path: Path) -> str:
     """Return the last line of a child's log, for a sentence to clients: of paths, only the last part."""
-    return FOLDERS.sub("", (tail(path) or ["it left no message"])[-1])
+    said = (tail(path) or ["it left no message"])[-1]
+    return FOLDERS.sub("", QUOTED_FOLDERS.sub(r"\1", said))
 
 
 def drop(path: Path) -> None:

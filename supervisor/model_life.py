@@ -87,9 +87,10 @@ class ModelLife:
 
     async def unload(self) -> Unloaded:
         """Kill the worker, cancel a load, and wait until both have ended, so that all memory is free."""
-        pid, facts, loading = self.worker.pid, self.worker.facts, self.loading
+        pid, facts = self.worker.pid, self.worker.facts
         held_bytes = await asyncio.to_thread(rss_bytes, pid) if pid else None
-        if loading and not loading.finished:
+        loading = self.loading
+        if loading:
             await self._tasks.cancel(loading)
         if not await self.worker.stop() and not loading:
             return {"unloaded": False, "freed_bytes": None}

@@ -102,16 +102,16 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
 
 def _from_framework(error: HTTPException) -> BgremoveError:
     """Return what the framework has found wrong with a request, in this service's words."""
-    known = {
-        404: NotFound("There is nothing at that address."),
-        405: MethodRefused(),
-        413: UploadTooLarge(error.detail),
-    }
-    if error.status_code in known:
-        return known[error.status_code]
-    if error.status_code >= 500:
-        return BgremoveError()
-    return MalformedRequest(f"The request's body cannot be read: {error.detail.rstrip('.')}.")
+    match error.status_code:
+        case 404:
+            return NotFound("There is nothing at that address.")
+        case 405:
+            return MethodRefused()
+        case 413:
+            return UploadTooLarge(error.detail)
+        case status if status < 500:
+            return MalformedRequest(f"The request's body cannot be read: {error.detail.rstrip('.')}.")
+    return BgremoveError()
 
 
 def _in_words(problem: dict[str, Any]) -> BadInput:

@@ -21,9 +21,11 @@ FOLDER_NAME = "psi-ai-content-hub"
 TEMP_FOLDER_NAME = "psi_ai_content_hub"
 # Read by the command-line scripts, not by the supervisor.
 SCRIPT_NAMES = frozenset({"BGREMOVE_NO_BOOTSTRAP"})
-_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/\s]*")
-# Any, an IPv6 address, or whatever else has no scheme, port or path.
-_HOST_NAME = re.compile(r"\*|[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*|[^\s:/*]+", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_WEB_AUTHORITY = re.compile(r"(?!\.)[a-z0-9._-]+(:[0-9]+)?|\[[0-9a-f:.]+\](:[0-9]+)?")
+_AUTHORITY = re.compile(r"[^/*\s]*")  # of other schemes: file:// has none, app://. an odd one
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_HOST_NAME = re.compile(r"\*|[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*|(?!\.)[a-z0-9._-]+")  # any, IPv6, others
 
 
 def _default_data_dir() -> Path:
@@ -56,19 +58,31 @@ def _lower(value: object) -> object:
 
 
 def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return origins as browsers write them; a slash at the end is forgiven, what could match none is not."""
-    origins = tuple(value.removesuffix("/") if value.count("/") == 3 else value for value in values)
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin such as https://example.com:8080, file:// or null")
-    return origins
+    """Return origins as browsers write them (RFC 6454, 6.2). Refuses what could match none."""
+    return tuple(map(_origin, values))
+
+
+def _origin(value: str) -> str:
+    scheme, separator, host = value.lower().partition("://")
+    if (scheme, separator) == ("null", ""):
+        return scheme
+    host = host.removesuffix("/")
+    authority = _WEB_AUTHORITY if scheme in _DEFAULT_PORTS else _AUTHORITY
+    if not (separator and _SCHEME.fullmatch(scheme) and authority.fullmatch(host)):
+        raise ValueError(f"{value!r} is no origin such as https://example.com:8080, file:// or null")
+    return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ' '))}"
 
 
 def _host_names(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if not _HOST_NAME.fullmatch(value):
-            raise ValueError(f"{value!r} is no host name or address: it has no scheme, port or path")
-    return values
+    """Return host names and addresses as requests have them, without port. Refuses what could match none."""
+    return tuple(map(_host_name, values))
+
+
+def _host_name(value: str) -> str:
+    name = value.lower().removesuffix(".").removeprefix("[").removesuffix("]")
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError(f"{value!r} is no host name or address: it has no scheme, port, path or pattern")
+    return name
 
 
 def _known_model(value: str) -> str:

@@ -56,3 +56,14 @@ def best_dtype(device: str, *, by_hub_code: bool = False) -> torch.dtype:
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether PyTorch has failed for want of memory, on whichever device."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def device_answers() -> bool:
+    """Whether this process still reaches its GPU: after some errors it is lost to it, and to it alone."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return True
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True

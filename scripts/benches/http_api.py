@@ -50,7 +50,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         dest="options",
         help="what to ask of our server, e.g. refine=false; may be given several times",
     )
-    parser.set_defaults(run=run)
 
 
 def _option(value: str) -> tuple[str, str]:

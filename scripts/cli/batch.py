@@ -10,16 +10,12 @@ from cli.crew import Crew
 from cli.cutting import Cutter, Show
 from cli.errors import CommandFailed, Unreachable
 from cli.outputs import Job
+from cli.patience import GivenUp
 from cli.progress import BatchProgress
 from cli.report import Report
-from cli.service import Service
 
 # What the first photo met with, every other one will: there is no use in sending thousands.
 HOPELESS = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}
-# What a server that is restarted, or busy, answers to a photo that nothing is wrong with.
-PASSING = {"unreachable", "stopping", "not_ready", "queue_full"}
-PATIENCE_S = 60  # with a server that is away
-AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,11 +38,10 @@ def run_batch(jobs: list[Job], cutter: Cutter, size: int, report: Report) -> Non
         for job in jobs:
             crew.hand_in(job)
         for job, outcome in crew.outcomes():
-            if isinstance(outcome.result, Unreachable):  # for all the patience that there was
-                cutter.service.check_alive()
-                raise outcome.result
             tell(job, outcome, report, cutter)
             counted.advance()
+            if isinstance(outcome.result, GivenUp):
+                raise outcome.result
     report.progress.clear()
 
 
@@ -68,7 +63,7 @@ def tell(job: Job, outcome: Outcome, report: Report, cutter: Cutter) -> None:
     if not isinstance(outcome.result, CommandFailed):
         report.wrote(job, outcome.result, outcome.seconds)
         return
-    if isinstance(outcome.result, Unreachable):
+    if isinstance(outcome.result, Unreachable | GivenUp):
         cutter.service.check_alive()
     if outcome.result.code in HOPELESS and not report.written:
         raise outcome.result
@@ -79,7 +74,7 @@ def _attempts(cutter: Cutter, show: Show) -> Callable[[Job], Outcome]:
     def attempt(job: Job) -> Outcome:
         started = time.monotonic()
         try:
-            result: dict[str, Any] | CommandFailed = _patiently(cutter, job, show)
+            result: dict[str, Any] | CommandFailed = cutter.cut_patiently(job, show)
         except CommandFailed as error:
             result = error
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this photo's
@@ -87,25 +82,3 @@ def _attempts(cutter: Cutter, show: Show) -> Callable[[Job], Outcome]:
         return Outcome(result, time.monotonic() - started)
 
     return attempt
-
-
-def _patiently(cutter: Cutter, job: Job, show: Show) -> dict[str, Any]:
-    """Cut a photo out, through restarts of the server. Raises CommandFailed."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return cutter.cut(job, show)
-        except CommandFailed as error:
-            # A server that came up anew knows nothing of what the one before was given.
-            passing = error.code in {*PASSING, "not_found"} and not _has_ended(cutter.service)
-            if not passing or time.monotonic() > deadline:
-                raise
-        cutter.pause(AGAIN_S)
-
-
-def _has_ended(service: Service) -> bool:
-    try:
-        service.check_alive()
-    except CommandFailed:
-        return True
-    return False

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 from cli.errors import CommandFailed, Terminated
 from cli.inputs import Source
 from cli.outputs import Job
+from cli.patience import GivenUp, Patience
 from cli.removal_options import Options
 from cli.service import Service
 
@@ -38,6 +39,17 @@ class Cutter:
     images: dict[str, Path]
     _stopped: threading.Event = field(default_factory=threading.Event)
     _tasks: set[str] = field(default_factory=set)
+    _patience: Patience = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Be patient with a server of one's own only as long as it lives."""
+        self._patience = Patience(self._answers, self.pause)
+
+    def cut_patiently(self, job: Job, show: Show) -> Payload:
+        """Cut one photo out, through restarts of the service. Raises CommandFailed; GivenUp goes for all."""
+        if not job.source.lasts:
+            return self.cut(job, show)
+        return self._patience.attempt(lambda: self.cut(job, show))
 
     def cut(self, job: Job, show: Show) -> Payload:
         """Cut one photo out and return what the service tells of it. Raises CommandFailed."""
@@ -73,6 +85,18 @@ class Cutter:
     def _write(self, file: IO[bytes], chunk: bytes) -> None:
         self._check_wanted()
         file.write(chunk)
+
+    def _answers(self) -> bool:
+        """Whether the service answers. Raises GivenUp for one of our own that has ended."""
+        try:
+            self.service.check_alive()
+        except CommandFailed as error:
+            raise GivenUp(error.detail, error.code) from error
+        try:
+            self.service.client.check()
+        except CommandFailed:
+            return False
+        return True
 
     def _check_wanted(self) -> None:
         if self._stopped.is_set():
@@ -161,6 +185,8 @@ def _whole(target: Path) -> Iterator[IO[bytes]]:
         part.replace(target)
     except OSError as error:
         raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
+    except RuntimeError as error:  # of Python 3.11 and 3.12, for a link that leads to itself
+        raise CommandFailed(f"cannot write {target}: it is a link to itself", "output_failed") from error
     finally:
         if part is not None:
             with contextlib.suppress(OSError):

@@ -35,6 +35,11 @@ class Source:
         return Path(self.name)
 
     @property
+    def lasts(self) -> bool:
+        """Whether it can be read a second time: no pipe can."""
+        return self.kind == "address" or (self.kind == "file" and self.path.is_file())
+
+    @property
     def stem(self) -> str:
         """The name without folders and ending; what a result is named after."""
         if self.kind == "stdin":

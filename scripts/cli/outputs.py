@@ -29,10 +29,7 @@ class Job:
             made_at = self.output.stat().st_mtime if self.output else None
             if made_at is None or self.source.kind == "stdin":
                 return False
-            if self.source.kind == "address":
-                return True
-            photo = self.source.path.stat()
-            return made_at >= max(photo.st_mtime, photo.st_ctime)  # mv and cp -p keep the first
+            return self.source.kind == "address" or made_at >= self.source.path.stat().st_mtime
         except OSError:
             return False
 

@@ -108,7 +108,8 @@ def _several(
     todo = [job for job in jobs if job not in finished]
     for folder in sorted({job.output.parent for job in todo if job.output}):
         check_folder(folder)
-    left_out = [source for source in sources if source not in set(photos)]
+    taken = set(photos)
+    left_out = [source for source in sources if source not in taken]
     return Plan(naming.options, images, todo, done, left_out)
 
 

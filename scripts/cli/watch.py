@@ -9,20 +9,20 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.batch import PASSING, Outcome, tell, working
+from cli.batch import Outcome, tell, working
 from cli.crew import Crew
 from cli.cutting import Cutter
 from cli.errors import CommandFailed
 from cli.inputs import Source, pictures_in
 from cli.outputs import Job, Naming, check_folder
+from cli.patience import is_passing
 from cli.report import Report
 from cli.settling import Settling, Stamp
 
 POLL_S = 0.5
 POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
 SETTLE_S = 1.0
-# What has nothing to do with the picture as it is now.
-ANOTHER_TIME = PASSING | {"input_changed", "output_taken"}
+ANOTHER_TIME = {"input_changed", "output_taken"}  # not of the picture as it is now
 AGAIN_S = 10.0
 
 
@@ -51,6 +51,10 @@ class Watched:
 def watch(watched: Watched, cutter: Cutter, size: int, report: Report) -> None:
     """Go on until something raises: Ctrl-C, or a CommandFailed that leaves no hope."""
     report.note(f"watching {watched.folder}; Ctrl-C ends it")
+    try:
+        cutter.service.client.check()
+    except CommandFailed as error:
+        report.note(f"{error.detail}; pictures wait until it answers")
     settling = Settling(SETTLE_S)
     with working(cutter, size, lambda _percent, _message: None) as crew:
         taking = _Taking(watched, crew, report)
@@ -111,7 +115,7 @@ class _Taking:
             self._put_off(job.source.name, outcome.result)
 
     def _put_off(self, name: str, error: CommandFailed) -> None:
-        if error.code in ANOTHER_TIME:
+        if error.code in ANOTHER_TIME or is_passing(error):
             self.again_at[name] = time.monotonic() + AGAIN_S
 
     def _claim(self, job: Job, output: Path) -> None:

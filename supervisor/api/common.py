@@ -42,7 +42,7 @@ async def _asks_in_the_body(request: Request) -> None:
         raise BadInput(f"The field {name!r} is not known in the address: it goes into the body.")
     if "json" not in request.headers.get("content-type", ""):
         names = Counter(name for name, _ in (await request.form()).multi_items())
-        for name, count in names.items():
+        for name, count in names.most_common(1):
             if count > 1:
                 raise BadInput(f"The field {name!r} came {count} times; it is one.")
 

@@ -15,7 +15,8 @@ from shared.result_files import MEDIA_TYPES
 from supervisor.api.common import Supervisor
 from supervisor.replies import answers_with
 
-_BYTES = re.compile(r"\s*bytes\s*=[\d\s,-]*\d[\d\s,-]*", re.IGNORECASE)
+_RANGE = re.compile(r"(?P<first>\d{1,18})-(?P<last>\d{0,18})|-\d{1,18}")
+_MAX_RANGES = 10
 
 
 class StoredFileResponse(FileResponse):
@@ -31,9 +32,18 @@ class StoredFileResponse(FileResponse):
         super().__init__(path, media_type=media_type, headers={**private, **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file; a range that is none is as good as no range (RFC 9110, 14.2)."""
-        kept = [(k, v) for k, v in scope["headers"] if k != b"range" or _BYTES.fullmatch(v.decode("latin-1"))]
+        """Send the file, or parts of it."""
+        kept = [(k, v) for k, v in scope["headers"] if k != b"range" or is_range(v.decode("latin-1"))]
         await super().__call__({**scope, "headers": kept}, receive, send)
+
+
+def is_range(text: str) -> bool:
+    """Whether a `Range` header is one of bytes; what is invalid is as good as none (RFC 9110, 14.1, 14.2)."""
+    unit, _, asked = text.partition("=")
+    parts = [_RANGE.fullmatch(part.strip()) for part in asked.split(",", _MAX_RANGES)]
+    return unit.strip().lower() == "bytes" and all(
+        part and not (part["last"] and int(part["first"]) > int(part["last"])) for part in parts
+    )
 
 
 def attachment(name: str) -> str:

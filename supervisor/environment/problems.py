@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
+from packaging.version import InvalidVersion, Version
 
 from supervisor.environment.packages import Package
 
@@ -77,9 +78,17 @@ def metadata_problem(package: Package, version: str | None) -> Problem | None:
     if version is None:
         return Problem(f"{name} is only partly installed; install it again.", mend=name)
     wanted = Requirement(package.requirement).specifier
-    if not wanted.contains(version, prereleases=True):
+    if not wanted.contains(_release(version), prereleases=True):
         return Problem(f"{name} {version} does not fit, it has to be {wanted}; update it.", mend=name)
     return None
+
+
+def _release(version: str) -> str:
+    """Return a version without what marks it as a build of one's own, for which no list is made."""
+    try:
+        return Version(version).base_version
+    except InvalidVersion:
+        return version
 
 
 def cpu_build_problem(version: str, cuda: str | None, *, gpu: bool) -> Problem | None:

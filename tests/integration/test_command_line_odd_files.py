@@ -74,19 +74,6 @@ def test_a_result_goes_into_a_device_and_through_a_link(photo: Path, tmp_path: P
     assert not list(tmp_path.glob(".bgremove-*"))
 
 
-def test_a_photo_replaced_by_an_older_one_is_done_again(photo: Path) -> None:
-    """mv and cp -p keep a file's time, and the result would go on showing the photo before."""
-    folder = photo.parent
-    assert remove(Script(), folder).returncode == 0
-    older = folder / "older.tmp"
-    older.write_bytes(b"\xff\xd8\xff another photo")
-    os.utime(older, (1_000_000_000, 1_000_000_000))
-    older.rename(photo)
-    script = Script()
-    assert remove(script, folder).returncode == 0
-    assert len(script.uploads) == 1
-
-
 def test_names_at_the_systems_limits_stop_no_other(photo: Path) -> None:
     """A name whose result's would be too long fails; one whose result's just fits does not."""
     (photo.parent / f"{'n' * 246}.jpg").write_bytes(b"\xff\xd8\xff")
@@ -120,10 +107,24 @@ def test_a_photo_named_like_a_result_is_done_when_it_is_named_itself(photo: Path
     assert len(script.uploads) == 2
 
 
+def test_a_pipe_is_not_read_a_second_time(tmp_path: Path) -> None:
+    """Nothing more comes from it, and whoever opens it again waits for ever."""
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"through a pipe",))
+    writer.start()
+    script = Script(refusal=(503, {"detail": "The service is stopping.", "code": "stopping"}))
+    done = remove(script, pipe, tmp_path / "pipe.jpg", "--out-dir", tmp_path / "out")
+    writer.join()
+    assert done.returncode == 1
+    assert "The service is stopping." in done.stderr
+
+
 def test_a_suffix_may_begin_as_options_do(photo: Path) -> None:
     """The usual one, -cutout, does."""
     assert remove(Script(), photo.parent, "--suffix", "-small").returncode == 0
     assert photo.with_name("photo-small.png").exists()
+    assert remove(Script(), photo.parent, "--suffix", "--overwrite").returncode == 2
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])

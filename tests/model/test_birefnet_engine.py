@@ -90,10 +90,17 @@ def test_a_photo_that_memory_has_no_room_for_is_told_as_such(error: Exception) -
         matte(PHOTO, engine(failing(error)), ignore)
 
 
-def test_a_device_that_answers_no_more_is_told_from_a_photo_that_fails() -> None:
+def test_a_device_that_answers_no_more_is_told_from_a_photo_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """After a reset of the driver or a laptop's sleep, only another process gets an answer from it."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     lost = torch.AcceleratorError("CUDA error: unspecified launch failure\nSearch for it, or so.")
+    monkeypatch.setattr(torch.cuda, "synchronize", Mock(side_effect=lost))
     with pytest.raises(DeviceLost, match=r"^CUDA error: unspecified launch failure$"):
+        matte(PHOTO, engine(failing(lost)), ignore)
+    monkeypatch.setattr(torch.cuda, "synchronize", Mock())
+    with pytest.raises(torch.AcceleratorError):  # of this photo alone
         matte(PHOTO, engine(failing(lost)), ignore)
 
 

@@ -22,6 +22,11 @@ def test_an_empty_variable_or_flag_is_as_good_as_none(monkeypatch: pytest.Monkey
         ("ALLOWED_HOSTS", "http://a.example", "no host name"),
         ("ALLOWED_HOSTS", "a.example:6905", "no host name"),
         ("ALLOWED_HOSTS", "*.example", "no host name"),
+        ("ALLOWED_HOSTS", ".example.com", "no host name"),
+        ("ALLOWED_HOSTS", "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example", "no host name"),
+        ("ALLOWED_ORIGINS", "https://*.example.com", "no origin"),
+        ("ALLOWED_ORIGINS", "://example.com", "no origin"),
+        ("ALLOWED_ORIGINS", "https://", "no origin"),
     ],
 )
 def test_names_that_could_match_nobody_end_the_start(
@@ -35,12 +40,20 @@ def test_names_that_could_match_nobody_end_the_start(
 
 def test_names_are_taken_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slash at the end of an origin, capitals in a level."""
-    monkeypatch.setenv("BGREMOVE_ALLOWED_ORIGINS", "http://localhost:3000/, file://, null, app://here")
-    monkeypatch.setenv("BGREMOVE_ALLOWED_HOSTS", "photos.example,::1,192.168.1.2,*")
+    origins = "http://localhost:3000/, file://, null, app://., https://Example.com:443, http://[::1]:8080"
+    monkeypatch.setenv("BGREMOVE_ALLOWED_ORIGINS", origins)
+    monkeypatch.setenv("BGREMOVE_ALLOWED_HOSTS", "Photos.example.,[::1],192.168.1.2,my_box,*")
     monkeypatch.setenv("BGREMOVE_LOG_LEVEL", "INFO")
     settings = load_settings([])
-    assert settings.allowed_origins == ("http://localhost:3000", "file://", "null", "app://here")
-    assert settings.allowed_hosts == ("photos.example", "::1", "192.168.1.2", "*")
+    assert settings.allowed_origins == (
+        "http://localhost:3000",
+        "file://",
+        "null",
+        "app://.",
+        "https://example.com",
+        "http://[::1]:8080",
+    )
+    assert settings.allowed_hosts == ("photos.example", "::1", "192.168.1.2", "my_box", "*")
     assert settings.log_level == "info"
 
 

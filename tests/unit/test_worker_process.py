@@ -54,6 +54,7 @@ def test_a_log_that_cannot_be_deleted_holds_nothing_up(tmp_path: Path) -> None:
         ("OSError: [Errno 2] No such file: '/home/ada/.venv/lib/model.onnx'", "'model.onnx'"),
         ("ImportError: libcuda.so: cannot open /usr/lib/x86_64-linux-gnu/libcuda.so", "open libcuda.so"),
         (r'File "C:\Users\Ada\bgremove\worker.py" is missing', 'File "worker.py" is missing'),
+        (r"cannot load 'C:\Users\Ada Byron\App Data\x.dll'", "cannot load 'x.dll'"),
         ("answers on https://example.com/a/b in 3/4 of all cases", "https://example.com/a/b in 3/4"),
     ],
 )

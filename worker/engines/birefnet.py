@@ -22,7 +22,7 @@ from worker.engines import MEAN, STD, DeviceLost, OnLoading, Step
 from worker.geometry import Box, Pixels
 from worker.memory import keep_freed
 from worker.resize import resized
-from worker.torch_device import best_dtype, choose, is_out_of_memory
+from worker.torch_device import best_dtype, choose, device_answers, is_out_of_memory
 
 log = logging.getLogger("worker.birefnet")
 
@@ -150,6 +150,6 @@ def _device_errors() -> Iterator[None]:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise OutOfMemory from error
-        if isinstance(error, torch.AcceleratorError):
+        if not device_answers():
             raise DeviceLost(str(error).partition("\n")[0]) from error
         raise

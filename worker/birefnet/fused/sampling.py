@@ -41,6 +41,8 @@ def _kernel() -> Sampling | None:
         triton_sampling.try_out()
     except ImportError:
         return None
+    except torch.OutOfMemoryError:  # of the moment
+        raise
     except Exception:
         log.warning("Triton cannot make its kernel; removals take longer", exc_info=True)
         return None
