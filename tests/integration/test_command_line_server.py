@@ -118,22 +118,23 @@ def test_a_server_that_cannot_start_shows_its_last_words(own_project: Path, phot
 @pytest.mark.parametrize("mode", ["busy", "deaf"])
 def test_ctrl_c_leaves_no_process_and_no_file(own_project: Path, photo: Path, mode: str) -> None:
     """A server left behind keeps a model's gigabytes, even one that does not listen."""
-    with subprocess.Popen(
-        command("remove", photo, project=own_project),
-        env={**ENVIRONMENT, "FAKE_MODE": mode},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    _interrupt(command("remove", photo, project=own_project), mode)
+    assert _gone(_seen(own_project)["pid"])
+    assert files_beside(photo) == ["project"]
+    if mode == "deaf":
+        assert _gone(int((own_project / "child").read_text()))
+
+
+def _interrupt(words: list[str], mode: str) -> None:
+    """Press Ctrl-C in the middle of the server's work, and check that the command ends as it should."""
+    environment = {**ENVIRONMENT, "FAKE_MODE": mode}
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while RUNNING["message"] not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == "bgremove: stopped\n"
         assert process.wait(TIMEOUT_S) == 130
-    assert _gone(_seen(own_project)["pid"])
-    assert files_beside(photo) == ["project"]
-    if mode == "deaf":
-        assert _gone(int((own_project / "child").read_text()))
 
 
 def _seen(project: Path) -> dict[str, Any]:
@@ -189,16 +190,5 @@ def test_an_install_tells_what_it_did_and_shows_pips_words_when_it_failed(
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
 def test_ctrl_c_ends_an_install(own_project: Path) -> None:
     """The server ends with the command, and pip with the server."""
-    with subprocess.Popen(
-        command("install", project=own_project),
-        env={**ENVIRONMENT, "FAKE_MODE": "busy"},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        while RUNNING["message"] not in process.stderr.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        assert process.stderr.read() == "bgremove: stopped\n"
-        assert process.wait(TIMEOUT_S) == 130
+    _interrupt(command("install", project=own_project), "busy")
     assert _gone(_seen(own_project)["pid"])
