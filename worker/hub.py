@@ -77,11 +77,11 @@ class Hub:
         if not COMMIT.fullmatch(info.sha or ""):
             raise DownloadFailed(NOT_A_HUB)
         names = [file.rfilename for file in info.siblings or []]
-        if not weights_among(names):
+        wanted = wanted_among(names, code=code)
+        if not weights_among(wanted):
             raise ModelUnusable(
                 f"{self._repo_id} has no *.safetensors file, the only weights that this service reads."
             )
-        wanted = wanted_among(names, code=code)
         files = [_known(file) for file in info.siblings or [] if file.rfilename in wanted]
         return Listing(info.sha or "", sorted(files, key=lambda file: file.size))
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.catalog import find
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
-from shared.model_files import ModelCache, cache_root, wanted_among
+from shared.model_files import ModelCache, cache_root, wanted_among, weights_among
 from supervisor.model_store import ModelStore, import_folder
 from tests.hub import WEIGHTS, weights
 
@@ -175,13 +175,18 @@ def test_an_import_without_room_or_a_folder_to_write_is_told(
             {"model-1-of-2.safetensors", "model-2-of-2.safetensors"},
             {"model-1-of-2.safetensors", "model-2-of-2.safetensors"},
         ),
-        ({"general.safetensors"}, {"general.safetensors"}),
+        ({"general.safetensors", "onnx/model.safetensors"}, {"general.safetensors"}),
     ],
     ids=["beside others", "shards", "a name of its own"],
 )
 def test_of_several_weights_only_the_models_own_are_taken(names: set[str], taken: set[str]) -> None:
     """Read together, another precision or another model would overwrite it tensor by tensor, unnoticed."""
     assert wanted_among(names, code=True) == taken
+
+
+def test_a_folder_of_ones_own_may_name_its_weights_as_it_likes() -> None:
+    """As browsers do: the strict names are for what becomes a path by a stranger's word."""
+    assert weights_among(["BiRefNet (1).safetensors", "readme.md"]) == {"BiRefNet (1).safetensors"}
 
 
 @pytest.mark.parametrize(
