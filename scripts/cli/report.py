@@ -11,7 +11,7 @@ from cli.inputs import Source
 from cli.outputs import Job
 from cli.progress import Progress
 
-REPORTED = ("width", "height", "model_id", "device", "timings_ms")
+REPORTED = ("width", "height", "subject", "coverage", "box", "frame", "model_id", "device", "timings_ms")
 
 
 class Report:
