@@ -1,1 +1,1 @@
-"""What the processes share: messages, options, errors; and what children run of it."""
+"""What the processes share: messages, options, errors; and what children run. Standard library only."""

@@ -80,6 +80,11 @@ class Service:
         task_id: str = response.json()["task_id"]
         return task_id
 
+    def upload_over(self, photo: bytes, behind: bytes, **options: str) -> httpx2.Response:
+        """Upload a photo with an image to put behind it."""
+        files = {"file": ("photo.jpg", photo), "background_file": ("beach.jpg", behind)}
+        return self.client.post("/remove/upload", files=files, data=options)
+
     def finished(self, task_id: str, timeout_s: float = TASK_TIMEOUT_S) -> dict[str, Any]:
         """Wait for a task's end and return its payload."""
 

@@ -40,11 +40,10 @@ async def _asks_in_the_body(request: Request) -> None:
     if request.query_params:
         name = next(iter(request.query_params))
         raise BadInput(f"The field {name!r} is not known in the address: it goes into the body.")
-    if "json" not in request.headers.get("content-type", ""):
-        names = Counter(name for name, _ in (await request.form()).multi_items())
-        for name, count in names.most_common(1):
-            if count > 1:
-                raise BadInput(f"The field {name!r} came {count} times; it is one.")
+    names = Counter(name for name, _ in (await request.form()).multi_items())  # read already; of JSON, empty
+    for name, count in names.most_common(1):
+        if count > 1:
+            raise BadInput(f"The field {name!r} came {count} times; it is one.")
 
 
 class Nothing(BaseModel):

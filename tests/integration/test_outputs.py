@@ -40,12 +40,6 @@ def told(service: Service, photo: bytes, **options: str) -> dict[str, Any]:
     return result
 
 
-def with_file(service: Service, photo: bytes, behind: bytes, **options: str) -> Any:
-    """Upload a photo with an image to put behind it."""
-    files = {"file": ("photo.jpg", photo), "background_file": ("beach.jpg", behind)}
-    return service.client.post("/remove/upload", files=files, data=options)
-
-
 def result_of(service: Service, answer: Any) -> Image.Image:
     """Follow an accepted removal to its result."""
     assert answer.status_code == 200, answer.text
@@ -115,7 +109,7 @@ def test_an_uploaded_image_covers_the_photo(service: Service, astronaut: bytes, 
     """A wide image loses its sides and keeps its proportions."""
     stripes = np.zeros((256, 1024, 3), np.uint8)
     stripes[:, :380], stripes[:, 380:644], stripes[:, 644:] = (255, 0, 0), (0, 0, 255), (255, 0, 0)
-    image = np.asarray(result_of(service, with_file(service, astronaut, encoded(Image.fromarray(stripes)))))
+    image = np.asarray(result_of(service, service.upload_over(astronaut, encoded(Image.fromarray(stripes)))))
     assert image.shape == (SIDE, SIDE, 3)
     clear, opaque = cutout[..., 3] == 0, cutout[..., 3] == 255
     assert (image[clear] == (0, 0, 255)).all()
@@ -125,7 +119,7 @@ def test_an_uploaded_image_covers_the_photo(service: Service, astronaut: bytes, 
 def test_a_background_of_any_kind_is_accepted(service: Service, astronaut: bytes) -> None:
     """What may be a photo may be a background, jpeg results included."""
     back = encoded(Image.new("CMYK", (50, 70), (0, 0, 255, 0)), "TIFF")
-    image = result_of(service, with_file(service, astronaut, back, format="jpeg"))
+    image = result_of(service, service.upload_over(astronaut, back, format="jpeg"))
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (SIDE, SIDE))
     assert np.abs(np.asarray(image, int)[5, 5] - (255, 255, 0)).max() < 6
 
@@ -259,64 +253,3 @@ def test_a_photos_profile_is_kept_over_a_background(service: Service, format_: s
     photo = encoded(Image.new("RGB", (64, 64), "gray"), icc_profile=profile)
     image = opened(service.cut(photo, format=format_, background="#123456"))
     assert image.info["icc_profile"] == profile
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"format": "jpeg"}, "'background'"),
-        ({"format": "jpeg", "output": "both"}, "'background'"),
-        ({"format": "jpeg", "background": "#ff000080"}, "opaque"),
-        ({"background": "#12345"}, "'background'"),
-        ({"background": "rgb(1,2,3)"}, "CSS colour name"),
-        ({"background": "blurple"}, "CSS colour name"),
-        ({"crop_margin": "a lot"}, "'crop_margin'"),
-        ({"max_size": "15"}, "'max_size'"),
-        ({"quality": "101"}, "'quality'"),
-        ({"format": "tiff"}, "'format'"),
-        ({"background_file": "beach.jpg"}, "'background_file'"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_at_once(fake: Service, options: dict[str, str], said: str) -> None:
-    """Before the photo waits in the queue, in a sentence that names the field."""
-    before = len(fake.client.get("/tasks").json())
-    answer = fake.client.post("/remove/upload", files={"file": ("x.png", wish())}, data=options)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_option")
-    assert said in answer.json()["detail"]
-    assert len(fake.client.get("/tasks").json()) == before
-
-
-def test_a_colour_and_an_image_exclude_each_other(fake: Service) -> None:
-    """One of them would be dropped in silence."""
-    answer = with_file(fake, wish(), wish(), background="red")
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_option")
-    assert "not both" in answer.json()["detail"]
-
-
-def test_a_background_that_is_no_image_is_refused_by_name(service: Service, astronaut: bytes) -> None:
-    """At once by its first bytes, or by the worker when it turns out to be damaged."""
-    answer = with_file(service, astronaut, b"hello")
-    assert (answer.status_code, answer.json()["code"]) == (415, "not_an_image")
-    assert "'background_file'" in answer.json()["detail"]
-    answer = with_file(service, astronaut, astronaut[:3000])
-    task = service.finished(answer.json()["task_id"])
-    assert task["code"] == "damaged_image"
-    assert "'background_file'" in task["message"]
-
-
-def test_a_url_goes_without_a_background_file(fake: Service) -> None:
-    """JSON carries no file, and the answer says where it can be sent."""
-    for value in ("aGVsbG8=", None):
-        body = {"url": "http://example.com/a.png", "background_file": value}
-        answer = fake.client.post("/remove/url", json=body)
-        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_option")
-        assert "upload" in answer.json()["detail"]
-
-
-def test_a_result_too_large_for_its_format_says_what_to_do(service: Service) -> None:
-    """WebP ends at 16383 pixels a side."""
-    panorama = encoded(Image.new("RGB", (17_000, 16), "gray"))
-    task = service.finished(service.upload(panorama, format="webp"))
-    assert task["code"] == "result_too_large"
-    assert "16,383" in task["message"]
-    assert opened(service.cut(panorama, format="webp", max_size="16000")).size == (16_000, 15)
