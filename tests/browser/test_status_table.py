@@ -155,6 +155,7 @@ def test_a_worker_that_died_is_not_said_to_be_loaded(visit: Open, tmp_path: Path
         expect(row).to_contain_text("Model loaded")
         expect(lamp(row)).to_have_text("Ready")
         psutil.Process(service.worker()["pid"]).kill()
+        wait_for(lambda: service.worker()["state"] == "failed")  # the service has noticed
         page.button("Refresh status").click()
         expect(row).to_contain_text("SIGKILL")
         expect(lamp(row)).to_have_text("Not Ready")
