@@ -15,16 +15,17 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     raise RuntimeError("no compiler here")
 """
 
-# Waits until the file `gate` says "open", together with a process of its own.
+# Waits, together with a process of its own, until the folder `gate` has a file "open"; "reached" tells so.
+# Each of the two has one writer: in a shared file, the word could overwrite the opening.
 SLOW_BACKEND = """
 import pathlib, shutil, subprocess, sys, time
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
     gate = pathlib.Path({gate!r})
-    while gate.read_text() != "open":
-        if gate.read_text() != "reached":
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-            gate.write_text("reached")
+    if not (gate / "open").exists():
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        (gate / "reached").touch()
+    while not (gate / "open").exists():
         time.sleep(0.02)
     return shutil.copy({wheel!r}, folder).rpartition("/")[2]
 """

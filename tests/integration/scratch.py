@@ -74,20 +74,20 @@ class Gate:
     """Holds the build of a package until it is opened."""
 
     def __init__(self, scratch: Scratch, name: str) -> None:
-        self._file = scratch.root / "gate"
-        self._file.write_text("shut")
+        self._folder = scratch.root / "gate"
+        self._folder.mkdir()
         built = scratch.root / "built"
         built.mkdir()
-        backend = SLOW_BACKEND.format(gate=str(self._file), wheel=str(add_wheel(built, name)))
+        backend = SLOW_BACKEND.format(gate=str(self._folder), wheel=str(add_wheel(built, name)))
         add_source(scratch.index, name, backend)
 
     def reached(self) -> bool:
         """Whether a build waits."""
-        return self._file.read_text() == "reached"
+        return (self._folder / "reached").exists()
 
     def open(self) -> None:
         """Let builds through from now on."""
-        self._file.write_text("open")
+        (self._folder / "open").touch()
 
 
 def install(service: Service) -> str | None:
