@@ -2,13 +2,8 @@
 
 if __name__ == "__main__":
     # Imported here only: spawned children must not load the server.
-    import os
     import sys
 
     from supervisor.server import main
 
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Everything is closed by now; to take each module apart would cost Python another fifth of a second.
-    os._exit(code)
+    main(sys.argv[1:])

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
@@ -25,11 +26,21 @@ GRACE_S = 3  # for requests under way at the end; open streams end by themselves
 log = logging.getLogger("supervisor")
 
 
-def main(arguments: list[str], lists: PackageLists | None = None) -> int:
-    """Serve until Ctrl-C, SIGTERM or, where asked for, the end of stdin. Return the exit code.
+def main(arguments: list[str], lists: PackageLists | None = None) -> NoReturn:
+    """Serve until Ctrl-C, SIGTERM or, where asked for, the end of stdin; then end this process.
 
     `lists` are the packages that the environment is to hold; without them, the project's own.
     """
+    code = _serve(arguments, lists)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All that matters is closed by now. Python would wait for every thread, such as one that asks a name
+    # server which never answers, and then take each module apart for a fifth of a second.
+    os._exit(code)
+
+
+def _serve(arguments: list[str], lists: PackageLists | None) -> int:
+    """Serve, and return the exit code."""
     try:
         settings = load_settings(arguments)
         logs.configure(settings.log_level)
@@ -51,8 +62,8 @@ def main(arguments: list[str], lists: PackageLists | None = None) -> int:
     server = Server(config, address)
     if stdin is not None:
         threading.Thread(target=_watch, args=(stdin, server), name="stdin-watch", daemon=True).start()
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, where there is one
-        runner.run(server.serve(sockets=[listener]))
+    runner = asyncio.Runner(loop_factory=config.get_loop_factory())  # uvloop's, where there is one
+    runner.run(server.serve(sockets=[listener]))
     return 0
 
 
@@ -79,7 +90,10 @@ class Server(uvicorn.Server):
             log.warning("nobody reads the ready line", extra={"reason": str(error)})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the services first: their tasks' last events let open streams finish."""
+        """End the services before the connections: their tasks' last events let open streams finish."""
+        # No new ones from here on: one accepted while uvicorn ends the others would be waited for in vain.
+        for server in self.servers:
+            server.close()
         services: Services = self.config.app.state.services  # type: ignore[union-attr]
         await services.close()
         await super().shutdown(sockets)

@@ -11,4 +11,4 @@ if __name__ == "__main__":
     from supervisor.server import main
 
     root, *names = sys.argv[1:]
-    sys.exit(main([], PackageLists(Path(root), tuple((name, name) for name in names))))
+    main([], PackageLists(Path(root), tuple((name, name) for name in names)))
