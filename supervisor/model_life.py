@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from typing_extensions import TypedDict
 
-from shared.errors import BgremoveError, Cancelled, ModelUnavailable, WorkerReplaced
+from shared.errors import BgremoveError, Cancelled, ModelUnavailable, Stopping, WorkerReplaced
 from supervisor.memory import rss_bytes
 from supervisor.tasks import OnProgress, Task, TaskKind, TaskRegistry
 from supervisor.worker_manager import WorkerManager
@@ -42,12 +42,14 @@ class ModelLife:
         self._tasks = tasks
         self._load: Task | None = None
         self._restarting = False
+        self._closed = False
         self._running: asyncio.Task[None] | None = None
 
     @property
     def loading(self) -> Task | None:
-        """The load that is under way."""
-        return self._load if self._load and not self._load.finished else None
+        """The load that is under way, and is not being cancelled."""
+        load = self._load
+        return load if load and not load.finished and load.cancelling is None else None
 
     @property
     def live(self) -> bool:
@@ -63,7 +65,7 @@ class ModelLife:
     def load(self) -> Task | None:
         """Start loading and return the task, the one under way if there is one; None when loaded.
 
-        Raises ModelUnavailable for a model that has to be downloaded first.
+        Raises ModelUnavailable for a model that has to be downloaded first, Stopping.
         """
         if self.loading or self.worker.facts:
             return self.loading
@@ -74,7 +76,7 @@ class ModelLife:
         """Start a new worker in place of the one that runs, if any, and return the load's task.
 
         A running removal goes back to the queue and is done by the new worker, a load that is under way is
-        cancelled, but for that of a restart. Raises ModelUnavailable.
+        cancelled, but for that of a restart. Raises ModelUnavailable, Stopping.
         """
         if self.loading and self._restarting:
             return self.loading
@@ -100,7 +102,8 @@ class ModelLife:
         }
 
     async def close(self) -> None:
-        """Cancel a load that is under way."""
+        """Cancel a load that is under way, and start no more."""
+        self._closed = True
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
@@ -110,10 +113,12 @@ class ModelLife:
             raise ModelUnavailable
 
     def _begin(self, *, restart: bool) -> Task:
+        if self._closed:
+            raise Stopping
         self._load_error = None
         self._restarting = restart
         task = self._load = self._tasks.create(TaskKind.LOAD)
-        self._running = task.run(self._run(task, restart=restart), on_cancelled=self.worker.stop)
+        self._running = task.run(self._run(task, restart=restart))
         return task
 
     async def _run(self, task: Task, *, restart: bool) -> None:
@@ -124,7 +129,11 @@ class ModelLife:
             task.progress(0, "Starting the worker")
             await self.worker.load(task.progress)
             task.complete("Model loaded")
-        except (asyncio.CancelledError, WorkerReplaced):  # by its own task, by an unload, by an installation
+        except asyncio.CancelledError:
+            if task is self._load:  # else another load has taken the worker over
+                await self.worker.stop()
+            task.fail(Cancelled())
+        except WorkerReplaced:  # by an unload, by an installation
             task.fail(Cancelled())
         except BgremoveError as error:
             self._load_error = error.detail

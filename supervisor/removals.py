@@ -135,6 +135,7 @@ class Removals:
     async def close(self) -> None:
         """Accept no more, cancel every removal and wait for their ends."""
         self._closed = True
+        await asyncio.sleep(0)  # cancelled before its first step, one would never run, and never end its task
         running = list(self._running.values())
         for one in running:
             one.cancel()
@@ -145,8 +146,10 @@ class Removals:
         task = removal.task
         failure: BgremoveError | None = None
         try:
+            if self._closed:
+                raise Stopping  # noqa: TRY301  # it ends as any other does
             if task.finished:  # cancelled while its photo still came in
-                raise Cancelled  # noqa: TRY301  # it ends as any other does
+                raise Cancelled  # noqa: TRY301
             name = await source()
             async with removal.model.worker.turns.next() as turn:
                 queued_s = time.monotonic() - removal.admitted_at

@@ -103,29 +103,29 @@ class ResultStore:
 
     async def drop_orphans(self) -> None:
         """Delete what killed supervisors left behind."""
-        await asyncio.to_thread(_delete_orphans, self._temp_dir)
+        await asyncio.to_thread(self._delete_orphans)
 
     async def drop_all(self) -> None:
         """Delete every file of this supervisor; for its end."""
         await asyncio.to_thread(_delete, self.folder)
 
+    def _delete_orphans(self) -> None:
+        for folder in self._temp_dir.glob("run-*-*"):
+            try:
+                _, pid, started_ms = folder.name.split("-")
+                recent = time.time() - folder.stat().st_mtime < ORPHAN_AGE_S
+                # Its own by name: once the system's clock is set, no process has the start time that it had.
+                if folder == self.folder or recent or _is_alive(int(pid), int(started_ms)):
+                    continue
+            except (ValueError, OSError):
+                continue
+            log.info("deleting leftovers", extra={"folder": folder.name})
+            _delete(folder)
+
 
 def _delete(folder: Path) -> None:
     # A file that is just being downloaded cannot be deleted on Windows; the next orphan sweep gets it.
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _delete_orphans(temp_dir: Path) -> None:
-    for folder in temp_dir.glob("run-*-*"):
-        try:
-            _, pid, started_ms = folder.name.split("-")
-            recent = time.time() - folder.stat().st_mtime < ORPHAN_AGE_S
-            if recent or _is_alive(int(pid), int(started_ms)):
-                continue
-        except (ValueError, OSError):
-            continue
-        log.info("deleting leftovers", extra={"folder": folder.name})
-        _delete(folder)
 
 
 def _is_alive(pid: int, started_ms: int) -> bool:

@@ -84,7 +84,13 @@ class Services:
 
     async def _clean_for_ever(self) -> None:
         while True:
-            await self.results.drop_orphans()
-            for task in self.tasks.expire():
-                await self.removals.forget(task)
+            try:
+                await self._clean()
+            except Exception as error:  # noqa: BLE001  # a want of threads passes; photos must not stay for ever
+                log.error("clean-up failed", extra={"reason": repr(error)})  # noqa: TRY400  # each time anew
             await asyncio.sleep(self.settings.cleanup_interval_s)
+
+    async def _clean(self) -> None:
+        await self.results.drop_orphans()
+        for task in self.tasks.expire():
+            await self.removals.forget(task)

@@ -122,17 +122,15 @@ class Task:
         for follower in self._followers:
             follower.set()
 
-    def run(
-        self, action: Coroutine[Any, Any, None], on_cancelled: Callable[[], Awaitable[object]] | None = None
-    ) -> asyncio.Task[None]:
-        """Start what the task is about. A cancel ends it, waits for its end, and for `on_cancelled`."""
+    def run(self, action: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start what the task is about. A cancel ends it, and waits for its end."""
         running = asyncio.create_task(action, name=self.id)
+        # One that is cancelled before its first step never runs, and could not end its task.
+        running.add_done_callback(lambda _: self.fail(Cancelled()))
 
         async def cancel() -> None:
             running.cancel()
             await asyncio.wait([running])
-            if on_cancelled is not None:
-                await on_cancelled()
 
         self.cancel = cancel
         return running
@@ -154,7 +152,8 @@ class Task:
                 if last:
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ended.wait(), min_interval_s)
+                    async with asyncio.timeout(min_interval_s):  # Python 3.11's wait_for may lose a cancel
+                        await self._ended.wait()
                 await changed.wait()
         finally:
             self._followers.discard(changed)

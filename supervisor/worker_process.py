@@ -18,6 +18,8 @@ BATCH_EVENTS = 256
 HANDLING_TIMEOUT_S = 5.0
 log = logging.getLogger("supervisor.worker")
 context = multiprocessing.get_context("spawn")
+# A start reaps whatever other child has ended; between that and its join, nobody knew the exit code.
+_reaping = threading.Lock()
 
 
 class WorkerProcess:
@@ -88,7 +90,8 @@ class WorkerProcess:
         with self._lock:
             if self._doomed:
                 return False
-            self._process.start()
+            with _reaping:
+                self._process.start()
             self.pid = self._process.pid
         self._close_far_ends()
         return True
@@ -117,8 +120,13 @@ class WorkerProcess:
 
     def _batch(self, reader: Connection) -> list[Event]:
         batch: list[Event] = []
-        while len(batch) < BATCH_EVENTS and reader.poll():
-            batch.append(self._events.get())
+        try:
+            while len(batch) < BATCH_EVENTS and reader.poll():
+                batch.append(self._events.get())
+        except (EOFError, OSError):
+            if not batch:
+                raise
+            # The end is met again with the next batch: what the process said last is not to be lost.
         return _without_overtaken(batch)
 
     def _handle(self, batch: list[Event], handled: threading.Event) -> None:
@@ -128,7 +136,7 @@ class WorkerProcess:
             handled.set()
 
     def _reap(self) -> int | None:
-        with self._lock:
+        with self._lock, _reaping:
             self._doomed = True
             self._process.join()
             code = self._process.exitcode

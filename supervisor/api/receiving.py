@@ -50,9 +50,11 @@ async def start(services: Services, options: RemovalOptions, photo: Sent, behind
         await _store(photo, removal.source)
         if behind is not None:
             await _store(behind, removal.background)
-    except OSError as error:
+    except BaseException as error:  # whatever it is, a cancel too, would hold the place for ever
         await services.removals.abandon(removal)
-        raise StorageFailed("The temporary folder cannot take the upload.") from error
+        if isinstance(error, OSError):
+            raise StorageFailed("The temporary folder cannot take the upload.") from error
+        raise
     if not isinstance(photo.image, str):
         services.metrics.received("upload", photo.image.size or 0)
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from shared.messages import Cancel, Failed, Loading, Progress, RemovalJob, WorkerConfig
+from shared.messages import Cancel, Failed, LoadFailed, Loading, Progress, RemovalJob, WorkerConfig
 from tests.fake_workers.talk import finish, jobs
 
 
@@ -65,6 +65,19 @@ def dies_in_load(_commands: Connection, events: Any, _config: WorkerConfig) -> N
     """Crash in the middle of the load."""
     events.put(Loading(50, "Loading the model"))
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def fails_to_load_and_dies(_commands: Connection, events: Any, _config: WorkerConfig) -> None:
+    """Say why the load fails, and be gone before anybody can have read it."""
+    events.put(Loading(50, "Loading the model"))
+    events.put(LoadFailed("out_of_memory", "There is not enough memory for the model."))
+    os._exit(0)
+
+
+def answers_and_dies(commands: Connection, events: Any, _: WorkerConfig) -> None:
+    """Finish one removal, and be gone before anybody can have read of it."""
+    finish(next(jobs(commands, events)), events)
+    os._exit(3)
 
 
 def loads_slowly(commands: Connection, events: Any, config: WorkerConfig) -> None:

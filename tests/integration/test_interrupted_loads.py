@@ -6,6 +6,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from shared.errors import Stopping
 from shared.messages import WorkerConfig
 from supervisor.model_life import ModelLife
 from supervisor.tasks import OnProgress, TaskRegistry
@@ -27,23 +30,25 @@ async def until(manager: WorkerManager, state: WorkerState) -> None:
         await asyncio.sleep(0.01)
 
 
-def life(manager: WorkerManager) -> ModelLife:
+def life(manager: WorkerManager, tasks: TaskRegistry | None = None) -> ModelLife:
     """Return the life of a model whose files are there."""
 
     async def fetch(_: OnProgress) -> None:
         """Bring nothing."""
 
-    return ModelLife(TaskRegistry(60), manager, lambda: True, fetch)
+    return ModelLife(tasks or TaskRegistry(60), manager, lambda: True, fetch)
+
+
+async def prepare_slow(_: OnProgress) -> WorkerSpec:
+    """Say how to start a worker that takes a while."""
+    return WorkerSpec(SLOW, WorkerConfig("builtin", "", 1), 20, 20, 20)
 
 
 def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) -> None:
     """The user has asked for the model; after the packages have changed it is there."""
 
-    async def prepare(_: OnProgress) -> WorkerSpec:
-        return WorkerSpec(SLOW, WorkerConfig("builtin", "", 1), 20, 20, 20)
-
     async def scenario() -> None:
-        manager = WorkerManager("test", prepare, tmp_path)
+        manager = WorkerManager("test", prepare_slow, tmp_path)
         model = life(manager)
         task = model.load()
         assert task is not None
@@ -75,5 +80,45 @@ def test_a_load_that_meets_an_unforeseen_error_ends_and_can_be_tried_again(tmp_p
             assert task is not None
             await task.ended()
             assert (task.status, task.code, tries) == ("error", "internal_error", count)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("turns", range(3))
+def test_a_load_asked_for_while_another_is_cancelled_is_carried_out(tmp_path: Path, turns: int) -> None:
+    """Its client has cancelled nothing; `turns` of the event loop lie between the two requests."""
+
+    async def scenario() -> None:
+        tasks, manager = TaskRegistry(60), WorkerManager("test", prepare_slow, tmp_path)
+        model = life(manager, tasks)
+        first = model.load()
+        assert first is not None
+        await until(manager, WorkerState.STARTING)
+        cancelling = asyncio.create_task(tasks.cancel(first))
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second = model.load()
+        assert second is not None
+        await second.ended()
+        await cancelling
+        assert (first.code, second.status) == ("cancelled", "complete")
+        await manager.close()
+
+    run(scenario())
+
+
+def test_no_load_begins_once_the_service_ends(tmp_path: Path) -> None:
+    """Its worker would be started in the middle of the end, and hold it up."""
+
+    async def scenario() -> None:
+        model = life(WorkerManager("test", prepare_slow, tmp_path))
+        begun = model.load()
+        await model.close()
+        assert begun is not None
+        assert begun.finished
+        for begin in (model.load, model.restart):
+            with pytest.raises(Stopping):
+                begin()
 
     run(scenario())

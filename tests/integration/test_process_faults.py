@@ -228,3 +228,17 @@ def test_two_supervisors_do_not_touch_each_other(start: Callable[..., Service], 
     assert two.worker()["pid"] == pid
     result = two.client.get(f"/remove/result/{task_id}").json()
     assert two.client.get(result["result_url"].removeprefix("/api/v1")).content == wish("two")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+def test_the_clean_up_survives_a_want_of_descriptors(start: Callable[..., Service]) -> None:
+    """After one bad moment, photos would be kept for ever, and nobody would know."""
+    service = start(builtin_worker=OBEYS, retention_s=0.1, cleanup_interval_s=0.1)
+    process = psutil.Process(service.process.pid)
+    before = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), before[1]))
+    wait_for(lambda: "clean-up failed" in service.log)
+    process.rlimit(psutil.RLIMIT_NOFILE, before)
+    service.client.post("/remove/upload", files={"file": ("photo.png", wish())})
+    wait_for(lambda: list(service.temp_dir.rglob("source")))
+    wait_for(lambda: not list(service.temp_dir.rglob("source")))

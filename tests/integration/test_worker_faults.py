@@ -74,3 +74,18 @@ def test_a_flood_of_events_neither_blocks_the_server_nor_outlives_its_worker(fak
         assert fake.client.get("/health", timeout=2).status_code == 200
     assert fake.client.delete(f"/tasks/{task_id}").json()["code"] == "cancelled"
     fake.cut(wish())
+
+
+def test_the_last_words_of_a_worker_are_heard_however_fast_it_dies(start: Callable[..., Service]) -> None:
+    """What it died of would be told as a start that failed, without any reason."""
+    service = start(builtin_worker=f"{BEHAVIOURS}:fails_to_load_and_dies")
+    for _ in range(8):  # each a race
+        load = service.client.post("/remove/load?model=builtin").json()["task_id"]
+        assert service.finished(load)["code"] == "out_of_memory"
+
+
+def test_a_result_counts_though_its_worker_dies_right_after_it(start: Callable[..., Service]) -> None:
+    """The photo would be done twice, or be told as failed though its result is there."""
+    service = start(builtin_worker=f"{BEHAVIOURS}:answers_and_dies")
+    for _ in range(8):
+        service.cut(wish())

@@ -117,3 +117,23 @@ def test_cancelling_twice_is_one_cancelling() -> None:
         assert task.payload()["code"] == "cancelled"
 
     asyncio.run(scenario())
+
+
+def test_a_cancel_that_meets_the_end_is_not_lost() -> None:
+    """Who follows a download, and is cancelled as it ends, would go on as if nobody had cancelled."""
+
+    async def scenario() -> None:
+        task = Task(TaskKind.DOWNLOAD)
+
+        async def follow() -> None:
+            async for _ in task.updates(min_interval_s=5):
+                pass
+
+        following = asyncio.create_task(follow())
+        await asyncio.sleep(0.01)
+        task.complete("done")
+        following.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await following
+
+    asyncio.run(scenario())

@@ -1,0 +1,39 @@
+"""Uploads on their way into a removal's folder, when something breaks that nobody thought of."""
+
+import asyncio
+import io
+from pathlib import Path
+
+import pytest
+from starlette.datastructures import UploadFile
+
+from shared.options import RemovalOptions
+from supervisor.api.receiving import Sent, start
+from supervisor.services import Address, Services
+from supervisor.settings import load_settings
+from tests.photos import wish
+
+
+class Torn(io.BytesIO):
+    """A file that is looked at without trouble, and breaks when it is copied."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the signature only."""
+        if size is not None and size > 64:
+            raise RuntimeError("can't start new thread")
+        return super().read(size)
+
+
+def test_an_upload_that_breaks_for_whatever_reason_gives_its_place_back(tmp_path: Path) -> None:
+    """After as many of these as there are places, every photo would be refused until a restart."""
+
+    async def scenario() -> None:
+        settings = load_settings(["--data-dir", str(tmp_path), "--temp-dir", str(tmp_path / "temp")])
+        services = Services(settings, Address("127.0.0.1", 1))
+        with pytest.raises(RuntimeError):
+            await start(services, RemovalOptions(), Sent("file", UploadFile(Torn(wish()), filename="a.png")))
+        assert services.removals.queue_length == 0
+        assert not list(services.tasks)
+        await services.close()
+
+    asyncio.run(scenario())

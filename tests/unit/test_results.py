@@ -1,0 +1,17 @@
+"""The folders of removals, and whose are deleted."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from supervisor.results import ResultStore
+
+
+def test_a_supervisor_never_takes_its_own_folder_for_a_dead_ones(tmp_path: Path) -> None:
+    """Once a board without a clock has heard the time, no process has the start time that it had."""
+    results = ResultStore(tmp_path)
+    results.folder = tmp_path / f"run-{os.getpid()}-1000"
+    waiting = results.make_folder("bgremove_1")
+    os.utime(results.folder, (0, 0))
+    asyncio.run(results.drop_orphans())
+    assert waiting.exists()
