@@ -7,15 +7,21 @@ from pathlib import Path
 
 from shared.errors import StorageFailed
 
+# Windows' temporary folder is the user's own already. There, Python would make a rule of 0o700 that shuts the
+# same user out of whatever an administrator's prompt has made.
+MODE = 0o777 if sys.platform == "win32" else 0o700
+
 
 def make_private(folder: Path) -> Path:
     """Make a folder that only this user may enter, with what is missing above it, and return it.
 
-    One that is there stays as it is. Raises StorageFailed.
+    One that is there stays as it is. Raises StorageFailed, also where somebody else made one meanwhile.
     """
     try:
         for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)
+            missing.mkdir(mode=MODE, exist_ok=True)
+            if not may_use(missing):
+                raise StorageFailed("The temporary folder belongs to somebody else.")
     except OSError as error:
         raise StorageFailed("The temporary folder cannot be written.") from error
     return folder

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 import httpcore2
 
 from shared.errors import UrlFailed, UrlRefused
+from supervisor.own_networks import is_on_own_network
 
 # IANA's special-purpose registries, spelled out: what `ipaddress.is_global` makes of them differs between
 # Python's releases, and in some it calls multicast, 6to4 or fec0::/10 global.
@@ -22,6 +23,7 @@ _NOT_PUBLIC = tuple(
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
         *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
         *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        "168.63.129.16/32",  # in nobody's registry: Azure's host, for each machine in it
         # Protocol assignments (Teredo among them), documentation, 6to4, documentation again.
         *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
@@ -46,6 +48,11 @@ def is_public(address: str) -> bool:
     return ip in _GLOBAL_UNICAST_V6 and ip.scope_id is None and ip.packed[8:12] not in _ISATAP
 
 
+def is_elsewhere(address: str) -> bool:
+    """Whether `address` is public, and not of a network that this machine itself is in."""
+    return is_public(address) and not is_on_own_network(address)
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """Return every address of `host`; this also reads the spellings 2130706433, 0177.1 and 0x7f.1."""
     try:
@@ -60,7 +67,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
     def __init__(
         self,
-        allow: Callable[[str], bool] = is_public,
+        allow: Callable[[str], bool] = is_elsewhere,
         resolve: Callable[[str, int], Awaitable[list[str]]] = resolve,
     ) -> None:
         self._allow = allow

@@ -7,8 +7,8 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import threading
-from pathlib import Path
 from typing import NoReturn
 
 import uvicorn
@@ -18,7 +18,7 @@ from shared.errors import StorageFailed
 from supervisor import __version__
 from supervisor.app import create_app
 from supervisor.environment.packages import PackageLists
-from supervisor.private_folder import make_private
+from supervisor.private_folder import make_private, may_use
 from supervisor.services import Address, Services
 from supervisor.settings import BadSettings, Settings, load_settings
 
@@ -44,7 +44,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     try:
         settings = load_settings(arguments)
         logs.configure(settings.log_level)
-        _check_writable(settings.temp_dir)
+        _check_writable(settings)
         stdin = _own_stdin() if settings.exit_on_stdin_eof else None
         listener = _bind(settings)
     except BadSettings as error:
@@ -124,15 +124,17 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def _check_writable(temp_dir: Path) -> None:
-    """Raise BadSettings for a temporary folder that no photo could be written to."""
+def _check_writable(settings: Settings) -> None:
+    """Raise BadSettings for a temporary folder that no photo could be written to, or not in private."""
+    folder = settings.temp_dir
     try:
-        make_private(temp_dir)
-        usable = os.access(temp_dir, os.W_OK | os.X_OK)
-    except StorageFailed:
-        usable = False
-    if not usable:
-        raise BadSettings(f"cannot write to the temporary folder {temp_dir}")
+        make_private(folder)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (StorageFailed, OSError) as error:
+        raise BadSettings(f"cannot write to the temporary folder {folder}") from error
+    # It was free, or this user's, when it was chosen. One that the user has chosen is trusted.
+    if "temp_dir" not in settings.model_fields_set and not may_use(folder):
+        raise BadSettings(f"the temporary folder {folder} belongs to somebody else")
 
 
 def _own_stdin() -> int:

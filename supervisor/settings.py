@@ -158,7 +158,8 @@ class Settings(BaseSettings):
         (), description="origins of other pages that may use the service, such as null or file:// (Electron)"
     )
     url_allow_private: bool = Field(
-        default=False, description="let image URLs lead to private addresses (inside networks)"
+        default=False,
+        description="let image URLs lead to private addresses and the networks that this machine is in",
     )
     preload: bool = Field(
         default=False, description="load a model at the start: BiRefNet if it is on disk, else the built-in"

@@ -41,6 +41,7 @@ NOT_PUBLIC = {
     "link-local": "169.254.1.1",
     "cloud metadata": "169.254.169.254",
     "cloud metadata, ipv6": "fd00:ec2::254",
+    "cloud host": "168.63.129.16",
     "link-local, ipv6": "fe80::1",
     "site-local": "fec0::1",
     "zone id": "fe80::1%eth0",

@@ -10,6 +10,7 @@ import pytest
 
 from shared.errors import StorageFailed
 from supervisor.private_folder import make_private, may_use
+from supervisor.server import _check_writable
 from supervisor.settings import BadSettings, load_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there each user has a temporary folder")
@@ -63,3 +64,21 @@ def test_a_link_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert not may_use(tmp_path / "link")
     assert may_use(tmp_path)
+
+
+def test_a_folder_that_somebody_else_makes_meanwhile_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who owns it can put links in the place of photos, and the worker would write to where they lead."""
+    taken(tmp_path / "other", monkeypatch)
+    with pytest.raises(StorageFailed, match="somebody else"):
+        make_private(tmp_path / "hub")
+
+
+def test_a_start_looks_again_whose_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the choice and the first use, everybody may make it; one that the user chose is trusted."""
+    settings = load_settings([])
+    taken(settings.temp_dir, monkeypatch)
+    with pytest.raises(BadSettings, match="somebody else"):
+        _check_writable(settings)
+    _check_writable(load_settings(["--temp-dir", str(settings.temp_dir)]))
