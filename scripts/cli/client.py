@@ -144,6 +144,11 @@ class Client:
         with self._failures():
             return self._json(self._http.get(f"{API}/remove/result/{task_id}"), "result_url")
 
+    def forget(self, task_id: str) -> None:
+        """Have the server delete a finished photo and its cutout; without a word where it cannot."""
+        with contextlib.suppress(CommandFailed), self._failures():
+            self._http.delete(f"{API}/remove/result/{task_id}", timeout=CANCEL_S)
+
     def fetch(self, address: str, write: Callable[[bytes], None]) -> None:
         """Fetch the cutout, handing on each piece as it comes."""
         if not address.startswith("/") or address.startswith("//"):

@@ -69,6 +69,7 @@ class Cutter:
             self._tasks.discard(task_id)
         with _to_stdout() if job.output is None else _whole(job.output) as file:
             self.service.client.fetch(str(result["result_url"]), lambda chunk: self._write(file, chunk))
+        self.service.client.forget(task_id)  # a batch would fill the server's disk for an hour to come
         return result
 
     def pause(self, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal, get_type_hints
 
-from fastapi import APIRouter, Body, Form, UploadFile
+from fastapi import APIRouter, Body, Depends, Form, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -28,7 +28,7 @@ from supervisor.api.receiving import Sent, start
 from supervisor.model_life import Unloaded
 from supervisor.replies import answers_with
 from supervisor.results import Result
-from supervisor.tasks import TaskKind
+from supervisor.tasks import Task, TaskKind
 
 STREAM_INTERVAL_S = 0.3
 _REFUSALS = answers_with(BadInput, InvalidOption, QueueFull, WorkerStartFailed, StorageFailed)
@@ -58,6 +58,17 @@ UploadForm = create_model(
     **_OPTIONS,
     **_IMAGES,
 )
+
+
+async def _finished_removal(task: KnownTask) -> Task:
+    if task.kind is not TaskKind.REMOVE:
+        raise NotFound("That task is not a removal.")
+    if not task.finished:
+        raise StillRunning
+    return task
+
+
+FinishedRemoval = Annotated[Task, Depends(_finished_removal)]
 
 
 class _AsInForms(BaseModel):
@@ -116,14 +127,16 @@ async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
 
 
 @router.get("/result/{task_id}", responses=answers_with(NotFound, StillRunning, Cancelled, Expired))
-async def result(task: KnownTask, services: Supervisor) -> Result:
+async def result(task: FinishedRemoval, services: Supervisor) -> Result:
     """A finished removal's result, or the error that it failed with."""
-    if task.kind is not TaskKind.REMOVE:
-        raise NotFound("That task is not a removal.")
-    if not task.finished:
-        raise StillRunning
     task.raise_failure()
     return services.removals.result(task)
+
+
+@router.delete("/result/{task_id}", status_code=204, responses=answers_with(NotFound, StillRunning, Expired))
+async def forget(task: FinishedRemoval, services: Supervisor) -> None:
+    """Delete a finished removal's photo and result at once, not only when they expire."""
+    await services.removals.forget(task)
 
 
 @router.post("/download")

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.visit import Visit
 from tests.conftest import SAMPLES
-from tests.service import Service
+from tests.service import Service, wait_for
 
 Open = Callable[..., Visit]
 REFUSED = "415"  # the browser itself logs every refusal
@@ -49,6 +49,7 @@ def test_drop_look_download(
     alpha = cutout.getchannel("A")
     assert alpha.getpixel((500, 20)) == 0
     assert alpha.getpixel((220, 120)) == 255
+    wait_for(lambda: not list(service.temp_dir.rglob("source")))  # all of it is here, nothing stays there
 
 
 def test_several_photos_and_a_broken_file_together(

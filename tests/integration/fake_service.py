@@ -62,6 +62,7 @@ class Script:
     streams: int = 0
     uploads: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    forgotten: int = 0  # how many results were deleted after they were fetched
     cancelled: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -88,6 +89,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"task_id": None if self.script.nothing_to_do else TASK_ID})
 
     def do_DELETE(self) -> None:
+        if self.path == f"/api/v1/remove/result/{TASK_ID}":
+            self.script.forgotten += 1
+            self.send_response(204)
+            self.end_headers()
+            return
         self.script.cancelled.append(self.path)
         self.script.ending.set()
         self._json(200, state("error", 40, "The task was cancelled.", "cancelled"))

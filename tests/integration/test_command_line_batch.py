@@ -64,6 +64,7 @@ def test_a_folder_gives_a_cutout_of_each_picture_in_it(photos: Path) -> None:
     assert made == {path.name for path in photos.iterdir() if path.name.endswith("-cutout.png")}
     assert (photos / "one-cutout.png").read_bytes() == CUTOUT
     assert len(script.uploads) == 3
+    assert script.forgotten == 3, "an hour's photos would fill the server's disk"
     assert done.stderr.splitlines()[-1].startswith("bgremove: wrote 3, in ")
 
 

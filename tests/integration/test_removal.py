@@ -135,6 +135,30 @@ def test_many_clients_at_once_each_get_their_own_photo(fake: Service) -> None:
         assert list(pool.map(fake.cut, photos)) == photos
 
 
+def test_a_result_can_be_deleted_as_soon_as_its_client_has_it(fake: Service) -> None:
+    """An hour is long for a private photo, and for the disk under a batch of thousands."""
+    task_id = fake.upload(wish())
+    fake.finished(task_id)
+    path = f"/remove/result/{task_id}"
+    address = fake.client.get(path).json()["result_url"].removeprefix("/api/v1")
+    folders = list(fake.temp_dir.rglob(task_id))
+    assert len(folders) == 1
+    assert fake.client.delete(path).status_code == 204
+    assert not folders[0].exists()
+    assert {fake.client.get(gone).status_code for gone in (path, address)} == {410}
+    assert fake.client.delete(path).status_code == 204
+    assert fake.task(task_id)["status"] == "complete"
+
+
+def test_only_what_has_ended_can_be_deleted(fake: Service) -> None:
+    """The worker is still at it; to stop it is what cancelling is for."""
+    task_id = fake.upload(wish("sleep 60"))
+    assert fake.client.delete(f"/remove/result/{task_id}").json()["code"] == "still_running"
+    fake.client.delete(f"/tasks/{task_id}")
+    assert fake.client.delete(f"/remove/result/{task_id}").status_code == 204
+    assert fake.client.delete("/remove/result/bgremove_0").status_code == 404
+
+
 def test_results_are_gone_after_the_retention_and_their_files_too(start: Callable[..., Service]) -> None:
     """The promise is one hour, then nothing is kept."""
     service = start(builtin_worker=OBEYS, retention_s=0.5, cleanup_interval_s=0.2)

@@ -1,5 +1,5 @@
 // One photo on its way: sent, followed, fetched. The photo is sent as it is, never scaled.
-import { file, post, postJson, get, remove } from './api.js';
+import { file, post, postJson, get, remove, request } from './api.js';
 import { pause } from './dom.js';
 import { follow } from './stream.js';
 
@@ -114,6 +114,8 @@ export class Job extends EventTarget {
       const original = await file(result.original_file_id, signal);
       Object.assign(this, { original: original.blob, name: original.name });
     }
+    // All of it is here now: nothing of the photo needs to stay on the server.
+    request(`remove/result/${this.#taskId}`, { method: 'DELETE' }).catch(() => {});
     Object.assign(this, { result, cutout: cutout.blob, fileName: cutout.name });
     this.#set({ state: 'done', message: '', percent: 100 });
   }
