@@ -160,6 +160,25 @@ def test_a_broken_form_is_bad_input(fake: Service) -> None:
     assert set(answer.json()) == {"detail", "code"}
 
 
+@pytest.mark.parametrize("charset", ["punycode", '"unicode_escape"', "UTF-16", "no-such-charset"])
+def test_a_form_in_an_odd_charset_is_refused_unread(fake: Service, charset: str) -> None:
+    """Some codecs take minutes for it, while nobody else is served, or make names that nobody can write."""
+    body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"b" * 40_000 + b"\r\n--b--\r\n"
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    answer = fake.client.post("/remove/upload", content=body, headers={"Content-Type": kind})
+    assert "charset" in refused(answer, 400, "malformed_request")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF8", '"us-ascii"', "ISO-8859-1"])
+def test_a_form_in_a_usual_charset_is_read(fake: Service, charset: str) -> None:
+    """Some clients' libraries name theirs."""
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n'
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    body = head + wish() + b"\r\n--b--\r\n"
+    answer = fake.client.post("/remove/upload", content=body, headers={"Content-Type": kind})
+    assert fake.finished(answer.json()["task_id"])["status"] == "complete"
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"url": 5}', b"{}", b'{"url": "http://a/", "x": 1}', rb'{"\ud800": 1}']
 )
