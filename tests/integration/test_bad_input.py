@@ -137,11 +137,17 @@ def test_a_huge_chunked_upload_is_cut_off(fake: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/x+json"]
+    "kind",
+    [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/x+json",
+        "application/x-www-form-urlencoded",
+    ],
 )
 @pytest.mark.parametrize("path", ["/remove/url", "/env/install"])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_json_longer_than_any_request_is_refused(
+def test_text_longer_than_any_request_is_refused(
     fake: Service, path: str, kind: str, *, chunked: bool
 ) -> None:
     """Parsing it would keep everybody else waiting."""
