@@ -1,6 +1,7 @@
 """The web application: guards, routes and the life of the services behind them."""
 
 import itertools
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -21,6 +22,7 @@ from supervisor.services import Address, Services
 from supervisor.settings import Settings
 
 API = "/api/v1"
+log = logging.getLogger("supervisor")
 
 
 def create_app(
@@ -89,6 +91,8 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
         base64_paths={removebg.PATH},
         dialects=dialects,
     )
+    if "null" in settings.allowed_origins and settings.token is None:
+        log.warning("any website may use this service: the origin null is allowed without a token")
     # Around the guard, for an allowed page to read its refusals: a wrong token is no dead service.
     if settings.allowed_origins:
         app.add_middleware(

@@ -12,19 +12,19 @@ FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])+")
 
 
 def tail(path: Path) -> list[str]:
-    """Return the last lines of a child's log; none where it left no log."""
+    """Return the last lines of a child's log, for clients: of paths, only the last part."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            return log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
-    except OSError:
+            said = log.read().decode(errors="replace")
+    except OSError:  # it left no log
         return []
+    return [FOLDERS.sub("", QUOTED_FOLDERS.sub(r"\1", line)) for line in said.splitlines()[-TAIL_LINES:]]
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of a child's log, for a sentence to clients: of paths, only the last part."""
-    said = (tail(path) or ["it left no message"])[-1]
-    return FOLDERS.sub("", QUOTED_FOLDERS.sub(r"\1", said))
+    """Return the last line of a child's log, for a sentence to clients."""
+    return (tail(path) or ["it left no message"])[-1]
 
 
 def drop(path: Path) -> None:

@@ -5,11 +5,19 @@ from collections.abc import Collection, Sequence
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import BgremoveError, HostRefused, OriginRefused, Unauthorized, UploadTooLarge
+from shared.errors import (
+    BgremoveError,
+    HostRefused,
+    MalformedRequest,
+    OriginRefused,
+    Unauthorized,
+    UploadTooLarge,
+)
 from supervisor.page import PREFIX
 from supervisor.replies import Dialects, response_for
 
@@ -19,7 +27,11 @@ OPEN_PATHS = frozenset({"/api/v1/health", "/"})
 OPEN_FOLDER = f"{PREFIX}/"
 MAX_FILES = 2  # a photo, and an image to put behind it
 OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
-MAX_JSON_BYTES = 64 * 1024  # parsed in one go, while nobody else is served
+MAX_TEXT_BYTES = 64 * 1024  # parsed in one go, while nobody else is served
+TEXT_KINDS = ("json", "urlencoded")
+# Starlette decodes a form's texts with any codec that the request names: punycode takes minutes for a
+# megabyte, while nobody else is served; unicode_escape makes texts that cannot be written again.
+FORM_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
 TOO_LARGE = "The request is larger than this service accepts."
 
 
@@ -47,7 +59,7 @@ class Guard:
     """Middleware that refuses what must not reach a route.
 
     The origin check defeats other pages in the user's browser, and holds for every route. On `base64_paths`
-    a photo may come as text in JSON.
+    a photo may come as text, in JSON or an urlencoded form.
     """
 
     def __init__(
@@ -64,7 +76,8 @@ class Guard:
         self._origins = frozenset(allowed_origins)
         self._token = None if token is None else token.encode()
         self._max_form_bytes = MAX_FILES * max_upload_bytes + OVERHEAD_BYTES
-        self._max_base64_bytes = max_upload_bytes * 4 // 3 + OVERHEAD_BYTES
+        # A third more than the file, and what escapes take: three bytes for each +, / and line break.
+        self._max_base64_bytes = max_upload_bytes * 3 // 2 + OVERHEAD_BYTES
         self._base64_paths = base64_paths
         self._dialects = dialects
 
@@ -84,9 +97,10 @@ class Guard:
 
     def _limit(self, path: str, headers: Headers) -> int:
         """Return how many bytes the body may have."""
-        if "json" not in headers.get("content-type", "").partition(";")[0].lower():
+        kind = headers.get("content-type", "").partition(";")[0].lower()
+        if not any(text in kind for text in TEXT_KINDS):
             return self._max_form_bytes
-        return self._max_base64_bytes if path in self._base64_paths else MAX_JSON_BYTES
+        return self._max_base64_bytes if path in self._base64_paths else MAX_TEXT_BYTES
 
     def _check(self, method: str, path: str, headers: Headers, limit: int) -> None:
         origin = headers.get("origin")
@@ -99,6 +113,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > limit:
             raise UploadTooLarge(TOO_LARGE)
+        _check_charset(headers.get("content-type", ""))
 
     def _check_origin(self, origin: str, host: str) -> None:
         _, _, own = origin.partition("://")  # not urlsplit, which raises for some nonsense
@@ -110,6 +125,12 @@ class Guard:
         sent = credentials if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         if self._token is None or not hmac.compare_digest(sent.strip().encode(), self._token):
             raise Unauthorized
+
+
+def _check_charset(content_type: str) -> None:
+    kind, parameters = parse_options_header(content_type)  # as Starlette reads it
+    if kind.startswith(b"multipart/") and parameters.get(b"charset", b"utf-8").lower() not in FORM_CHARSETS:
+        raise MalformedRequest("A form's charset must be utf-8, us-ascii or iso-8859-1.")
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:

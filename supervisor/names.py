@@ -6,9 +6,9 @@ MAX_STEM = 100  # characters of a photo's name that its result's files carry
 
 
 def safe_name(name: str) -> str:
-    """Return a client's file name without folders and control characters."""
+    """Return a client's file name without folders, control characters and what UTF-8 cannot write."""
     base = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"[\x00-\x1f\x7f]", "", base).strip() or "image"
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "", base).strip() or "image"
 
 
 def stem_of(name: str) -> str:

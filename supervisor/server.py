@@ -18,6 +18,7 @@ from shared.errors import StorageFailed
 from supervisor import __version__
 from supervisor.app import create_app
 from supervisor.environment.packages import PackageLists
+from supervisor.file_limit import raise_file_limit
 from supervisor.private_folder import make_private, may_use
 from supervisor.services import Address, Services
 from supervisor.settings import BadSettings, Settings, load_settings
@@ -44,6 +45,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     try:
         settings = load_settings(arguments)
         logs.configure(settings.log_level)
+        raise_file_limit()
         _check_writable(settings)
         stdin = _own_stdin() if settings.exit_on_stdin_eof else None
         listener = _bind(settings)

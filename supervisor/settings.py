@@ -155,7 +155,9 @@ class Settings(BaseSettings):
         ("127.0.0.1", "localhost", "::1"), description="host names the service answers under; * for any"
     )
     allowed_origins: Origins = Field(
-        (), description="origins of other pages that may use the service, such as null or file:// (Electron)"
+        (),
+        description="origins of other pages that may use the service, such as app://. (Electron); "
+        "null is every website's: only with a token",
     )
     url_allow_private: bool = Field(
         default=False,

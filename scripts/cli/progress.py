@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import re
 import shutil
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 BAR_CELLS = 24
 RECENT = 32  # photos that the rate is taken over: the first one, which waits for the model, drops out
 LINE_S = 10  # between two lines of a batch where nothing can be drawn over
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the end of a line
 
 
 class Progress:
@@ -26,6 +28,7 @@ class Progress:
         """Draw this state over the one before."""
         if self._quiet:
             return
+        message = shown(message)
         with self._lock:
             if self.terminal:
                 filled = round(BAR_CELLS * min(max(percent, 0), 100) / 100)
@@ -45,6 +48,11 @@ class Progress:
                 room = shutil.get_terminal_size().columns - 1
                 print(f"\r{'':<{room}}\r", end="", file=sys.stderr, flush=True)
                 self._message = ""
+
+
+def shown(text: str) -> str:
+    """Return the text with a ? for what would command the terminal, as a part of a photo's name may."""
+    return CONTROLS.sub("?", text)
 
 
 class BatchProgress:

@@ -9,7 +9,7 @@ import bootstrap
 from cli.errors import FAILED, CommandFailed
 from cli.inputs import Source
 from cli.outputs import Job
-from cli.progress import Progress
+from cli.progress import Progress, shown
 
 REPORTED = ("width", "height", "subject", "coverage", "box", "frame", "model_id", "device", "timings_ms")
 
@@ -77,7 +77,7 @@ class Report:
                 print(json.dumps(fact), flush=True)
         elif words is not None and not (passing and self.brief):
             self.progress.clear()
-            bootstrap.say(words)
+            bootstrap.say(shown(words))
 
 
 def _failure(name: str | None, error: CommandFailed) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,8 @@ POLL_S = 0.1  # how late Ctrl-C is noticed on Windows while waiting; the line it
 TAIL_LINES = 15
 TAIL_BYTES = 16 * 1024
 # Meant for a server that others reach; here they would move it or lock us out.
-DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT", "BGREMOVE_TOKEN")
+DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT")
+TOKEN_VARIABLE = "BGREMOVE_TOKEN"  # noqa: S105 - its name; never among the arguments, which all users can read
 FOLDER_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR")
 MODEL_VARIABLE = "BGREMOVE_MODEL"  # may be a folder, told by its beginning
 if sys.platform == "win32":
@@ -42,18 +44,22 @@ def _placed(name: str, value: str) -> str:
 
 
 class PrivateServer:
-    """Starts at once; wait_ready() gives its address when it answers; as a context it ends with the block."""
+    """Starts at once; wait_ready() gives its address when it answers; as a context it ends with the block.
+
+    Whoever else is on this machine reaches it too, but has not its `token`.
+    """
 
     def __init__(self, python: Path, root: Path, settings: Mapping[str, str] | None = None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._started = time.monotonic()
+        self.token = secrets.token_urlsafe()
         kept = {name: _placed(name, os.environ[name]) for name in os.environ if name not in DROPPED_VARIABLES}
         try:
             self._process = subprocess.Popen(
                 [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],
                 cwd=root,
-                env=kept | dict(settings or {}),
+                env=kept | dict(settings or {}) | {TOKEN_VARIABLE: self.token},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,

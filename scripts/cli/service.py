@@ -45,7 +45,7 @@ def own_service(python: Path, settings: Mapping[str, str]) -> Iterator[Service]:
         from cli.client import Client  # noqa: PLC0415
 
         try:
-            with Client(server.wait_ready(), None) as client:
+            with Client(server.wait_ready(), server.token) as client:
                 yield Service(client, server.check_alive)
         except Unreachable:
             server.check_alive()

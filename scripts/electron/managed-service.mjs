@@ -14,8 +14,10 @@
  * @property {string} [root] the project's folder
  * @property {string} [python] the Python to run; by default that of the project's .venv
  * @property {number} [port] 0 takes a free one
- * @property {boolean} [adopt] use a bgremove that is on the port already, instead of refusing to start
- * @property {string} [token] what requests have to carry; by default what BGREMOVE_TOKEN says
+ * @property {boolean} [adopt] use a bgremove that is on the port already, instead of refusing to start: only where
+ *   every user of the machine is trusted, as any may pretend to be one, and would be sent the token and the photos
+ * @property {string} [token] what requests have to carry; by default what BGREMOVE_TOKEN says. Without one, every
+ *   user of the machine may use the service, and fetch the photos
  * @property {NodeJS.ProcessEnv} [env] the service's environment
  * @property {number} [startTimeoutMs]
  *

@@ -137,11 +137,17 @@ def test_a_huge_chunked_upload_is_cut_off(fake: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/x+json"]
+    "kind",
+    [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/x+json",
+        "application/x-www-form-urlencoded",
+    ],
 )
 @pytest.mark.parametrize("path", ["/remove/url", "/env/install"])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_json_longer_than_any_request_is_refused(
+def test_text_longer_than_any_request_is_refused(
     fake: Service, path: str, kind: str, *, chunked: bool
 ) -> None:
     """Parsing it would keep everybody else waiting."""
@@ -158,6 +164,25 @@ def test_a_broken_form_is_bad_input(fake: Service) -> None:
     )
     assert 400 <= answer.status_code < 500
     assert set(answer.json()) == {"detail", "code"}
+
+
+@pytest.mark.parametrize("charset", ["punycode", '"unicode_escape"', "UTF-16", "no-such-charset"])
+def test_a_form_in_an_odd_charset_is_refused_unread(fake: Service, charset: str) -> None:
+    """Some codecs take minutes for it, while nobody else is served, or make names that nobody can write."""
+    body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"b" * 40_000 + b"\r\n--b--\r\n"
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    answer = fake.client.post("/remove/upload", content=body, headers={"Content-Type": kind})
+    assert "charset" in refused(answer, 400, "malformed_request")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF8", '"us-ascii"', "ISO-8859-1"])
+def test_a_form_in_a_usual_charset_is_read(fake: Service, charset: str) -> None:
+    """Some clients' libraries name theirs."""
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n'
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    body = head + wish() + b"\r\n--b--\r\n"
+    answer = fake.client.post("/remove/upload", content=body, headers={"Content-Type": kind})
+    assert fake.finished(answer.json()["task_id"])["status"] == "complete"
 
 
 @pytest.mark.parametrize(

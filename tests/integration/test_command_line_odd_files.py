@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.commands import ENVIRONMENT, TIMEOUT_S, Run, command
-from tests.integration.fake_service import CUTOUT, Script, fake_service
+from tests.integration.fake_service import COMPLETE, CUTOUT, RUNNING, Script, fake_service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes with names, devices, bytes in names")
 
@@ -92,6 +92,17 @@ def test_a_name_in_another_encoding_is_no_obstacle(photo: Path) -> None:
     done = remove(Script(), photo.parent)
     assert done.returncode == 0, done.stderr
     assert Path(os.fsdecode(name.replace(b".jpg", b"-cutout.png"))).exists()
+
+
+def test_a_name_does_not_command_the_terminal(photo: Path) -> None:
+    """An archive from anywhere may hold names that set its title, or type into it; a server, such words."""
+    odd = photo.rename(photo.with_name("\x1b]0;owned\x07\x9b2J.jpg"))
+    script = Script(states=[{**RUNNING, "message": "Removing\x1b[2J"}, COMPLETE])
+    for photos in (odd, photo.parent, photo.with_name("\x1bgone.jpg")):
+        done = remove(script, photos, "--overwrite")
+        assert "?" in done.stderr
+        assert done.stderr.replace("\n", "").isprintable()
+    assert photo.with_name("\x1b]0;owned\x07\x9b2J-cutout.png").read_bytes() == CUTOUT
 
 
 def test_a_photo_named_like_a_result_is_done_when_it_is_named_itself(photo: Path) -> None:

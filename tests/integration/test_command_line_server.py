@@ -50,6 +50,7 @@ with fake_service(script) as address:
     ready = {{"event": "ready", "host": host, "port": int(port), "pid": os.getpid(), "version": "0"}}
     print(json.dumps(ready), flush=True)
     sys.stdin.buffer.read()
+    Path("tokens.json").write_text(json.dumps(list(script.tokens)))
     if mode == "deaf":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         Path("child").write_text(str(child.pid))
@@ -92,7 +93,21 @@ def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings
     seen = _seen(own_project)
     assert seen["argv"] == ["--port", "0", "--exit-on-stdin-eof"]
     kept = {"BGREMOVE_NO_BOOTSTRAP": "1", "BGREMOVE_CACHE": "/kept"}
+    assert seen["settings"].pop("BGREMOVE_TOKEN") != "secret"
     assert seen["settings"] == kept | {"BGREMOVE_PRELOAD": "1"}
+
+
+def test_nobody_else_on_the_machine_gets_at_its_own_server(own_project: Path, photo: Path) -> None:
+    """Any user may ask a port of this machine: for its tasks, and then for the photos."""
+    tokens = []
+    for _ in range(2):
+        assert bgremove("remove", photo, "--overwrite", project=own_project).returncode == 0
+        seen = _seen(own_project)
+        tokens.append(seen["settings"]["BGREMOVE_TOKEN"])
+        assert json.loads((own_project / "tokens.json").read_text()) == [f"Bearer {tokens[-1]}"]
+        assert tokens[-1] not in " ".join(seen["argv"])
+    assert len(tokens[0]) > 30
+    assert tokens[0] != tokens[1]
     assert _gone(seen["pid"])
 
 

@@ -85,6 +85,21 @@ def test_electron_pages_are_let_in_by_setting(start: Callable[..., Service]) -> 
     assert service.client.delete("/tasks/x", headers={"Origin": "https://evil.example"}).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("settings", "warnings"),
+    [
+        ({"allowed_origins": "null"}, 1),
+        ({"allowed_origins": "null", "token": "s3cret"}, 0),
+        ({"allowed_origins": "app://.,file://"}, 0),
+    ],
+)
+def test_who_lets_every_website_in_is_warned(
+    start: Callable[..., Service], settings: dict[str, str], warnings: int
+) -> None:
+    """A frame in any page can have the origin null, and this one could list the photos."""
+    assert start(**settings).log.count("any website may use this service") == warnings
+
+
 @pytest.mark.parametrize("origin", ["null", "file://"])
 def test_an_allowed_page_can_read_why_it_is_refused(start: Callable[..., Service], origin: str) -> None:
     """Otherwise its user takes a wrong token for a service that does not run."""

@@ -154,6 +154,8 @@ def test_a_photo_without_a_subject_is_an_unknown_foreground(service: Service) ->
         (written(rb'{"image_file_b64": "\ud800"}'), (400, "invalid_image_file_b64")),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, (400, "invalid_request")),
         ({"json": {"image_file_b64": 7}}, (400, "invalid_image_file_b64")),
+        ({"data": {f"field{number}": "x" for number in range(300)}}, (400, "invalid_request")),
+        ({"data": {"image_url": ["http://a.example", "http://b.example"]}}, (400, "invalid_image_url")),
     ],
 )
 def test_refusals_have_the_form_and_codes_of_remove_bg(
@@ -175,12 +177,14 @@ def test_json_that_is_no_flat_object_is_refused_without_parsing_it(fake: Service
     assert "flat object" in answer.text
 
 
-def test_json_longer_than_any_photo_in_base64_is_refused(start: Callable[..., Service]) -> None:
+@pytest.mark.parametrize("kind", ["json", "data"])
+def test_text_longer_than_any_photo_in_base64_is_refused(start: Callable[..., Service], kind: str) -> None:
     """The limit on uploads holds, whatever they are written in."""
     service = start(builtin_worker=OBEYS, max_upload_bytes=1_500_000)
     photo = wish() + b" " * 1_400_000
-    assert post(service, json={"image_file_b64": base64.b64encode(photo).decode()}).status_code == 200
-    answer = post(service, json={"image_file_b64": "A" * 3_100_000})
+    fields: dict[str, Any] = {"image_file_b64": base64.b64encode(photo).decode()}
+    assert post(service, **{kind: fields}).status_code == 200
+    answer = post(service, **{kind: {"image_file_b64": "A" * 3_400_000}})
     assert error(answer) == (413, "file_too_large")
 
 

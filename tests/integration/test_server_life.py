@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -52,6 +53,18 @@ def test_stdout_holds_the_ready_line_and_nothing_else(start: Callable[..., Servi
     service.wait()
     assert service.process.stdout is not None
     assert service.process.stdout.read() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_idle_connections_lock_nobody_out(data_dir: Path, tmp_path: Path) -> None:
+    """Systems let a process have few files open unless it asks for more, and each connection is one."""
+    few = ("sh", "-c", 'ulimit -S -n 64 && exec "$0" -m supervisor', sys.executable)
+    service = Service(data_dir, tmp_path / "temp", {"builtin_worker": OBEYS}, few)
+    with ExitStack() as stack:
+        stack.callback(service.end)
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+        assert service.cut(wish()) == wish()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.messages import Event, Failed, Loading, Progress
-from supervisor.child_log import drop, last_line
+from supervisor.child_log import drop, last_line, tail
 from supervisor.worker_process import _without_overtaken, how_ended, signal_name
 
 
@@ -66,3 +66,15 @@ def test_a_childs_last_words_tell_no_folder_of_this_machine(tmp_path: Path, said
     assert told in line
     assert "ada" not in line.lower()
     assert "/usr" not in line
+
+
+def test_nor_does_a_traceback(tmp_path: Path) -> None:
+    """The status gives it out; the file and the line help, the user's name does not."""
+    log = tmp_path / "log"
+    frames = 'File "/home/ada/bgremove/worker/main.py", line 31 in serve\n    run()\n'
+    log.write_text(f"Fatal Python error: Segmentation fault\n  {frames}")
+    assert tail(log) == [
+        "Fatal Python error: Segmentation fault",
+        '  File "main.py", line 31 in serve',
+        "    run()",
+    ]

@@ -1,0 +1,67 @@
+"""How the bodies of remove.bg's clients are read."""
+
+import asyncio
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+import pytest
+from fastapi import Request
+from starlette.types import Message
+
+from supervisor.api.removebg_body import ESCAPED_BYTES, MAX_MARKS, fields_of
+from supervisor.api.removebg_errors import RemovebgRefusal
+
+
+def request(body: bytes) -> Request:
+    """Return a request with an urlencoded form."""
+    headers = [(b"content-type", b"application/x-www-form-urlencoded; charset=utf-8")]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    return Request({"type": "http", "headers": headers}, receive)
+
+
+def fields(body: bytes) -> Mapping[str, object]:
+    """Return the fields of a form."""
+    return asyncio.run(fields_of(request(body), 10**9))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"a=1&&b=+2%2B=3&c&=&d=%e4%f6%&e=%C3%BC%F0%9F%90%88&",
+        b"a=" + b"%41" * ESCAPED_BYTES,
+        b"a=b" + b"%41" * ESCAPED_BYTES,
+        b"a=bb" + b"%41" * ESCAPED_BYTES,
+        b"%61=" + b"%F0%9F%90%88" * ESCAPED_BYTES + b"%4",
+        b"a=" + b"%" * (ESCAPED_BYTES + 1) + b"&b=2",
+    ],
+    ids=lambda body: f"{body[:8]!r} {len(body)}",
+)
+def test_a_form_reads_as_everywhere(body: bytes) -> None:
+    """Wherever one of its escapes, or the bytes of one character, fall into two strips."""
+    assert fields(body) == dict(parse_qsl(body.decode(), keep_blank_values=True))
+
+
+def test_others_are_served_while_a_long_form_is_read() -> None:
+    """Its escapes take seconds, in which nobody's progress would be told."""
+    turns = 0
+
+    async def read() -> Mapping[str, object]:
+        nonlocal turns
+        reading = asyncio.create_task(fields_of(request(b"a=" + b"%41" * 1_000_000), 10**9))
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return await reading
+
+    assert asyncio.run(read()) == {"a": "A" * 1_000_000}
+    assert turns > 5
+
+
+def test_a_form_of_very_many_fields_is_refused() -> None:
+    """They would take many times its length in memory."""
+    with pytest.raises(RemovebgRefusal, match="too many fields"):
+        fields(b"a=1&" * (MAX_MARKS + 1))
