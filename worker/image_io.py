@@ -6,6 +6,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,24 +83,29 @@ def decode(path: Path, max_pixels: int) -> Photo:
     """
     with path.open("rb") as file:
         known = sniff(file.read(SIGNATURE_BYTES))
-    if known is None:
-        raise NotAnImage
-    try:
-        with _opened(path, known) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise TooManyPixels(
-                    f"The image has {width} x {height} pixels; this service accepts {max_pixels:,} in all."
-                )
-            return _photo(image)
-    except DECODE_ERRORS as error:
-        raise DamagedImage from error
+        if known is None:
+            raise NotAnImage
+        try:
+            with _opened(file, known) as image:
+                _check_size(image, max_pixels)
+                return _photo(image)
+        except DECODE_ERRORS as error:
+            raise DamagedImage from error
 
 
-def _opened(path: Path, known: ImageFormat) -> ImageFile:
+def _opened(file: BinaryIO, known: ImageFormat) -> ImageFile:
     if known.name == "HEIF":
         _register_heif()
-    return Image.open(path, formats=[known.name])
+    # Not by its path: Pillow then maps plain TIFFs at the size that they are turned to, and scrambles them.
+    return Image.open(file, formats=[known.name])
+
+
+def _check_size(image: ImageFile, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"The image has {width} x {height} pixels; this service accepts {max_pixels:,} in all."
+        )
 
 
 def _register_heif() -> None:
