@@ -15,7 +15,7 @@ from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, ImageFormat, sniff
-from worker import colour, samples
+from worker import colour, ground, samples
 from worker.cores import available_cores
 
 # The service's own limit is checked on the header, before any pixel is decoded.
@@ -57,15 +57,12 @@ class Photo:
     icc_profile: bytes | None
     dpi: tuple[float, float] | None
 
-    def on_white(self) -> Image.Image:
-        """Return what a viewer sees: `rgb`, over white where the photo is transparent, in sRGB."""
-        opaque = self.rgb if self.alpha is None else on_white(self.rgb, self.alpha)
+    def for_network(self) -> Image.Image:
+        """Return what a network is to look at: `rgb` in sRGB, over a grey where the photo is transparent."""
+        opaque = self.rgb
+        if self.alpha is not None:
+            opaque = ground.laid_on(self.rgb, self.alpha, ground.standing_out(self.rgb, self.alpha))
         return colour.seen(opaque, self.icc_profile)
-
-
-def on_white(rgb: Image.Image, alpha: NDArray[np.uint8]) -> Image.Image:
-    """Return an RGB image over white where its transparency, (H, W), lets that through."""
-    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), Image.fromarray(alpha))
 
 
 def configure() -> None:

@@ -62,7 +62,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
 
     inferring(0)
     with clock.step("inference"):
-        alpha = matte(photo.on_white(), engine, inferring, options.detail)
+        alpha = matte(photo.for_network(), engine, inferring, options.detail)
     report(REFINE_PERCENT, "Laying out the result")
     with clock.step("encode"):
         whole = _cut(photo, alpha)

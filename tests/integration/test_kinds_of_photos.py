@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests import corpus, icc
 from tests.corpus.pictures import Case, picture
@@ -53,6 +53,16 @@ def test_the_built_in_model_finds_the_person_in_every_format(service: Service, k
     there = alpha_of(service.cut(encoded(picture()), refine="false")) >= SUBJECT
     assert 0.1 < there.mean() < 0.9
     assert (here & there).sum() > LIKENESS * (here | there).sum()
+
+
+def test_a_white_logo_that_is_transparent_already_stays(service: Service) -> None:
+    """On white, the network would see nothing and erase it."""
+    logo = Image.new("RGBA", (320, 160))
+    draw = ImageDraw.Draw(logo)
+    draw.ellipse((20, 30, 120, 130), "white")
+    draw.rectangle((150, 50, 300, 110), "white")
+    drawn = np.asarray(logo.getchannel("A")) == 255
+    assert alpha_of(service.cut(encoded(logo), "logo.png"))[drawn].mean() > 230
 
 
 def problems(case: Case, result: bytes) -> list[str]:

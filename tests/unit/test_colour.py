@@ -37,14 +37,14 @@ def test_the_network_sees_a_wide_photo_in_srgb(
     assert np.array_equal(np.asarray(photo.rgb), colours)
     assert photo.icc_profile == profile
     expected = icc.in_srgb(colours, primaries, GAMMA).astype(int)
-    assert np.abs(np.asarray(photo.on_white()) - expected).max() <= 1
+    assert np.abs(np.asarray(photo.for_network()) - expected).max() <= 1
     assert np.abs(expected - colours).mean() > 5
 
 
 def test_a_reduced_copy_has_the_colours_of_the_whole(tmp_path: Path) -> None:
     """Only what the network looks at is converted: that must be no other picture."""
     image = Image.radial_gradient("L").convert("RGB")
-    seen = photo_of(image, tmp_path, icc_profile=P3).on_white()
+    seen = photo_of(image, tmp_path, icc_profile=P3).for_network()
     assert seen.size == image.size
     small = np.asarray(seen.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
     whole = Image.fromarray(np.asarray(seen)).resize((64, 64), Image.Resampling.BILINEAR)
@@ -54,7 +54,7 @@ def test_a_reduced_copy_has_the_colours_of_the_whole(tmp_path: Path) -> None:
 
 def test_a_transparent_part_of_a_wide_photo_is_seen_white(tmp_path: Path) -> None:
     """White is white in every profile."""
-    seen = photo_of(Image.new("RGBA", (9, 9), (200, 0, 0, 0)), tmp_path, icc_profile=P3).on_white()
+    seen = photo_of(Image.new("RGBA", (9, 9), (200, 0, 0, 0)), tmp_path, icc_profile=P3).for_network()
     assert seen.getpixel((4, 4)) == (255, 255, 255)
 
 
@@ -63,7 +63,7 @@ def test_an_srgb_profile_costs_no_conversion(tmp_path: Path, colours: NDArray[np
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     photo = photo_of(Image.fromarray(colours), tmp_path, icc_profile=profile)
     assert photo.icc_profile == profile
-    assert photo.on_white() is photo.rgb
+    assert photo.for_network() is photo.rgb
 
 
 @pytest.mark.parametrize("profile", [b"no profile", P3[:200], icc.grey_profile(2.2), icc.cmyk_profile()])
@@ -73,7 +73,7 @@ def test_a_profile_that_does_not_fit_is_ignored(
     """A removal must not fail for it, nor a viewer be misled by it."""
     photo = photo_of(Image.fromarray(colours), tmp_path, icc_profile=profile)
     assert photo.icc_profile is None
-    assert np.array_equal(np.asarray(photo.on_white()), colours)
+    assert np.array_equal(np.asarray(photo.for_network()), colours)
 
 
 def test_print_colours_are_read_by_their_profile(tmp_path: Path) -> None:

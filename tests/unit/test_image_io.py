@@ -103,7 +103,7 @@ def test_an_images_own_transparency_is_kept(tmp_path: Path) -> None:
     photo = decoded(encoded(palette, transparency=1), tmp_path)
     assert photo.alpha is not None
     assert not photo.alpha.any()
-    assert photo.on_white().getpixel((0, 0)) == (255, 255, 255)
+    assert photo.for_network().getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_only_the_first_frame_of_an_animation_counts(tmp_path: Path) -> None:
