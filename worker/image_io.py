@@ -17,6 +17,7 @@ from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, ImageFormat, sniff
 from worker import colour, ground, samples
 from worker.cores import available_cores
+from worker.jpeg_scans import check_scans
 
 # The service's own limit is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -85,6 +86,8 @@ def decode(path: Path, max_pixels: int) -> Photo:
         try:
             with _opened(file, known) as image:
                 _check_size(image, max_pixels)
+                if known.name == "JPEG":
+                    check_scans(file)
                 return _photo(image)
         except DECODE_ERRORS as error:
             raise DamagedImage from error
@@ -98,11 +101,11 @@ def _opened(file: BinaryIO, known: ImageFormat) -> ImageFile:
 
 
 def _check_size(image: ImageFile, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise TooManyPixels(
-            f"The image has {width} x {height} pixels; this service accepts {max_pixels:,} in all."
-        )
+    for has, (width, height) in (("has", image.size), ("has tiles of", samples.tile_size(image))):
+        if width * height > max_pixels:
+            raise TooManyPixels(
+                f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
+            )
 
 
 def _register_heif() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TILELENGTH, TILEWIDTH
 
 # PNG states its one transparent colour in the file's own depth, Pillow scales the pixels alone to 8 bits.
 _PNG_GREY_STEPS = {"L;2": 85, "L;4": 17}
@@ -59,6 +59,13 @@ def _white(image: Image.Image, values: NDArray[np.generic]) -> float:
     highest = values[np.isfinite(values)].max(initial=0)
     whites = _FLOAT_WHITES if image.mode == "F" else _INTEGER_WHITES
     return next((white for white, most in whites if highest <= most), float(2**31 - 1))
+
+
+def tile_size(image: Image.Image) -> tuple[int, int]:
+    """Return a TIFF's tiles' width and height: memory is taken for a whole one. 0, 0 where it has none."""
+    sides = tag_of(image, TILEWIDTH), tag_of(image, TILELENGTH)
+    width, height = (side if isinstance(side, int) else 0 for side in sides)
+    return width, height
 
 
 def tag_of(image: Image.Image, tag: int) -> object:

@@ -17,6 +17,7 @@ from worker.image_io import Photo, decode
 
 LIMIT = 10_000_000
 ORIENTATION = 0x0112
+SCAN = b"\xff\xda"  # the marker at the start of each of a JPEG's scans
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -120,6 +121,30 @@ def test_a_giant_is_refused_by_its_header(tmp_path: Path) -> None:
     giant[29:33] = zlib.crc32(giant[12:29]).to_bytes(4, "big")
     with pytest.raises(TooManyPixels, match="50000 x 50000"):
         decoded(bytes(giant), tmp_path)
+
+
+def test_a_small_picture_in_giant_tiles_is_refused_by_its_header(tmp_path: Path) -> None:
+    """Memory is taken for a whole tile, however little of it is in the picture."""
+    pixels = np.zeros((16, 16), np.uint8)
+    tiles = ((322, 50_000), (323, 50_000))
+    with pytest.raises(TooManyPixels, match="tiles of 50000 x 50000"):
+        decoded(raw_images.tiff(pixels, raw_images.TIFF_BLACK_IS_ZERO, more=tiles), tmp_path)
+
+
+def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """Each goes over the whole picture again: a small file would hold the worker for minutes."""
+    content = encoded(colourful(), "JPEG", progressive=True)
+    last = content[content.rindex(SCAN) : -2]
+    assert decoded(content[:-2] + 50 * last + content[-2:], tmp_path).rgb.size == (60, 40)
+    with pytest.raises(DamagedImage, match="more often than any encoder"):
+        decoded(content[:-2] + 100 * last + content[-2:], tmp_path)
+
+
+def test_what_looks_like_a_scan_beside_the_picture_is_none(tmp_path: Path) -> None:
+    """Phones put a video behind a photo, and cameras notes before it."""
+    for options in ({"progressive": True}, {"restart_marker_blocks": 1}):
+        content = encoded(colourful(), "JPEG", comment=SCAN * 500, **options) + SCAN * 500
+        assert decoded(content, tmp_path).rgb.size == (60, 40)
 
 
 def test_a_file_cut_short_is_damaged(tmp_path: Path) -> None:
