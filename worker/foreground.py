@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 Tile = tuple[slice, slice]  # rows, columns
 
 # At most this many levels from clear or opaque, a wrong colour shows by no more than these levels: not soft.
-_UNSEEN = 2
+UNSEEN = 2
 # The guesses come from every `step`-th pixel: a 12-megapixel photo's from 1 in 16, larger ones' from as many.
 _MIN_STEP, _MAX_SAMPLES = 4, 1024
 # How steeply a pixel's say falls with its alpha: at 230 of 255 it is a fifth of an opaque pixel's.
@@ -114,7 +114,7 @@ def _estimated(photo: Image.Image, alpha: Pixels, guesses: _Guesses, tile: Tile)
 
 def _soft(alpha: Pixels) -> NDArray[np.bool_]:
     """Tell which pixels show both the subject and the background."""
-    return alpha - np.uint8(_UNSEEN + 1) < 255 - 2 * _UNSEEN - 1  # unsigned: too low wraps around to the top
+    return alpha - np.uint8(UNSEEN + 1) < 255 - 2 * UNSEEN - 1  # unsigned: too low wraps around to the top
 
 
 def _soft_tiles(alpha: Pixels) -> Iterator[Tile]:

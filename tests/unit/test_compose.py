@@ -209,6 +209,15 @@ def whole_colours(colours: compose.Colours) -> Pixels:
     return np.asarray(colours(0, SIZE[1]))
 
 
+def test_a_photo_that_is_all_but_opaque_is_refined_like_any() -> None:
+    """Some programs save 254 of 255 all over: that is no cut-out, and its halo goes too."""
+    photo, alpha = noise(), ramp()
+    bare = whole_colours(refined_colours(Cut(photo, None, alpha)))
+    veiled = whole_colours(refined_colours(Cut(photo, np.full_like(alpha, 254), alpha)))
+    assert np.array_equal(veiled, bare)
+    assert not np.array_equal(bare, np.asarray(photo))
+
+
 def test_refining_leaves_a_logo_as_it_was_drawn() -> None:
     """What came without a background has none to take out: its soft edge has its true colour already."""
     alpha = ramp()
