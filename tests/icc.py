@@ -40,6 +40,15 @@ def cmyk_profile() -> bytes:
     return _profile("CMYK", "Lab ", b"prtr", {"A2B0": table})
 
 
+def scanner_profile() -> bytes:
+    """Return a profile of RGB that tells what colours look like, not how to say one: its green is L*."""
+    identity = b"".join(bytes(range(256)) for _ in range(3))
+    grid = b"".join(bytes((255 if point & 2 else 0, 128, 128)) for point in range(8))
+    matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    table = b"mft1\0\0\0\0" + bytes((3, 3, 2, 0)) + matrix + identity + grid + identity
+    return _profile("RGB ", "Lab ", b"scnr", {"A2B0": table})
+
+
 def in_srgb(
     values: NDArray[np.uint8], primaries: tuple[tuple[float, ...], ...], gamma: float
 ) -> NDArray[np.uint8]:

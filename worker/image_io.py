@@ -4,7 +4,7 @@ import contextlib
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,6 +64,12 @@ class Photo:
         if self.alpha is not None:
             opaque = ground.laid_on(self.rgb, self.alpha, ground.standing_out(self.rgb, self.alpha))
         return colour.seen(opaque, self.icc_profile)
+
+    def ready_for_background(self) -> "Photo":
+        """Return it with a profile into which a background can be converted: its own, or else sRGB."""
+        if self.icc_profile is None or colour.takes_colours(self.icc_profile):
+            return self
+        return replace(self, rgb=colour.seen(self.rgb, self.icc_profile).copy(), icc_profile=None)
 
 
 def configure() -> None:

@@ -55,6 +55,20 @@ def test_the_built_in_model_finds_the_person_in_every_format(service: Service, k
     assert (here & there).sum() > LIKENESS * (here | there).sum()
 
 
+def test_a_background_keeps_its_colour_behind_a_scan(by_light: Service) -> None:
+    """A scanner's profile tells what a colour looks like, not how to say one: the result is sRGB then."""
+    scan = np.zeros((20, 40, 3), np.uint8)
+    scan[:, 20:], scan[:5] = (0, 255, 200), (90, 128, 7)
+    content = encoded(Image.fromarray(scan), icc_profile=icc.scanner_profile())
+    result = opened(by_light.cut(content, "scan.png", background="#c04020", refine="false"))
+    assert "icc_profile" not in result.info
+    assert result.getpixel((5, 15)) == (192, 64, 32)
+    assert result.getpixel((35, 15)) == (255, 255, 255)
+    alone = opened(by_light.cut(content, "scan.png", refine="false"))
+    assert alone.info["icc_profile"] == icc.scanner_profile()
+    assert alone.getpixel((35, 15)) == (0, 255, 200, 255)
+
+
 def test_a_white_logo_that_is_transparent_already_stays(service: Service) -> None:
     """On white, the network would see nothing and erase it."""
     logo = Image.new("RGBA", (320, 160))

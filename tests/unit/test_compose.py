@@ -161,12 +161,11 @@ def test_a_colour_looks_as_asked_for_under_the_photos_profile() -> None:
     assert np.abs(np.subtract(seen_in_srgb(image, profile), (192, 64, 32))).max() <= 2
 
 
-def test_a_profile_that_says_srgb_or_nothing_changes_no_colour() -> None:
+def test_a_profile_that_says_srgb_changes_no_colour() -> None:
     """White has to stay #ffffff."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for profile in (srgb, b"broken"):
-        image = behind(background="#123456").covering(SIZE, profile).rows(0, 1, 1)
-        assert image.getpixel((0, 0)) == (0x12, 0x34, 0x56)
+    image = behind(background="#123456").covering(SIZE, srgb).rows(0, 1, 1)
+    assert image.getpixel((0, 0)) == (0x12, 0x34, 0x56)
 
 
 @pytest.mark.parametrize(
