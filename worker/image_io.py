@@ -129,6 +129,7 @@ def _register_heif() -> None:
 def _photo(image: ImageFile) -> Photo:
     profile, dpi = image.info.get("icc_profile"), _plausible_dpi(image.info.get("dpi"))
     samples.scale_transparent_colour(image)
+    frame_box = samples.first_frame_box(image)
     orientation = samples.tag_of(image, _ORIENTATION)  # of a TIFF, which Pillow turns as it loads it
     image.load()
     # An orientation that cannot be read is none; the pixels are whole.
@@ -138,6 +139,8 @@ def _photo(image: ImageFile) -> Photo:
     if dpi is not None and orientation in _LYING:
         dpi = dpi[::-1]
     pixels, alpha = samples.split(image)
+    if frame_box is not None:
+        alpha = samples.clear_around(frame_box, pixels.size, alpha)
     rgb, icc_profile = colour.to_rgb(pixels, profile)
     # Pillow's writers would take comments and the like from here.
     rgb.info.clear()

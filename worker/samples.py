@@ -13,6 +13,8 @@ _PNG_DEEP_COLOUR = "RGB;16B"
 _FLOAT_WHITES = ((1, 16), (255, 2 * 255), (65535, 2 * 65535))
 _INTEGER_WHITES = ((255, 255), (65535, 65535))
 
+Corners = tuple[int, int, int, int]  # left, top, right, bottom
+
 
 def scale_transparent_colour(image: ImageFile) -> None:
     """Bring the transparent colour of an opened PNG to its pixels' depth; call before `image.load()`.
@@ -25,6 +27,24 @@ def scale_transparent_colour(image: ImageFile) -> None:
         image.info["transparency"] = told * _PNG_GREY_STEPS[raw_mode]
     elif isinstance(told, tuple) and raw_mode == _PNG_DEEP_COLOUR:
         image.info["transparency"] = tuple(value >> 8 for value in told)
+
+
+def first_frame_box(image: ImageFile) -> Corners | None:
+    """Return what a GIF's first frame fills of its canvas, if not all; call before `image.load()`.
+
+    Browsers show nothing around it, Pillow a colour.
+    """
+    box = image.tile[0].extents if image.format == "GIF" and image.tile else None
+    return None if box == (0, 0, *image.size) else box
+
+
+def clear_around(box: Corners, size: tuple[int, int], alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return a picture's transparency, (H, W), if any, with nothing but what is in the box showing."""
+    left, top, right, bottom = box
+    inside = slice(top, bottom), slice(left, right)
+    cleared = np.zeros(size[::-1], np.uint8)
+    cleared[inside] = 255 if alpha is None else alpha[inside]
+    return cleared
 
 
 def split(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
