@@ -191,6 +191,21 @@ def test_lights_brighter_than_white_do_not_blacken_a_float_photo(
     assert shown == [0, 128, 255, 0 if np.isnan(light) else 255]
 
 
+def test_a_lamp_in_a_float_photo_does_not_blacken_the_rest(tmp_path: Path) -> None:
+    """A renderer's picture of 0 to 1 may hold the sun itself."""
+    values = np.linspace(0, 1, 100 * 100, dtype=np.float32).reshape(100, 100)
+    values[50, 50] = 1000
+    shown = np.asarray(decoded(encoded(Image.fromarray(values), "TIFF"), tmp_path).rgb)
+    assert (shown.min(), shown[-1, -1, 0], shown[50, 50, 0]) == (0, 255, 255)
+
+
+def test_unsigned_greys_of_32_bits_keep_their_scale(tmp_path: Path) -> None:
+    """Read as signed ones, the light half of them would be black."""
+    values = np.array([[0, 2**30, 2**31, 2**32 - 1]], np.uint32)
+    shown = decoded(raw_images.tiff(values, raw_images.TIFF_BLACK_IS_ZERO), tmp_path).rgb
+    assert np.asarray(shown)[0, :, 0].tolist() == [0, 64, 128, 255]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "TIFF, big-endian"])
 def test_sixteen_bit_colours_keep_their_scale(tmp_path: Path, kind: str) -> None:
     """Each of the 65 536 levels must come to within one of its place among the 256."""
