@@ -15,7 +15,7 @@ from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, ImageFormat, sniff
-from worker import colour, ground, samples
+from worker import colour, ground, resolution, samples
 from worker.cores import available_cores
 from worker.jpeg_scans import check_scans
 
@@ -40,7 +40,6 @@ DECODE_ERRORS = (
     zlib.error,
 )
 
-MIN_DPI, MAX_DPI = 2, 65_535  # Pillow says 1 where a TIFF says nothing; a JPEG has 16 bits for it
 _ORIENTATION = ExifTags.Base.Orientation
 _LYING = range(5, 9)  # orientations with the photo on its side
 
@@ -127,15 +126,16 @@ def _register_heif() -> None:
 
 
 def _photo(image: ImageFile) -> Photo:
-    profile, dpi = image.info.get("icc_profile"), _plausible_dpi(image.info.get("dpi"))
+    profile, dpi = image.info.get("icc_profile"), resolution.of_header(image)
     samples.scale_transparent_colour(image)
     frame_box = samples.first_frame_box(image)
     orientation = samples.tag_of(image, _ORIENTATION)  # of a TIFF, which Pillow turns as it loads it
     image.load()
-    # An orientation that cannot be read is none; the pixels are whole.
+    # Notes that cannot be read say nothing; the pixels are whole.
     with contextlib.suppress(*DECODE_ERRORS):
         orientation = orientation or image.getexif().get(_ORIENTATION)
         ImageOps.exif_transpose(image, in_place=True)
+        dpi = dpi or resolution.of_exif(image.getexif())
     if dpi is not None and orientation in _LYING:
         dpi = dpi[::-1]
     pixels, alpha = samples.split(image)
@@ -145,10 +145,3 @@ def _photo(image: ImageFile) -> Photo:
     # Pillow's writers would take comments and the like from here.
     rgb.info.clear()
     return Photo(rgb, alpha, icc_profile, dpi)
-
-
-def _plausible_dpi(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the resolution if it is one; files also claim 0, or nonsense."""
-    if not dpi or not all(MIN_DPI <= float(value) <= MAX_DPI for value in dpi):
-        return None
-    return float(dpi[0]), float(dpi[1])

@@ -16,7 +16,7 @@ from tests.photos import encoded
 from worker.image_io import Photo, decode
 
 LIMIT = 10_000_000
-ORIENTATION = 0x0112
+ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
 SCAN = b"\xff\xda"  # the marker at the start of each of a JPEG's scans
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -165,6 +165,33 @@ def test_a_nonsense_resolution_is_dropped(tmp_path: Path) -> None:
     """A photo that claims 0 dpi must not fail at saving."""
     assert decoded(encoded(colourful(), "JPEG", dpi=(0, 0)), tmp_path).dpi is None
     assert decoded(encoded(colourful(), "JPEG", dpi=(300, 300)), tmp_path).dpi == (300, 300)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+@pytest.mark.parametrize(("unit", "per_inch"), [(2, 1), (3, 2.54), (1, None), (None, 1)])
+def test_a_resolution_told_by_exif_alone_is_kept(
+    tmp_path: Path, kind: str, unit: int | None, per_inch: float | None
+) -> None:
+    """In inches, centimetres, of no meaning, or without a unit: most formats have no other place for it."""
+    exif = Image.Exif()
+    exif[X_RESOLUTION], exif[Y_RESOLUTION] = 300.0, 150.0
+    if unit is not None:
+        exif[RESOLUTION_UNIT] = unit
+    told = decoded(without_jfif(encoded(colourful(), kind, exif=exif.tobytes())), tmp_path).dpi
+    assert told == (None if per_inch is None else pytest.approx((300 * per_inch, 150 * per_inch)))
+
+
+def test_a_jpeg_without_a_resolution_gets_none(tmp_path: Path) -> None:
+    """72 dpi would be printed metres wide."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 1
+    assert decoded(without_jfif(encoded(colourful(), "JPEG", exif=exif)), tmp_path).dpi is None
+
+
+def without_jfif(content: bytes) -> bytes:
+    """Return a JPEG without the header that cameras leave out; other files as they are."""
+    start = content[:4] == b"\xff\xd8\xff\xe0"
+    return content[:2] + content[4 + int.from_bytes(content[4:6]) :] if start else content
 
 
 @pytest.mark.parametrize(("orientation", "dpi"), [(1, (300, 150)), (3, (300, 150)), (6, (150, 300))])
