@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PNG_GREY, PNG_RGB, PNG_GREY_ALPHA, PNG_RGBA = 0, 2, 4, 6
-TIFF_WHITE_IS_ZERO, TIFF_BLACK_IS_ZERO, TIFF_RGB = 0, 1, 2
+TIFF_WHITE_IS_ZERO, TIFF_BLACK_IS_ZERO, TIFF_RGB, TIFF_CMYK, TIFF_LAB = 0, 1, 2, 5, 8
 PREMULTIPLIED = 1  # of TIFF's tag ExtraSamples
 _SHORT, _LONG = 3, 4
 

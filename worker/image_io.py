@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
@@ -94,6 +94,10 @@ def decode(path: Path, max_pixels: int) -> Photo:
                 if known.name == "JPEG":
                     check_scans(file)
                 return _photo(image)
+        except UnidentifiedImageError as error:
+            raise DamagedImage(
+                f"The {known.name} file is damaged, or of a kind that cannot be read here."
+            ) from error
         except DECODE_ERRORS as error:
             raise DamagedImage from error
 

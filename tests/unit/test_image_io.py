@@ -155,6 +155,20 @@ def test_a_file_cut_short_is_damaged(tmp_path: Path) -> None:
             decoded(whole[: len(whole) // 2], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("channels", "colours", "extra"),
+    [(5, raw_images.TIFF_CMYK, 2), (3, raw_images.TIFF_LAB, None), (2, raw_images.TIFF_BLACK_IS_ZERO, 2)],
+    ids=["CMYK with alpha", "16-bit L*a*b*", "16-bit grey with alpha"],
+)
+def test_a_sound_tiff_of_a_rare_kind_is_not_called_cut_short(
+    tmp_path: Path, channels: int, colours: int, extra: int | None
+) -> None:
+    """Its owner would look for a fault that there is not, and never think of saving it as another kind."""
+    samples = np.zeros((8, 8, channels), np.uint16)
+    with pytest.raises(DamagedImage, match="TIFF file is damaged, or of a kind that cannot be read here"):
+        decoded(raw_images.tiff(samples, colours, extra=extra), tmp_path)
+
+
 def test_text_is_not_an_image(tmp_path: Path) -> None:
     """What no decoder knows gets its own error."""
     with pytest.raises(NotAnImage):
