@@ -15,7 +15,7 @@ from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, ImageFormat, sniff
-from worker import colour, ground, resolution, samples
+from worker import colour, ground, profiles, resolution, samples
 from worker.cores import available_cores
 from worker.jpeg_scans import check_scans
 
@@ -137,9 +137,11 @@ def _photo(image: ImageFile) -> Photo:
     image.load()
     # Notes that cannot be read say nothing; the pixels are whole.
     with contextlib.suppress(*DECODE_ERRORS):
-        orientation = orientation or image.getexif().get(_ORIENTATION)
+        exif = image.getexif()
+        orientation = orientation or exif.get(_ORIENTATION)
         ImageOps.exif_transpose(image, in_place=True)
-        dpi = dpi or resolution.of_exif(image.getexif())
+        dpi = dpi or resolution.of_exif(exif)
+        profile = profile or profiles.of_exif(exif)
     if dpi is not None and orientation in _LYING:
         dpi = dpi[::-1]
     pixels, alpha = samples.split(image)

@@ -41,6 +41,20 @@ def test_the_network_sees_a_wide_photo_in_srgb(
     assert np.abs(expected - colours).mean() > 5
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_cameras_adobe_rgb_is_told_by_exif_alone(tmp_path: Path, orientation: int) -> None:
+    """Cameras put no profile into their JPEGs: without one, the result looks pale to all and the network."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8769] = orientation, {0xA001: 65535, 0xA005: {1: "R03"}}
+    image = Image.new("RGB", (16, 16), (30, 200, 60))
+    photo = photo_of(image, tmp_path, "JPEG", exif=exif, quality=100, subsampling=0)
+    assert photo.icc_profile is not None
+    expected = icc.in_srgb(np.asarray(photo.rgb), icc.ADOBE_RGB, GAMMA).astype(int)
+    assert np.abs(np.asarray(photo.for_network()) - expected).max() <= 1
+    exif[0x8769] = {0xA001: 1, 0xA005: {1: "R98"}}
+    assert photo_of(image, tmp_path, "JPEG", exif=exif).icc_profile is None
+
+
 def test_a_reduced_copy_has_the_colours_of_the_whole(tmp_path: Path) -> None:
     """Only what the network looks at is converted: that must be no other picture."""
     image = Image.radial_gradient("L").convert("RGB")
