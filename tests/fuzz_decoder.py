@@ -132,7 +132,7 @@ def main(first: int, last: int, folder: Path) -> None:
         (folder / "number").write_text(str(number))
         faulthandler.dump_traceback_later(HANG_S, exit=True)
         try:
-            decode(path, MAX_PIXELS).on_white().load()
+            decode(path, MAX_PIXELS).for_network().load()
             read += 1
         except BgremoveError:
             continue

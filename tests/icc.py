@@ -1,7 +1,6 @@
-"""ICC profiles made by the tests, byte by byte, so that what they mean is known.
+"""ICC profiles made for the tests, so that what they mean is known.
 
-Source: ICC.1:2022 (header 7.2, tag table 7.3, lut8Type 10.10, curveType 10.6, XYZType
-10.31); written as version 2.
+Source: ICC.1:2022 (lut8Type 10.10).
 """
 
 import struct
@@ -9,25 +8,24 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-D50 = (0.9642, 1.0, 0.8249)
+from worker import profiles
+from worker.profiles import Columns, gamma_curve
+
+_NAME = "bgremove test"
+ADOBE_RGB = profiles.ADOBE_RGB
 # Columns: what red, green and blue give in XYZ under D50.
 DISPLAY_P3 = ((0.51512, 0.29198, 0.15710), (0.24120, 0.69225, 0.06657), (-0.00105, 0.04189, 0.78407))
-ADOBE_RGB = ((0.60974, 0.20528, 0.14919), (0.31111, 0.62567, 0.06322), (0.01947, 0.06087, 0.74457))
 SRGB = ((0.43607, 0.38515, 0.14307), (0.22249, 0.71687, 0.06061), (0.01392, 0.09708, 0.71410))
 
 
-def rgb_profile(primaries: tuple[tuple[float, float, float], ...] = DISPLAY_P3, gamma: float = 2.2) -> bytes:
+def rgb_profile(primaries: Columns = DISPLAY_P3, gamma: float = 2.2) -> bytes:
     """Return a profile of RGB with these primaries and this gamma."""
-    tags = {
-        f"{name}XYZ": _xyz(column) for name, column in zip("rgb", zip(*primaries, strict=True), strict=True)
-    }
-    tags |= {f"{name}TRC": _gamma(gamma) for name in "rgb"}
-    return _profile("RGB ", "XYZ ", b"mntr", tags)
+    return profiles.rgb_profile(primaries, gamma, _NAME)
 
 
 def grey_profile(gamma: float) -> bytes:
     """Return a profile of greys with this gamma."""
-    return _profile("GRAY", "XYZ ", b"mntr", {"kTRC": _gamma(gamma)})
+    return profiles.profile("GRAY", "XYZ ", b"mntr", {"kTRC": gamma_curve(gamma)}, _NAME)
 
 
 def cmyk_profile() -> bytes:
@@ -37,7 +35,16 @@ def cmyk_profile() -> bytes:
     grid = b"".join(bytes((0 if point % 2 else 255, 128, 128)) for point in range(16))
     matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
     table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + matrix + identity + grid + identity[: 3 * 256]
-    return _profile("CMYK", "Lab ", b"prtr", {"A2B0": table})
+    return profiles.profile("CMYK", "Lab ", b"prtr", {"A2B0": table}, _NAME)
+
+
+def scanner_profile() -> bytes:
+    """Return a profile of RGB that tells what colours look like, not how to say one: its green is L*."""
+    identity = b"".join(bytes(range(256)) for _ in range(3))
+    grid = b"".join(bytes((255 if point & 2 else 0, 128, 128)) for point in range(8))
+    matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    table = b"mft1\0\0\0\0" + bytes((3, 3, 2, 0)) + matrix + identity + grid + identity
+    return profiles.profile("RGB ", "Lab ", b"scnr", {"A2B0": table}, _NAME)
 
 
 def in_srgb(
@@ -60,34 +67,3 @@ def grey_of_lightness(lightness: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return sRGB's grey of an L* of 0..100 (CIE 1976)."""
     root = (lightness + 16) / 116
     return encoded_srgb(np.where(lightness > 8, root**3, lightness / 903.3))
-
-
-def _profile(space: str, connection: str, kind: bytes, tags: dict[str, bytes]) -> bytes:
-    text = b"bgremove test"
-    tags = {
-        "desc": b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + bytes(1 + 8 + 3 + 67),
-        "cprt": b"text\0\0\0\0CC0\0",
-        "wtpt": _xyz(D50),
-        **tags,
-    }
-    table, data, offset = b"", b"", 128 + 4 + 12 * len(tags)
-    for name, content in tags.items():
-        padded = content + bytes(-len(content) % 4)
-        table += name.encode() + struct.pack(">II", offset + len(data), len(content))
-        data += padded
-    head = struct.pack(">I4sI4s4s4s12s4s", offset + len(data), b"", 0x02400000, kind, space.encode(),
-                       connection.encode(), bytes(12), b"acsp")  # fmt: skip
-    head = (head + bytes(28)).ljust(68, b"\0") + _fixed(D50)
-    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + data
-
-
-def _fixed(values: tuple[float, ...]) -> bytes:
-    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
-
-
-def _xyz(values: tuple[float, ...]) -> bytes:
-    return b"XYZ \0\0\0\0" + _fixed(values)
-
-
-def _gamma(gamma: float) -> bytes:
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PNG_GREY, PNG_RGB, PNG_GREY_ALPHA, PNG_RGBA = 0, 2, 4, 6
-TIFF_WHITE_IS_ZERO, TIFF_BLACK_IS_ZERO, TIFF_RGB = 0, 1, 2
+TIFF_WHITE_IS_ZERO, TIFF_BLACK_IS_ZERO, TIFF_RGB, TIFF_CMYK, TIFF_LAB = 0, 1, 2, 5, 8
 PREMULTIPLIED = 1  # of TIFF's tag ExtraSamples
 _SHORT, _LONG = 3, 4
 
@@ -44,8 +44,12 @@ def tiff(
     big_endian: bool = False,
     bits: int | None = None,
     extra: int | None = None,
+    more: tuple[tuple[int, int], ...] = (),
 ) -> bytes:
-    """Write (H, W) or (H, W, C) samples as a plain TIFF; `bits=12` packs them, `extra` tells of alpha."""
+    """Write (H, W) or (H, W, C) samples as a plain TIFF; `bits=12` packs them, `extra` tells of alpha.
+
+    `more` are further tags, with a value each.
+    """
     order: Literal["<", ">"] = ">" if big_endian else "<"
     height, width = samples.shape[:2]
     count = samples.shape[2] if samples.ndim == 3 else 1
@@ -57,6 +61,7 @@ def tiff(
     tags += [(259, _SHORT, 1, 1), (262, _SHORT, 1, photometric), (273, _LONG, 1, data_at)]
     tags += [(277, _SHORT, 1, count), (278, _LONG, 1, height), (279, _LONG, 1, len(data))]
     tags += [] if extra is None else [(338, _SHORT, 1, extra)]
+    tags = sorted(tags + [(tag, _LONG, 1, value) for tag, value in more])
     head = (b"MM\0*" if big_endian else b"II*\0") + struct.pack(f"{order}I", data_at + len(data))
     directory = b"".join(_entry(order, *tag) for tag in tags)
     body = head + depths.ljust(data_at - depths_at, b"\0") + data

@@ -83,19 +83,13 @@ def _from_file(path: Path, max_pixels: int) -> Background:
 
 
 def _in_profile(picture: Image.Image, source: bytes | None, target: bytes | None) -> Image.Image:
-    """Return `picture`, RGBA, with its colours described by `target` and no longer by `source`.
-
-    Profiles that cannot be used leave it as it is: viewers cannot use them either.
-    """
+    """Return `picture`, RGBA, with its colours described by `target` and no longer by `source`."""
     if source == target:
         return picture
     rgb = picture.convert("RGB")
-    try:
-        converted = ImageCms.profileToProfile(
-            rgb, _profile(source), _profile(target), ImageCms.Intent.RELATIVE_COLORIMETRIC
-        )
-    except (ImageCms.PyCMSError, OSError):
-        return picture
+    converted = ImageCms.profileToProfile(
+        rgb, _profile(source), _profile(target), ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
     if converted is None or _largest_change(rgb, converted) <= _ROUNDING:
         return picture  # such as from sRGB to sRGB in other words: a colour asked for comes out as said
     converted = converted.convert("RGBA")

@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, _imaging
 
 # Pillow's mode, and the colour space that a profile for it names in its header.
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
+_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _SAME = 2  # of 255: rounding; what no eye and no network tells apart
 
 Transform = ImageCms.ImageCmsTransform
@@ -42,6 +43,17 @@ def seen(image: Image.Image, profile: bytes | None) -> Image.Image:
     if transform is None or _changes_nothing(transform):
         return image
     return _InSrgb(image, transform)
+
+
+@lru_cache(maxsize=4)
+def takes_colours(profile: bytes) -> bool:
+    """Whether colours can be said in terms of an RGB `profile`: scanners' tell only what theirs look like."""
+    try:
+        opened = ImageCms.ImageCmsProfile(BytesIO(profile))
+        ImageCms.buildTransform(ImageCms.createProfile("sRGB"), opened, "RGB", "RGB", _INTENT)
+    except ImageCms.PyCMSError:
+        return False
+    return True
 
 
 class _InSrgb(Image.Image):
@@ -96,7 +108,7 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> Transform:
         ImageCms.createProfile("sRGB"),
         mode,
         "RGB",
-        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        _INTENT,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
 

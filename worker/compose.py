@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from worker.background import Backdrop
-from worker.foreground import decontaminated
+from worker.foreground import UNSEEN, decontaminated
 from worker.geometry import Cut, Pixels
-from worker.image_io import on_white
+from worker.ground import WHITE, laid_on
 from worker.png import Rows
 
 # Returns the subject's colours in the rows from the first up to, without, the second, as an RGB image.
@@ -28,8 +28,9 @@ def refined_colours(cut: Cut) -> Colours:
     """
     if cut.own is None:
         return _rows_of(decontaminated(cut.rgb, cut.alpha))
-    refined = decontaminated(on_white(cut.rgb, cut.own), cut.alpha)
-    refined.paste(cut.rgb, (0, 0), Image.fromarray(cut.own < 255))
+    own = np.where(cut.own < 255 - UNSEEN, cut.own, np.uint8(255))  # 254 of 255 is no transparency
+    refined = decontaminated(laid_on(cut.rgb, own, WHITE), cut.alpha)
+    refined.paste(cut.rgb, (0, 0), Image.fromarray(own < 255))
     return _rows_of(refined)
 
 

@@ -14,6 +14,7 @@ from shared.options import FormatChoice
 from worker import png
 from worker.cores import available_cores
 from worker.geometry import Pixels
+from worker.hidden import fill_hidden
 from worker.strips import each_strip
 
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}
@@ -74,18 +75,20 @@ class Encoder:
             case "webp":
                 height, width, *_ = picture.shape
                 quick = self.lossless or height * width <= _WEBP_QUICK_PIXELS
-                # Lossy, hidden pixels take their neighbours' colour, so that their black does not bleed.
-                _whole(picture).save(
+                pixels = _whole(picture)
+                if not self.lossless and pixels.shape[2:] == (4,):
+                    fill_hidden(pixels)
+                Image.fromarray(pixels).save(
                     stream,
                     "WEBP",
                     method=_WEBP_QUICK if quick else _WEBP_CAREFUL,
                     quality=_WEBP_LOSSLESS_EFFORT if self.lossless else self.quality,
                     lossless=self.lossless,
-                    exact=self.lossless,
+                    exact=True,  # lossy ones are filled already, and better than libwebp does it
                     icc_profile=picture.icc_profile,
                 )
             case "jpeg":
-                _whole(picture).save(
+                Image.fromarray(_whole(picture)).save(
                     stream,
                     "JPEG",
                     quality=self.quality,
@@ -95,7 +98,7 @@ class Encoder:
                 )
 
 
-def _whole(picture: Picture) -> Image.Image:
+def _whole(picture: Picture) -> Pixels:
     """Return all of a picture's rows, made on as many threads as there are cores."""
     pixels: Pixels = np.empty(picture.shape, np.uint8)
 
@@ -103,4 +106,4 @@ def _whole(picture: Picture) -> Image.Image:
         pixels[top:bottom] = picture.rows(top, bottom)
 
     each_strip(len(pixels), fill)
-    return Image.fromarray(pixels)
+    return pixels

@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 Tile = tuple[slice, slice]  # rows, columns
 
 # At most this many levels from clear or opaque, a wrong colour shows by no more than these levels: not soft.
-_UNSEEN = 2
+UNSEEN = 2
 # The guesses come from every `step`-th pixel: a 12-megapixel photo's from 1 in 16, larger ones' from as many.
 _MIN_STEP, _MAX_SAMPLES = 4, 1024
 # How steeply a pixel's say falls with its alpha: at 230 of 255 it is a fifth of an opaque pixel's.
@@ -32,6 +32,8 @@ _STEEPNESS = 16
 _SAY: Floats = ((np.arange(256, dtype=np.float32) / 255) ** _STEEPNESS).astype(np.float32)
 # The share of opaque pixels at which a level of the pyramid and the coarser one count the same.
 _TRUSTED_SHARE = 0.03
+# Less than any sum of says: divides nothing by nothing, and changes no mean.
+_LEAST = 1e-37
 _NEAR_RADIUS = 2
 _INSIDE = (..., slice(_NEAR_RADIUS, -_NEAR_RADIUS), slice(_NEAR_RADIUS, -_NEAR_RADIUS))
 # Small enough for a core's cache, large enough that NumPy's calls don't count.
@@ -103,7 +105,7 @@ def _estimated(photo: Image.Image, alpha: Pixels, guesses: _Guesses, tile: Tile)
     subject += rest
     np.clip(subject, 0, 255, out=subject)
     near, weights = _weighed_sums(subject, weight, reach)
-    near *= trust[_INSIDE] / (weights + np.float32(1e-6))
+    near *= trust[_INSIDE] / (weights + np.float32(_LEAST))
     near += rest[_INSIDE]
     near += np.float32(0.5)
     colour = np.clip(near, 0, 255, out=near).astype(np.uint8)
@@ -112,7 +114,7 @@ def _estimated(photo: Image.Image, alpha: Pixels, guesses: _Guesses, tile: Tile)
 
 def _soft(alpha: Pixels) -> NDArray[np.bool_]:
     """Tell which pixels show both the subject and the background."""
-    return alpha - np.uint8(_UNSEEN + 1) < 255 - 2 * _UNSEEN - 1  # unsigned: too low wraps around to the top
+    return alpha - np.uint8(UNSEEN + 1) < 255 - 2 * UNSEEN - 1  # unsigned: too low wraps around to the top
 
 
 def _soft_tiles(alpha: Pixels) -> Iterator[Tile]:
@@ -192,15 +194,16 @@ def _box_sum(planes: Floats, radius: int) -> Floats:
 def _spread(samples: Floats, say: Floats) -> Floats:
     """Return the mean colour around each cell, (3, h / 2, w / 2), of `samples`, (3, h, w), weighed by `say`.
 
-    A cell has 2 x 2 samples; "around" is as wide as it takes for their says, (h, w), to add up.
+    A cell has 2 x 2 samples; "around" is as wide as it takes for their says, (h, w), to add up. Who says most
+    counts in full: the network may be sure of no pixel.
     """
     sums = np.empty((4, *say.shape), np.float32)
-    np.multiply(samples, say, out=sums[:3])
-    sums[3] = say
+    np.divide(say, max(float(say.max()), _LEAST), out=sums[3])
+    np.multiply(samples, sums[3], out=sums[:3])
     levels = [_halved(sums)]
     while max(levels[-1].shape[1:]) > 1:
         levels.append(_halved(levels[-1]))
-    colours: Floats = levels[-1][:3] / (levels[-1][3] + np.float32(1e-6))
+    colours: Floats = levels[-1][:3] / (levels[-1][3] + np.float32(_LEAST))
     for level in levels[-2::-1]:
         height, width = level.shape[1:]
         finer = _doubled(colours)[:, :height, :width]

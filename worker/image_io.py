@@ -4,18 +4,20 @@ import contextlib
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, ImageFormat, sniff
-from worker import colour, samples
+from worker import colour, ground, profiles, resolution, samples
 from worker.cores import available_cores
+from worker.jpeg_scans import check_scans
 
 # The service's own limit is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -38,7 +40,6 @@ DECODE_ERRORS = (
     zlib.error,
 )
 
-MIN_DPI, MAX_DPI = 2, 65_535  # Pillow says 1 where a TIFF says nothing; a JPEG has 16 bits for it
 _ORIENTATION = ExifTags.Base.Orientation
 _LYING = range(5, 9)  # orientations with the photo on its side
 
@@ -56,15 +57,18 @@ class Photo:
     icc_profile: bytes | None
     dpi: tuple[float, float] | None
 
-    def on_white(self) -> Image.Image:
-        """Return what a viewer sees: `rgb`, over white where the photo is transparent, in sRGB."""
-        opaque = self.rgb if self.alpha is None else on_white(self.rgb, self.alpha)
+    def for_network(self) -> Image.Image:
+        """Return what a network is to look at: `rgb` in sRGB, over a grey where the photo is transparent."""
+        opaque = self.rgb
+        if self.alpha is not None:
+            opaque = ground.laid_on(self.rgb, self.alpha, ground.standing_out(self.rgb, self.alpha))
         return colour.seen(opaque, self.icc_profile)
 
-
-def on_white(rgb: Image.Image, alpha: NDArray[np.uint8]) -> Image.Image:
-    """Return an RGB image over white where its transparency, (H, W), lets that through."""
-    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), Image.fromarray(alpha))
+    def ready_for_background(self) -> "Photo":
+        """Return it with a profile into which a background can be converted: its own, or else sRGB."""
+        if self.icc_profile is None or colour.takes_colours(self.icc_profile):
+            return self
+        return replace(self, rgb=colour.seen(self.rgb, self.icc_profile).copy(), icc_profile=None)
 
 
 def configure() -> None:
@@ -82,24 +86,35 @@ def decode(path: Path, max_pixels: int) -> Photo:
     """
     with path.open("rb") as file:
         known = sniff(file.read(SIGNATURE_BYTES))
-    if known is None:
-        raise NotAnImage
-    try:
-        with _opened(path, known) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise TooManyPixels(
-                    f"The image has {width} x {height} pixels; this service accepts {max_pixels:,} in all."
-                )
-            return _photo(image)
-    except DECODE_ERRORS as error:
-        raise DamagedImage from error
+        if known is None:
+            raise NotAnImage
+        try:
+            with _opened(file, known) as image:
+                _check_size(image, max_pixels)
+                if known.name == "JPEG":
+                    check_scans(file)
+                return _photo(image)
+        except UnidentifiedImageError as error:
+            raise DamagedImage(
+                f"The {known.name} file is damaged, or of a kind that cannot be read here."
+            ) from error
+        except DECODE_ERRORS as error:
+            raise DamagedImage from error
 
 
-def _opened(path: Path, known: ImageFormat) -> ImageFile:
+def _opened(file: BinaryIO, known: ImageFormat) -> ImageFile:
     if known.name == "HEIF":
         _register_heif()
-    return Image.open(path, formats=[known.name])
+    # Not by its path: Pillow then maps plain TIFFs at the size that they are turned to, and scrambles them.
+    return Image.open(file, formats=[known.name])
+
+
+def _check_size(image: ImageFile, max_pixels: int) -> None:
+    for has, (width, height) in (("has", image.size), ("has tiles of", samples.tile_size(image))):
+        if width * height > max_pixels:
+            raise TooManyPixels(
+                f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
+            )
 
 
 def _register_heif() -> None:
@@ -115,25 +130,24 @@ def _register_heif() -> None:
 
 
 def _photo(image: ImageFile) -> Photo:
-    profile, dpi = image.info.get("icc_profile"), _plausible_dpi(image.info.get("dpi"))
+    profile, dpi = image.info.get("icc_profile"), resolution.of_header(image)
     samples.scale_transparent_colour(image)
+    frame_box = samples.first_frame_box(image)
     orientation = samples.tag_of(image, _ORIENTATION)  # of a TIFF, which Pillow turns as it loads it
     image.load()
-    # An orientation that cannot be read is none; the pixels are whole.
+    # Notes that cannot be read say nothing; the pixels are whole.
     with contextlib.suppress(*DECODE_ERRORS):
-        orientation = orientation or image.getexif().get(_ORIENTATION)
+        exif = image.getexif()
+        orientation = orientation or exif.get(_ORIENTATION)
         ImageOps.exif_transpose(image, in_place=True)
+        dpi = dpi or resolution.of_exif(exif)
+        profile = profile or profiles.of_exif(exif)
     if dpi is not None and orientation in _LYING:
         dpi = dpi[::-1]
     pixels, alpha = samples.split(image)
+    if frame_box is not None:
+        alpha = samples.clear_around(frame_box, pixels.size, alpha)
     rgb, icc_profile = colour.to_rgb(pixels, profile)
     # Pillow's writers would take comments and the like from here.
     rgb.info.clear()
     return Photo(rgb, alpha, icc_profile, dpi)
-
-
-def _plausible_dpi(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the resolution if it is one; files also claim 0, or nonsense."""
-    if not dpi or not all(MIN_DPI <= float(value) <= MAX_DPI for value in dpi):
-        return None
-    return float(dpi[0]), float(dpi[1])

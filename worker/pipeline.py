@@ -52,6 +52,8 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     with clock.step("decode"):
         photo = image_io.decode(Path(job.source_path), max_pixels)
         behind = None if options.output == "mask" else background.chosen(options, max_pixels)
+        if behind is not None:
+            photo = photo.ready_for_background()
         if not options.crop:
             encoder.check(geometry.fitted(photo.rgb.size, options.max_size))
     report(10, "Model ready")
@@ -62,7 +64,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
 
     inferring(0)
     with clock.step("inference"):
-        alpha = matte(photo.on_white(), engine, inferring, options.detail)
+        alpha = matte(photo.for_network(), engine, inferring, options.detail)
     report(REFINE_PERCENT, "Laying out the result")
     with clock.step("encode"):
         whole = _cut(photo, alpha)

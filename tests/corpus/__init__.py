@@ -1,5 +1,6 @@
 """One file of every kind that people send, made from the two samples, with what a removal must keep of it."""
 
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -85,5 +86,20 @@ def _gif(kind: str) -> Iterator[Case]:
     yield made("L", picture().convert("L"), kind)
     yield made("P", in_palette(), kind)
     yield keyed(kind, "P, a transparent index", 255)
+    yield _on_a_larger_canvas(kind)
     frames = [picture().rotate(180).quantize(255)]
     yield made("an animation", in_palette(), kind, save_all=True, append_images=frames)
+
+
+def _on_a_larger_canvas(kind: str) -> Case:
+    """An animation may begin with a frame that does not fill it."""
+    content = bytearray(encoded(in_palette(), kind))
+    width, height = picture().size
+    content[6:10] = struct.pack("<HH", width + 30, height + 20)
+    frame = content.index(b"," + struct.pack("<HHHH", 0, 0, width, height))
+    content[frame + 1 : frame + 5] = struct.pack("<HH", 10, 15)
+    around = ((15, 5), (10, 20))
+    alpha = np.pad(np.full((height, width), 255, np.uint8), around)
+    return Case(
+        "a frame within its canvas", bytes(content), np.pad(rgb_of(in_palette()), (*around, (0, 0))), alpha
+    )

@@ -9,12 +9,14 @@ from PIL import Image, ImageCms
 
 from tests import icc, raw_images
 from tests.corpus.pictures import (
+    STORED,
     Case,
     cat,
     deep,
     grey_rgb,
     in_palette,
     made,
+    oriented,
     picture,
     press,
     rgb_of,
@@ -42,7 +44,18 @@ def tiff(kind: str) -> Iterator[Case]:
     greys, shown = scan()
     yield Case("L with a profile", encoded(greys, kind, icc_profile=icc.grey_profile(1.8)), shown)
     yield from _deep_tiff(grey, colours)
+    yield from _turned(kind, grey)
     yield Case("with 600 dpi", encoded(picture(), kind, dpi=(600, 600)), colours, dpi=600)
+
+
+def _turned(kind: str, grey: NDArray[np.uint8]) -> Iterator[Case]:
+    """Plain ones of each depth, lying on their side: Pillow would map them into memory as if they stood."""
+    pictures = {"P": in_palette(), "RGBA": veiled(), "I;16": Image.fromarray(deep(grey))}
+    pictures |= {mode: picture().convert(mode) for mode in ("L", "CMYK")}
+    for mode, upright in pictures.items():
+        rgb = grey_rgb(grey) if mode == "I;16" else rgb_of(upright)
+        content = encoded(upright.transpose(STORED[6]), kind, exif=oriented(6))
+        yield Case(f"{mode}, orientation 6", content, rgb, veil() if mode == "RGBA" else None)
 
 
 def _lab(kind: str) -> Case:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests import corpus, icc
 from tests.corpus.pictures import Case, picture
@@ -53,6 +53,30 @@ def test_the_built_in_model_finds_the_person_in_every_format(service: Service, k
     there = alpha_of(service.cut(encoded(picture()), refine="false")) >= SUBJECT
     assert 0.1 < there.mean() < 0.9
     assert (here & there).sum() > LIKENESS * (here | there).sum()
+
+
+def test_a_background_keeps_its_colour_behind_a_scan(by_light: Service) -> None:
+    """A scanner's profile tells what a colour looks like, not how to say one: the result is sRGB then."""
+    scan = np.zeros((20, 40, 3), np.uint8)
+    scan[:, 20:], scan[:5] = (0, 255, 200), (90, 128, 7)
+    content = encoded(Image.fromarray(scan), icc_profile=icc.scanner_profile())
+    result = opened(by_light.cut(content, "scan.png", background="#c04020", refine="false"))
+    assert "icc_profile" not in result.info
+    assert result.getpixel((5, 15)) == (192, 64, 32)
+    assert result.getpixel((35, 15)) == (255, 255, 255)
+    alone = opened(by_light.cut(content, "scan.png", refine="false"))
+    assert alone.info["icc_profile"] == icc.scanner_profile()
+    assert alone.getpixel((35, 15)) == (0, 255, 200, 255)
+
+
+def test_a_white_logo_that_is_transparent_already_stays(service: Service) -> None:
+    """On white, the network would see nothing and erase it."""
+    logo = Image.new("RGBA", (320, 160))
+    draw = ImageDraw.Draw(logo)
+    draw.ellipse((20, 30, 120, 130), "white")
+    draw.rectangle((150, 50, 300, 110), "white")
+    drawn = np.asarray(logo.getchannel("A")) == 255
+    assert alpha_of(service.cut(encoded(logo), "logo.png"))[drawn].mean() > 230
 
 
 def problems(case: Case, result: bytes) -> list[str]:

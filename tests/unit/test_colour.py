@@ -37,14 +37,28 @@ def test_the_network_sees_a_wide_photo_in_srgb(
     assert np.array_equal(np.asarray(photo.rgb), colours)
     assert photo.icc_profile == profile
     expected = icc.in_srgb(colours, primaries, GAMMA).astype(int)
-    assert np.abs(np.asarray(photo.on_white()) - expected).max() <= 1
+    assert np.abs(np.asarray(photo.for_network()) - expected).max() <= 1
     assert np.abs(expected - colours).mean() > 5
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_cameras_adobe_rgb_is_told_by_exif_alone(tmp_path: Path, orientation: int) -> None:
+    """Cameras put no profile into their JPEGs: without one, the result looks pale to all and the network."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8769] = orientation, {0xA001: 65535, 0xA005: {1: "R03"}}
+    image = Image.new("RGB", (16, 16), (30, 200, 60))
+    photo = photo_of(image, tmp_path, "JPEG", exif=exif, quality=100, subsampling=0)
+    assert photo.icc_profile is not None
+    expected = icc.in_srgb(np.asarray(photo.rgb), icc.ADOBE_RGB, GAMMA).astype(int)
+    assert np.abs(np.asarray(photo.for_network()) - expected).max() <= 1
+    exif[0x8769] = {0xA001: 1, 0xA005: {1: "R98"}}
+    assert photo_of(image, tmp_path, "JPEG", exif=exif).icc_profile is None
 
 
 def test_a_reduced_copy_has_the_colours_of_the_whole(tmp_path: Path) -> None:
     """Only what the network looks at is converted: that must be no other picture."""
     image = Image.radial_gradient("L").convert("RGB")
-    seen = photo_of(image, tmp_path, icc_profile=P3).on_white()
+    seen = photo_of(image, tmp_path, icc_profile=P3).for_network()
     assert seen.size == image.size
     small = np.asarray(seen.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
     whole = Image.fromarray(np.asarray(seen)).resize((64, 64), Image.Resampling.BILINEAR)
@@ -54,7 +68,7 @@ def test_a_reduced_copy_has_the_colours_of_the_whole(tmp_path: Path) -> None:
 
 def test_a_transparent_part_of_a_wide_photo_is_seen_white(tmp_path: Path) -> None:
     """White is white in every profile."""
-    seen = photo_of(Image.new("RGBA", (9, 9), (200, 0, 0, 0)), tmp_path, icc_profile=P3).on_white()
+    seen = photo_of(Image.new("RGBA", (9, 9), (200, 0, 0, 0)), tmp_path, icc_profile=P3).for_network()
     assert seen.getpixel((4, 4)) == (255, 255, 255)
 
 
@@ -63,7 +77,7 @@ def test_an_srgb_profile_costs_no_conversion(tmp_path: Path, colours: NDArray[np
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     photo = photo_of(Image.fromarray(colours), tmp_path, icc_profile=profile)
     assert photo.icc_profile == profile
-    assert photo.on_white() is photo.rgb
+    assert photo.for_network() is photo.rgb
 
 
 @pytest.mark.parametrize("profile", [b"no profile", P3[:200], icc.grey_profile(2.2), icc.cmyk_profile()])
@@ -73,7 +87,7 @@ def test_a_profile_that_does_not_fit_is_ignored(
     """A removal must not fail for it, nor a viewer be misled by it."""
     photo = photo_of(Image.fromarray(colours), tmp_path, icc_profile=profile)
     assert photo.icc_profile is None
-    assert np.array_equal(np.asarray(photo.on_white()), colours)
+    assert np.array_equal(np.asarray(photo.for_network()), colours)
 
 
 def test_print_colours_are_read_by_their_profile(tmp_path: Path) -> None:

@@ -70,6 +70,17 @@ def test_hidden_black_does_not_bleed_into_a_lossy_edge() -> None:
     assert image[20:71, 20:71, :3].min() > 215
 
 
+@pytest.mark.parametrize("size", [(90, 90), (93, 86)])
+def test_a_coloured_subject_has_no_dark_rim_in_a_lossy_webp(size: tuple[int, int]) -> None:
+    """Colours are kept at half the resolution: hidden black reaches further into them than into greys."""
+    y, x = np.ogrid[: size[0], : size[1]]
+    pixels = np.zeros((*size, 4), np.uint8)
+    shown = np.hypot(y - 45, x - 45) < 30
+    pixels[shown] = (230, 40, 40, 255)
+    image = np.asarray(opened(file_of(pixels, Encoder("webp", 90, lossless=False))))
+    assert np.abs(image[shown].astype(int) - (230, 40, 40, 255)).max() < 12
+
+
 @pytest.mark.parametrize("format_", ["webp", "jpeg"])
 def test_quality_is_heeded(format_: FormatChoice) -> None:
     """The option trades size for looks."""

@@ -123,6 +123,28 @@ def test_a_new_background_shows_less_than_half_the_halo(
     assert error(decontaminated(photo, alpha)) <= error(photo) / 2
 
 
+@pytest.mark.parametrize("highest", [12, 40, 80, 120])
+def test_a_subject_that_the_network_is_nowhere_sure_of_is_not_blackened(highest: int) -> None:
+    """Glass, smoke, or what the network only suspects: between the photo's colour and the subject's own."""
+    alpha = (disc(60) * (highest / 255)).astype(np.uint8)
+    own = np.array([200, 120, 60])
+    photo = photo_of(np.broadcast_to(own.astype(np.float32), (HEIGHT, WIDTH, 3)), alpha, wall())
+    shows = alpha > highest / 2
+    seen, corrected = photo[shows].astype(int), decontaminated(photo, alpha)[shows].astype(int)
+    assert (corrected >= np.minimum(seen, own) - 5).all()
+    assert (corrected <= np.maximum(seen, own) + 5).all()
+
+
+def test_a_speck_of_certainty_in_a_haze_keeps_its_colour() -> None:
+    """The few pixels that are sure must not be lost among so many that are not."""
+    alpha = np.full((1000, 1000), 60, np.uint8)
+    alpha[500:506, 500:506] = 255
+    own, behind = (np.full((1000, 1000, 3), level, np.float32) for level in (200, 30))
+    photo = photo_of(own, alpha, behind)
+    corrected = decontaminated(photo, alpha)
+    assert corrected[496:510, 496:510].min() > 180
+
+
 @pytest.mark.parametrize("kind", ALPHAS)
 def test_opaque_pixels_stay_as_they_are(kind: str) -> None:
     """What is the subject's alone must be the photo's, bit for bit; the photo itself is not written to."""

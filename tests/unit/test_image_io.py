@@ -16,7 +16,8 @@ from tests.photos import encoded
 from worker.image_io import Photo, decode
 
 LIMIT = 10_000_000
-ORIENTATION = 0x0112
+ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
+SCAN = b"\xff\xda"  # the marker at the start of each of a JPEG's scans
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -103,7 +104,7 @@ def test_an_images_own_transparency_is_kept(tmp_path: Path) -> None:
     photo = decoded(encoded(palette, transparency=1), tmp_path)
     assert photo.alpha is not None
     assert not photo.alpha.any()
-    assert photo.on_white().getpixel((0, 0)) == (255, 255, 255)
+    assert photo.for_network().getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_only_the_first_frame_of_an_animation_counts(tmp_path: Path) -> None:
@@ -122,12 +123,50 @@ def test_a_giant_is_refused_by_its_header(tmp_path: Path) -> None:
         decoded(bytes(giant), tmp_path)
 
 
+def test_a_small_picture_in_giant_tiles_is_refused_by_its_header(tmp_path: Path) -> None:
+    """Memory is taken for a whole tile, however little of it is in the picture."""
+    pixels = np.zeros((16, 16), np.uint8)
+    tiles = ((322, 50_000), (323, 50_000))
+    with pytest.raises(TooManyPixels, match="tiles of 50000 x 50000"):
+        decoded(raw_images.tiff(pixels, raw_images.TIFF_BLACK_IS_ZERO, more=tiles), tmp_path)
+
+
+def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """Each goes over the whole picture again: a small file would hold the worker for minutes."""
+    content = encoded(colourful(), "JPEG", progressive=True)
+    last = content[content.rindex(SCAN) : -2]
+    assert decoded(content[:-2] + 50 * last + content[-2:], tmp_path).rgb.size == (60, 40)
+    with pytest.raises(DamagedImage, match="more often than any encoder"):
+        decoded(content[:-2] + 100 * last + content[-2:], tmp_path)
+
+
+def test_what_looks_like_a_scan_beside_the_picture_is_none(tmp_path: Path) -> None:
+    """Phones put a video behind a photo, and cameras notes before it."""
+    for options in ({"progressive": True}, {"restart_marker_blocks": 1}):
+        content = encoded(colourful(), "JPEG", comment=SCAN * 500, **options) + SCAN * 500
+        assert decoded(content, tmp_path).rgb.size == (60, 40)
+
+
 def test_a_file_cut_short_is_damaged(tmp_path: Path) -> None:
     """A half-grey result would be worse than an error."""
     for kind in FORMATS:
         whole = encoded(noise(64), kind)
         with pytest.raises(DamagedImage):
             decoded(whole[: len(whole) // 2], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("channels", "colours", "extra"),
+    [(5, raw_images.TIFF_CMYK, 2), (3, raw_images.TIFF_LAB, None), (2, raw_images.TIFF_BLACK_IS_ZERO, 2)],
+    ids=["CMYK with alpha", "16-bit L*a*b*", "16-bit grey with alpha"],
+)
+def test_a_sound_tiff_of_a_rare_kind_is_not_called_cut_short(
+    tmp_path: Path, channels: int, colours: int, extra: int | None
+) -> None:
+    """Its owner would look for a fault that there is not, and never think of saving it as another kind."""
+    samples = np.zeros((8, 8, channels), np.uint16)
+    with pytest.raises(DamagedImage, match="TIFF file is damaged, or of a kind that cannot be read here"):
+        decoded(raw_images.tiff(samples, colours, extra=extra), tmp_path)
 
 
 def test_text_is_not_an_image(tmp_path: Path) -> None:
@@ -140,6 +179,33 @@ def test_a_nonsense_resolution_is_dropped(tmp_path: Path) -> None:
     """A photo that claims 0 dpi must not fail at saving."""
     assert decoded(encoded(colourful(), "JPEG", dpi=(0, 0)), tmp_path).dpi is None
     assert decoded(encoded(colourful(), "JPEG", dpi=(300, 300)), tmp_path).dpi == (300, 300)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+@pytest.mark.parametrize(("unit", "per_inch"), [(2, 1), (3, 2.54), (1, None), (None, 1)])
+def test_a_resolution_told_by_exif_alone_is_kept(
+    tmp_path: Path, kind: str, unit: int | None, per_inch: float | None
+) -> None:
+    """In inches, centimetres, of no meaning, or without a unit: most formats have no other place for it."""
+    exif = Image.Exif()
+    exif[X_RESOLUTION], exif[Y_RESOLUTION] = 300.0, 150.0
+    if unit is not None:
+        exif[RESOLUTION_UNIT] = unit
+    told = decoded(without_jfif(encoded(colourful(), kind, exif=exif.tobytes())), tmp_path).dpi
+    assert told == (None if per_inch is None else pytest.approx((300 * per_inch, 150 * per_inch)))
+
+
+def test_a_jpeg_without_a_resolution_gets_none(tmp_path: Path) -> None:
+    """72 dpi would be printed metres wide."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 1
+    assert decoded(without_jfif(encoded(colourful(), "JPEG", exif=exif)), tmp_path).dpi is None
+
+
+def without_jfif(content: bytes) -> bytes:
+    """Return a JPEG without the header that cameras leave out; other files as they are."""
+    start = content[:4] == b"\xff\xd8\xff\xe0"
+    return content[:2] + content[4 + int.from_bytes(content[4:6]) :] if start else content
 
 
 @pytest.mark.parametrize(("orientation", "dpi"), [(1, (300, 150)), (3, (300, 150)), (6, (150, 300))])
@@ -164,6 +230,21 @@ def test_lights_brighter_than_white_do_not_blacken_a_float_photo(
     photo = decoded(encoded(Image.fromarray(values), "TIFF"), tmp_path)
     shown = np.asarray(photo.rgb)[0, :, 0].tolist()
     assert shown == [0, 128, 255, 0 if np.isnan(light) else 255]
+
+
+def test_a_lamp_in_a_float_photo_does_not_blacken_the_rest(tmp_path: Path) -> None:
+    """A renderer's picture of 0 to 1 may hold the sun itself."""
+    values = np.linspace(0, 1, 100 * 100, dtype=np.float32).reshape(100, 100)
+    values[50, 50] = 1000
+    shown = np.asarray(decoded(encoded(Image.fromarray(values), "TIFF"), tmp_path).rgb)
+    assert (shown.min(), shown[-1, -1, 0], shown[50, 50, 0]) == (0, 255, 255)
+
+
+def test_unsigned_greys_of_32_bits_keep_their_scale(tmp_path: Path) -> None:
+    """Read as signed ones, the light half of them would be black."""
+    values = np.array([[0, 2**30, 2**31, 2**32 - 1]], np.uint32)
+    shown = decoded(raw_images.tiff(values, raw_images.TIFF_BLACK_IS_ZERO), tmp_path).rgb
+    assert np.asarray(shown)[0, :, 0].tolist() == [0, 64, 128, 255]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "TIFF, big-endian"])
