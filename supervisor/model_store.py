@@ -22,6 +22,7 @@ from shared.model_files import (
     wanted_among,
     weights_among,
 )
+from shared.replacing import replace
 from supervisor.tasks import OnProgress
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
@@ -135,7 +136,7 @@ def _copy(source: Path, cache: ModelCache, count: Callable[[int], None]) -> str:
         blob = cache.blob(sha256)
         # What is there already keeps its time of change, by which other records know it.
         if not blob.is_file() or sha256_of(blob, lambda _: None) != sha256:
-            part.replace(blob)
+            replace(part, blob)
     finally:
         part.unlink(missing_ok=True)
     return sha256

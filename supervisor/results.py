@@ -73,6 +73,7 @@ class ResultStore:
         self._files: dict[str, StoredFile] = {}
         self._by_task: dict[str, list[str]] = {}
         self._forgotten = Forgotten("file")
+        self._in_use: set[Path] = set()  # folders that were to go and are still there
 
     def make_folder(self, task_id: str) -> Path:
         """Make the folder of one removal, and return it. Raises StorageFailed."""
@@ -99,15 +100,24 @@ class ResultStore:
         for file_id in self._by_task.pop(task_id, ()):
             del self._files[file_id]
             self._forgotten.add(file_id)
-        await asyncio.to_thread(_delete, self.folder / task_id)
+        await self._delete(self.folder / task_id)
 
     async def drop_orphans(self) -> None:
-        """Delete what killed supervisors left behind."""
+        """Delete what killed supervisors left behind, and what was in use when it was to go."""
         await asyncio.to_thread(self._delete_orphans)
+        for folder in list(self._in_use):
+            await self._delete(folder)
 
     async def drop_all(self) -> None:
         """Delete every file of this supervisor; for its end."""
         await asyncio.to_thread(_delete, self.folder)
+
+    async def _delete(self, folder: Path) -> None:
+        # On Windows a file that is just being downloaded cannot be deleted: the next sweep gets it.
+        if await asyncio.to_thread(_delete, folder):
+            self._in_use.discard(folder)
+        else:
+            self._in_use.add(folder)
 
     def _delete_orphans(self) -> None:
         for folder in self._temp_dir.glob("run-*-*"):
@@ -123,9 +133,10 @@ class ResultStore:
             _delete(folder)
 
 
-def _delete(folder: Path) -> None:
-    # A file that is just being downloaded cannot be deleted on Windows; the next orphan sweep gets it.
+def _delete(folder: Path) -> bool:
+    """Delete what can be deleted; return whether that was all."""
     shutil.rmtree(folder, ignore_errors=True)
+    return not os.path.exists(folder)  # noqa: PTH110  # pathlib raises for one that is just going
 
 
 def _is_alive(pid: int, started_ms: int) -> bool:

@@ -15,7 +15,7 @@ import uvicorn
 
 from shared import logs
 from shared.errors import StorageFailed
-from supervisor import __version__
+from supervisor import __version__, windows_loop
 from supervisor.app import create_app
 from supervisor.environment.packages import PackageLists
 from supervisor.file_limit import raise_file_limit
@@ -64,7 +64,8 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     server = Server(config, address)
     if stdin is not None:
         threading.Thread(target=_watch, args=(stdin, server), name="stdin-watch", daemon=True).start()
-    runner = asyncio.Runner(loop_factory=config.get_loop_factory())  # uvloop's, where there is one
+    # uvloop's, where there is one
+    runner = asyncio.Runner(loop_factory=windows_loop.factory_or(config.get_loop_factory()))
     runner.run(server.serve(sockets=[listener]))
     return 0
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from shared.messages import (
     WorkerConfig,
 )
 from supervisor.child_log import drop, last_line, tail
+from supervisor.deadline import Deadline
 from supervisor.memory import oom_kills
 from supervisor.tasks import OnProgress
 from supervisor.worker_process import WorkerProcess, how_ended, signal_name
@@ -216,9 +218,9 @@ class WorkerGeneration:
             return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")
         return WorkerCrashed(f"The worker ended {how}.")
 
-    def _deadline(self, timeout_s: float, what: str) -> asyncio.TimerHandle:
+    def _deadline(self, timeout_s: float, what: str) -> Deadline:
         error = WorkerTimeout(f"The worker {what} within {timeout_s:g} s and was ended.")
-        return self._loop.call_later(timeout_s, self.kill, error)
+        return Deadline(timeout_s, partial(self.kill, error))
 
 
 def _settle(future: asyncio.Future[Any], outcome: Ready | RemovalResult | BgremoveError) -> None:

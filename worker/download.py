@@ -10,14 +10,16 @@ from shared.errors import BgremoveError, DownloadFailed, StorageFailed
 from shared.messages import Command, DownloadConfig, Downloaded, Downloading, Event, NotDownloaded
 from shared.model_files import ModelCache
 from worker.meter import Meter
+from worker.outbox import Outbox
 
 # Read by the hub's library when it is imported: tell the hub nothing of this machine. A user's own is kept.
 HUB_DEFAULTS = {"HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
-def serve(_: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: DownloadConfig) -> None:
+def serve(_: "Connection[Command, Command]", queue: "SimpleQueue[Event]", config: DownloadConfig) -> None:
     """Download, say how it went, and end."""
     logs.configure("warning")
+    events = Outbox(queue)
     for name, value in HUB_DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:

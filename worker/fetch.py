@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from shared.errors import DownloadDamaged, DownloadFailed, StorageFailed
 from shared.messages import DownloadConfig
 from shared.model_files import ModelCache, flush_to_disk, in_words, sha256_of, size_of
+from shared.replacing import replace
 from worker.hub import Hub, HubFile, Interrupted, Listing
 from worker.meter import Meter
 
@@ -135,7 +136,7 @@ class Fetch:
                 raise
             if self._is_sound(part, file):
                 flush_to_disk(part)
-                part.replace(self._cache.blob(file.etag))
+                replace(part, self._cache.blob(file.etag))
                 self._cache.link(commit, file.name, file.etag)
                 return
             self._drop(part)

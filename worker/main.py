@@ -31,6 +31,7 @@ from worker import image_io, pipeline
 from worker.cores import available_cores
 from worker.engines import DeviceLost, loading
 from worker.model_thread import ModelThread
+from worker.outbox import Outbox
 
 log = logging.getLogger("worker")
 
@@ -43,10 +44,11 @@ DEVICE_LOST = 70  # exit code: EX_SOFTWARE of sysexits.h
 
 
 def serve(
-    commands: "Connection[Command, Command]", events: "SimpleQueue[Event]", config: WorkerConfig
+    commands: "Connection[Command, Command]", queue: "SimpleQueue[Event]", config: WorkerConfig
 ) -> None:
     """Entry point of every worker: serve the model that `config.loader` loads."""
     logs.configure("warning")
+    events = Outbox(queue)
     image_io.configure()
     with ModelThread() as model:
         try:
@@ -87,9 +89,7 @@ def _obey(commands: "Connection[Command, Command]", work: "Work") -> None:
 class Work:
     """The removals that this worker has been given and has not finished."""
 
-    def __init__(
-        self, pool: Executor, model: ModelThread, events: "SimpleQueue[Event]", max_pixels: int
-    ) -> None:
+    def __init__(self, pool: Executor, model: ModelThread, events: Outbox, max_pixels: int) -> None:
         self._pool = pool
         self._model = model
         self._events = events

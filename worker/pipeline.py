@@ -13,6 +13,7 @@ from shared.errors import StorageFailed
 from shared.messages import RemovalJob, RemovalResult
 from shared.option_checks import margin_from
 from shared.options import RemovalOptions
+from shared.replacing import replace
 from shared.result_files import file_name
 from worker import background, compose, geometry, image_io
 from worker.background import Background
@@ -150,7 +151,7 @@ def _save(job: RemovalJob, pictures: dict[str, Picture], encoder: Encoder) -> No
     try:
         with part.open("wb") as stream:
             _write(job.stem, pictures, encoder, stream)
-        part.replace(path)
+        replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StorageFailed from error

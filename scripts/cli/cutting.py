@@ -20,6 +20,7 @@ from cli.outputs import Job
 from cli.patience import GivenUp, Patience
 from cli.removal_options import Options
 from cli.service import Service
+from shared.replacing import replace
 
 if TYPE_CHECKING:
     from cli.client import Payload
@@ -183,7 +184,7 @@ def _whole(target: Path) -> Iterator[IO[bytes]]:
         part = target.with_name(f".bgremove-{uuid.uuid4().hex}.part")
         with part.open("wb") as file:
             yield file
-        part.replace(target)
+        replace(part, target)
     except OSError as error:
         raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
     except RuntimeError as error:  # of Python 3.11 and 3.12, for a link that leads to itself

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 from typing import Any
 
 import bootstrap
@@ -74,10 +76,21 @@ class Report:
     def _tell(self, fact: dict[str, Any] | None, words: str | None, *, passing: bool = False) -> None:
         if self._as_json:
             if fact is not None:
-                print(json.dumps(fact), flush=True)
+                _print(json.dumps(fact))
         elif words is not None and not (passing and self.brief):
             self.progress.clear()
             bootstrap.say(shown(words))
+
+
+def _print(line: str) -> None:
+    """Print a line at once. Raises BrokenPipeError where who reads it has gone."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        # On Windows, the C library's word for that (python/cpython#79935).
+        if sys.platform == "win32" and error.errno == errno.EINVAL:
+            raise BrokenPipeError from error
+        raise
 
 
 def _failure(name: str | None, error: CommandFailed) -> dict[str, Any]:

@@ -31,6 +31,7 @@ DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT")
 TOKEN_VARIABLE = "BGREMOVE_TOKEN"  # noqa: S105 - its name; never among the arguments, which all users can read
 FOLDER_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR")
 MODEL_VARIABLE = "BGREMOVE_MODEL"  # may be a folder, told by its beginning
+UTF_8 = {"PYTHONIOENCODING": "utf-8"}  # Python writes into Windows' pipes in the user's code page
 if sys.platform == "win32":
     CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
 else:
@@ -59,7 +60,7 @@ class PrivateServer:
             self._process = subprocess.Popen(
                 [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],
                 cwd=root,
-                env=kept | dict(settings or {}) | {TOKEN_VARIABLE: self.token},
+                env=kept | UTF_8 | dict(settings or {}) | {TOKEN_VARIABLE: self.token},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,

@@ -123,7 +123,8 @@ export class ManagedService extends EventEmitter {
     const args = ['-m', 'supervisor', '--host', HOST, '--port', String(port), '--exit-on-stdin-eof'];
     const secret = token && { BGREMOVE_TOKEN: token }; // never among the arguments, which others can read
     // Names for others to reach a server by would lock us out of ours, which has none but its address.
-    const where = { cwd: root, env: { ...env, ...secret, BGREMOVE_ALLOWED_HOSTS: undefined } };
+    const encoding = { PYTHONIOENCODING: 'utf-8' }; // Windows' pipes would get the user's code page
+    const where = { cwd: root, env: { ...env, ...encoding, ...secret, BGREMOVE_ALLOWED_HOSTS: undefined } };
     const child = await Child.spawn(python, args, where, (line) => this.emit('log', line));
     this.#child = child;
     if (asked !== this.#stops) child.end().catch(() => {}); // a stop that found no process yet to end

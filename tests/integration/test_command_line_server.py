@@ -207,3 +207,13 @@ def test_ctrl_c_ends_an_install(own_project: Path) -> None:
     """The server ends with the command, and pip with the server."""
     _interrupt(command("install", project=own_project), "busy")
     assert _gone(_seen(own_project)["pid"])
+
+
+def test_what_the_server_said_last_is_told_as_it_is(photo: Path, tmp_path: Path) -> None:
+    """A user's name is in most paths; on Windows Python writes into pipes in another encoding than UTF-8."""
+    file = tmp_path / "Jürgen"
+    file.touch()
+    settings = {"BGREMOVE_TEMP_DIR": str(file), "PYTHONIOENCODING": "cp1252"}
+    run = bgremove("remove", photo, "--json", settings=settings)
+    assert run.returncode == 1
+    assert str(file) in json.loads(run.stdout)["error"]["detail"]

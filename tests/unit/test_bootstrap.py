@@ -96,6 +96,22 @@ def test_a_venv_without_its_python_is_pending(project: Path) -> None:
     assert (project / LIST).exists()
 
 
+def test_a_venv_is_pending_whose_python_was_uninstalled_on_windows(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There it keeps a python.exe of its own, which fails every later command: "No Python at …"."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    launcher, installed = bootstrap._python(), project / "Python 3.11" / "python.exe"
+    for file in (launcher, installed):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (project / ".venv" / "pyvenv.cfg").write_text(f"home = {installed.parent}\nversion = 3.11.4\n")
+    stamps.save(bootstrap._stamp_file(), {LIST: bootstrap._stamp(LIST)})
+    assert bootstrap._pending([LIST]) == []
+    installed.unlink()
+    assert bootstrap._pending([LIST]) == [LIST]
+
+
 def test_a_venv_that_was_not_finished_is_pending(project: Path) -> None:
     """Its Python may run and even import half of pip."""
     bootstrap._unfinished().touch()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.integration.electron.application import (
     STOP_TIMEOUT_S,
@@ -31,6 +32,16 @@ def test_a_start_that_fails_quotes_the_service(app: Callable[..., App]) -> None:
     failed = app(queue_limit="many").wait_for("failed")
     assert (failed["reason"], failed["code"]) == ("ended", 1)
     assert "bad value for BGREMOVE_QUEUE_LIMIT" in failed["error"]
+
+
+def test_a_name_beyond_ascii_is_quoted_as_it_is(
+    app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user's name is in most paths; on Windows Python writes into pipes in another encoding than UTF-8."""
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    file = tmp_path / "Jürgen"
+    file.touch()
+    assert str(file) in app(temp_dir=file).wait_for("failed")["error"]
 
 
 def scripted(body: str, options: str = "port: 0, python: process.env.PYTHON") -> str:
