@@ -21,8 +21,7 @@
  * @property {NodeJS.ProcessEnv} [env] the service's environment
  * @property {number} [startTimeoutMs]
  *
- * @typedef {{ port: number, pid: number, version: string }} Identity `pid` is the service's own: on Windows,
- *   the python.exe of .venv only starts another
+ * @typedef {import('./identity.mjs').Identity} Identity
  * @typedef {'stopped' | 'starting' | 'running' | 'unreachable' | 'failed'} Status
  * @typedef {{ status: Status, owned: boolean, url?: string, error?: string, reason?: string }
  *   & Partial<Identity> & import('./child.mjs').Details} State `owned`: not adopted, and so ended by stop()
@@ -34,18 +33,17 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { Child, ServiceError, WINDOWS, parsed, within } from './child.mjs';
+import { Child, ServiceError, WINDOWS, within } from './child.mjs';
+import { HOST, checkHealth, identify } from './identity.mjs';
 
 export { ServiceError };
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PYTHON = WINDOWS ? '.venv/Scripts/python.exe' : '.venv/bin/python';
-const HOST = '127.0.0.1'; // whatever BGREMOVE_HOST says: an application's child is not for the network
 const PORT = 6905;
 const USAGE = 'usage: node managed-service.mjs run [--python FILE] [--port N] [--adopt]';
 const STOPPED = 'the service was stopped while it started';
 const POLL_MS = 3000;
-const ANSWER_MS = 3000;
 
 /** Emits 'status' with a State at each change, and 'log' with each line that the service logs. */
 export class ManagedService extends EventEmitter {
@@ -195,40 +193,6 @@ export class ManagedService extends EventEmitter {
       queueMicrotask(() => { throw error; });
     }
   }
-}
-
-/** Who answers there, if it is a bgremove. @param {number} port @param {string} [token] */
-async function identify(port, token) {
-  await checkHealth(port);
-  const { status, body } = await ask(port, 'status', token);
-  if (status === 401) throw new ServiceError('wrong_token', 'the bgremove there wants another token');
-  if (!Number.isInteger(body?.server?.pid) || !body.worker || !body.queue) throw stranger(`status ${status}`);
-  return { port, pid: body.server.pid, version: body.server.version };
-}
-
-/** @param {number} port */
-async function checkHealth(port) {
-  const { status, body } = await ask(port, 'health');
-  const known = body?.status === 'ok' && typeof body.version === 'string' && typeof body.uptime_s === 'number';
-  if (!known) throw stranger(`status ${status}`);
-}
-
-/** @param {number} port @param {'health' | 'status'} what @param {string} [token] */
-async function ask(port, what, token) {
-  const headers = token ? { authorization: `Bearer ${token}` } : undefined;
-  const signal = AbortSignal.timeout(ANSWER_MS);
-  try {
-    const answer = await fetch(`http://${HOST}:${port}/api/v1/${what}`, { headers, signal, redirect: 'error' });
-    return { status: answer.status, body: parsed(await answer.text()) };
-  } catch (error) {
-    const reason = error.cause?.code ?? error.cause?.message ?? error.message;
-    throw reason === 'ECONNREFUSED' ? new ServiceError('no_answer', 'nothing answers there') : stranger(reason);
-  }
-}
-
-/** @param {string} said */
-function stranger(said) {
-  return new ServiceError('not_bgremove', `what answers there is not bgremove (${said})`);
 }
 
 async function main() {
