@@ -67,7 +67,7 @@ class RemovalOptions:
             "minimum": 16,
             "maximum": 65_535,
             "unit": "px",
-            "help": "the result's longest side at most",
+            "help": "the result's longest side at most, in pixels",
         },
     )
     quality: int = field(
