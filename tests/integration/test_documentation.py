@@ -1,6 +1,9 @@
 """What is written is true: the README's settings and the OpenAPI page."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from shared.options import declared_options
@@ -103,3 +106,16 @@ def test_openapi_tells_how_the_token_is_sent(service: Service) -> None:
     alternatives: list[dict[str, list[str]]] = [{name: []} for name in schemes]
     for path in ("/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"):
         assert schema["paths"][path]["post"]["security"] == alternatives
+
+
+def test_the_pictures_script_says_what_it_does() -> None:
+    """Asked for help, it would start a server and write over the pictures."""
+    done = subprocess.run(
+        [sys.executable, README.parent / "scripts" / "screenshots.py", "--help"],
+        env={**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "docs/page-light.png" in done.stdout
