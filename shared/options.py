@@ -27,7 +27,10 @@ class RemovalOptions:
 
     model: ModelChoice = field(
         default="auto",
-        metadata={"help": "which model: auto takes BiRefNet when it is loaded or on disk, else the built-in"},
+        metadata={
+            "help": "which model: auto takes BiRefNet when it is loaded or on disk, else the built-in; "
+            "birefnet is downloaded first where it is missing"
+        },
     )
     output: OutputChoice = field(
         default="cutout",

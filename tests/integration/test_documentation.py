@@ -119,3 +119,14 @@ def test_the_pictures_script_says_what_it_does() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "docs/page-light.png" in done.stdout
+
+
+def test_what_the_page_names_without_javascript_needs_none(service: Service) -> None:
+    """The reference at /docs is empty without it."""
+    (said,) = re.findall("<noscript>(.*)</noscript>", service.client.get(f"{service.url}/").text)
+    paths = re.findall(r"(?<= )/[\w./]*\w", said)
+    assert paths
+    for path in paths:
+        answer = service.client.get(service.url + path)
+        assert answer.status_code == 200
+        assert "<script" not in answer.text
