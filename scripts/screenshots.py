@@ -5,6 +5,7 @@ The real page in the installed Chromium, with the sample cut out by the real bui
 
 from __future__ import annotations
 
+import argparse
 import io
 import shutil
 import sys
@@ -24,6 +25,8 @@ PATIENCE_MS = 120_000  # the first look at the environment tries every import
 
 def main() -> int:
     """Take both pictures."""
+    about = "Take the README's pictures of the page, docs/page-light.png and docs/page-dark.png."
+    argparse.ArgumentParser(description=about, allow_abbrev=False).parse_args()
     bootstrap.reexec(bootstrap.ensure(bootstrap.TESTS))
     # Imported here: only .venv's Python has them.
     from playwright.sync_api import sync_playwright  # noqa: PLC0415

@@ -27,7 +27,10 @@ class RemovalOptions:
 
     model: ModelChoice = field(
         default="auto",
-        metadata={"help": "which model: auto takes BiRefNet when it is loaded or on disk, else the built-in"},
+        metadata={
+            "help": "which model: auto takes BiRefNet when it is loaded or on disk, else the built-in; "
+            "birefnet is downloaded first where it is missing"
+        },
     )
     output: OutputChoice = field(
         default="cutout",
@@ -67,7 +70,7 @@ class RemovalOptions:
             "minimum": 16,
             "maximum": 65_535,
             "unit": "px",
-            "help": "the result's longest side at most",
+            "help": "the result's longest side at most, in pixels",
         },
     )
     quality: int = field(

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from types import ModuleType
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.sse import EventSourceResponse
 from starlette.middleware.cors import CORSMiddleware
 
@@ -23,6 +24,12 @@ from supervisor.settings import Settings
 
 API = "/api/v1"
 log = logging.getLogger("supervisor")
+# For the reference alone: the guard has checked the token before any route is reached.
+_WHEN = "the service's token, where one is set; the health needs none"
+TOKEN = [
+    Depends(HTTPBearer(auto_error=False, description=_WHEN)),
+    Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description=_WHEN)),
+]
 
 
 def create_app(
@@ -50,6 +57,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own two pages load scripts from another host
         redoc_url=None,
+        dependencies=TOKEN,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     dialects = {removebg.PATH: removebg_error_response}

@@ -35,9 +35,10 @@ class InputSides(TypedDict):
 class ModelStatus(TypedDict):
     """BiRefNet: on disk, in memory, on its way to either.
 
-    `dtype` and `loader` are those of the loaded model; `device` is the one it would be loaded on, as far as
-    that is known without PyTorch. `input_size` is (width, height) in pixels; it is null for a model that sees
-    each photo in its own size, with sides as `input_sides` says. `task_id` is the download or load under way.
+    `dtype` is that of the loaded model, `loader` what is set; `device` is the loaded model's, else the one
+    it would be loaded on, as far as that is known without PyTorch. `input_size` is (width, height) in
+    pixels; it is null for a model that sees each photo in its own size, with sides as `input_sides` says.
+    `task_id` is the download or load under way.
     """
 
     model_id: str

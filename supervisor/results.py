@@ -56,8 +56,11 @@ class Result(TypedDict):
     ]
     model_id: str
     device: str
-    timings_ms: dict[str, float]
-    expires_at: float
+    timings_ms: Annotated[
+        dict[str, float],
+        Field(description="milliseconds in the queue (queued), in each step, and in all (total)"),
+    ]
+    expires_at: Annotated[float, Field(description="when the files are deleted, in Unix seconds")]
 
 
 class ResultStore:

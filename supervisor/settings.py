@@ -3,12 +3,13 @@
 import os
 import re
 import tempfile
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find
@@ -122,19 +123,26 @@ class Settings(BaseSettings):
         cli_avoid_json=True,
         cli_hide_none_type=True,
         cli_prog_name="python -m supervisor",
+        cli_exit_on_error=False,  # a bad flag is told as a bad variable is
     )
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(6905, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    data_dir: Folder = Field(default_factory=_default_data_dir, description="folder of the models")
-    temp_dir: Folder = Field(default_factory=_default_temp_dir, description="folder of uploads and results")
+    data_dir: Folder = Field(
+        default_factory=_default_data_dir,
+        description="folder of the models (default: in the user's data folder)",
+    )
+    temp_dir: Folder = Field(
+        default_factory=_default_temp_dir,
+        description="folder of uploads and results (default: in the system's temporary folder)",
+    )
     model: ModelName = Field(
         DEFAULT_MODEL, description="which BiRefNet: a name of the family, a hub id owner/name, or a folder"
     )
     revision: Revision = Field(DEFAULT_REVISION, description="branch or commit of the model on the hub")
     loader: Loader = Field(
         "native",
-        description="how BiRefNet is loaded: native (default), or transformers, which runs code from the hub",
+        description="how BiRefNet is loaded: native, or transformers, which runs code from the hub",
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 … or mps"
@@ -152,12 +160,13 @@ class Settings(BaseSettings):
     queue_limit: int = Field(64, gt=0, description="removals waiting or running before clients get 429")
     token: Token | None = Field(None, description="when set, requests must carry it; prefer the variable")
     allowed_hosts: HostNames = Field(
-        ("127.0.0.1", "localhost", "::1"), description="host names the service answers under; * for any"
+        ("127.0.0.1", "localhost", "::1"),
+        description="host names the service answers under, separated by commas; * for any",
     )
     allowed_origins: Origins = Field(
         (),
-        description="origins of other pages that may use the service, such as app://. (Electron); "
-        "null is every website's: only with a token",
+        description="origins of other pages that may use the service, separated by commas, such as app://. "
+        "(Electron); null is every website's: only with a token",
     )
     url_allow_private: bool = Field(
         default=False,
@@ -188,7 +197,7 @@ class Settings(BaseSettings):
 def load_settings(arguments: list[str] | None = None) -> Settings:
     """Read the settings; `arguments` are command-line flags, which win over the environment.
 
-    Raises BadSettings for unknown `BGREMOVE_` names and bad values; SystemExit for bad flags and --help.
+    Raises BadSettings for unknown names and bad values; SystemExit for --help.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | SCRIPT_NAMES
     unknown = sorted(
@@ -197,11 +206,26 @@ def load_settings(arguments: list[str] | None = None) -> Settings:
     if unknown:
         raise BadSettings(f"unknown setting {unknown[0]} in the environment")
     try:
-        return Settings(_cli_parse_args=arguments)  # type: ignore[call-arg]  # fields come from outside
+        flags: CliSettingsSource[Any] = CliSettingsSource(
+            Settings, cli_parse_args=arguments, add_argument_method=_add_flag
+        )
+        return Settings(_cli_settings_source=flags)  # type: ignore[call-arg]  # fields come from outside
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         reason = first.get("ctx", {}).get("error", first["msg"])
         raise BadSettings(f"bad value for {name}: {reason}") from error
     except SettingsError as error:
-        raise BadSettings(str(error).splitlines()[0]) from error
+        raise BadSettings(str(error).splitlines()[0].removeprefix("error parsing CLI: ")) from error
+
+
+def _add_flag(parser: ArgumentParser, *names: str, **told: Any) -> None:  # noqa: ANN401  # argparse's own
+    """Add a flag, told for people: pydantic-settings has types and defaults as Python writes them."""
+    field = Settings.model_fields.get(told.get("dest", ""))
+    if field is not None:
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        known = field.default_factory is None and default not in (None, "")
+        told["help"] = f"{field.description} (default: {default})" if known else field.description
+        if "{" not in told.get("metavar", "{"):  # no choices: a type, where argparse has the flag's name
+            del told["metavar"]
+    parser.add_argument(*names, **told)

@@ -67,7 +67,8 @@ class WorkerManager:
         if not self._policy.circuit_open:
             return None
         last = self.last_exit.detail if self.last_exit else ""
-        return f"The worker died too often and is started again only by a load or a restart. {last}".strip()
+        said = "The worker died too often: a load or a restart starts it again, or a removal minutes later."
+        return f"{said} {last}".strip()
 
     async def load(self, on_progress: OnProgress) -> Ready:
         """Start the worker if need be, whatever happened before, and wait until its model is loaded.

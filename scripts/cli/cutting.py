@@ -18,7 +18,7 @@ from cli.errors import CommandFailed, Terminated
 from cli.inputs import Source
 from cli.outputs import Job
 from cli.patience import GivenUp, Patience
-from cli.removal_options import Options
+from cli.removal_options import Options, with_flags
 from cli.service import Service
 from shared.replacing import replace
 
@@ -54,6 +54,13 @@ class Cutter:
 
     def cut(self, job: Job, show: Show) -> Payload:
         """Cut one photo out and return what the service tells of it. Raises CommandFailed."""
+        try:
+            return self._cut(job, show)
+        except CommandFailed as error:
+            error.detail = with_flags(error.detail)
+            raise
+
+    def _cut(self, job: Job, show: Show) -> Payload:
         self._check_wanted()
         show(0, "Sending the photo")
         task_id = self._send(job.source, show)

@@ -1,6 +1,7 @@
 """The options of a removal on the command line, from their one declaration in shared/options.py."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ Options = dict[str, str | int | bool]
 ENDINGS = {"jpeg": ".jpg"}  # where it is not the format's name
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 DEFAULTS = {option.name: option.default for option in declared_options()}
+_NAMED = re.compile(f"'({'|'.join(DEFAULTS)})'")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add every declared option. The server checks limits, and names the option in its answer."""
     group = parser.add_argument_group("what to make")
     for option in declared_options():
-        group.add_argument(f"--{option.name.replace('_', '-')}", **_parsing(option))
+        group.add_argument(_flag(option.name), **_parsing(option))
 
 
 def given_options(arguments: argparse.Namespace) -> Options:
@@ -34,7 +36,7 @@ def given_images(arguments: argparse.Namespace) -> dict[str, Path]:
     images = {name: Path(getattr(arguments, name)) for name in names if getattr(arguments, name)}
     for name, path in images.items():
         if not path.is_file():
-            raise misuse(f"--{name.replace('_', '-')}: there is no file {path}")
+            raise misuse(f"{_flag(name)}: there is no file {path}")
     return images
 
 
@@ -63,6 +65,15 @@ def fitted_to(options: Options, output: Path) -> Options:
         )
     made = FORMATS[ending]
     return options if made == DEFAULTS["format"] else {**options, "format": made}
+
+
+def with_flags(sentence: str) -> str:
+    """Return what the service says with the options named as they are here: --crop-margin."""
+    return _NAMED.sub(lambda named: _flag(named[1]), sentence)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _parsing(option: Option) -> dict[str, Any]:

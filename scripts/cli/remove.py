@@ -38,7 +38,12 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("--suffix", help="what results' names have added (default: -cutout, -mask or -both)")
     add("--recursive", action="store_true", help="also take the folders in folders; --out-dir repeats them")
     add("--overwrite", action="store_true", help="do again what is done already")
-    add("--watch", metavar="FOLDER", type=Path, help="do what comes into this folder, until Ctrl-C")
+    add(
+        "--watch",
+        metavar="FOLDER",
+        type=Path,
+        help="do what lies in this folder and what comes in, until Ctrl-C",
+    )
     add(
         "--jobs",
         metavar="N",

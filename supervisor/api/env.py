@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from typing_extensions import TypedDict
 
-from shared.errors import Expired, LocalOnly, NotFound
+from shared.errors import Expired, LocalOnly, NotFound, Stopping
 from supervisor.api.common import Accepted, KnownTask, NoBody, Supervisor, task_events
 from supervisor.environment.report import PackageState
 from supervisor.guards import is_loopback
@@ -77,7 +77,7 @@ async def status(services: Supervisor) -> EnvironmentStatus:
     }
 
 
-@router.post("/install", dependencies=[Depends(_from_here)], responses=answers_with(LocalOnly))
+@router.post("/install", dependencies=[Depends(_from_here)], responses=answers_with(LocalOnly, Stopping))
 async def install(services: Supervisor, _: NoBody = None) -> Accepted:
     """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
     task = await services.installs.start()

@@ -1,7 +1,7 @@
 """What rembg's clients may ask, and which options of a removal that is.
 
 After the HTTP server of rembg 2.0 (https://github.com/danielgatis/rembg, `rembg s`). What this service cannot
-do is refused by its name.
+do is refused by its name; what rembg does not look at, such as thresholds without `a`, is not looked at here.
 """
 
 import re
@@ -33,9 +33,9 @@ class RembgOptions(BaseModel):
 
     model: str | None = Field(None, description="a model by rembg's name; left out: the best one there is")
     a: bool | None = Field(None, description="alpha matting: here, the subject's own colour on soft edges")
-    af: Threshold = Field(240, description="alpha matting's foreground threshold: only 240")
-    ab: Threshold = Field(10, description="alpha matting's background threshold: only 10")
-    ae: int = Field(10, ge=0, description="alpha matting's erosion: only 10")
+    af: Threshold = Field(240, description="alpha matting's foreground threshold: with a, only 240")
+    ab: Threshold = Field(10, description="alpha matting's background threshold: with a, only 10")
+    ae: int = Field(10, ge=0, description="alpha matting's erosion: with a, only 10")
     om: bool = Field(default=False, description="the mask alone")
     ppm: bool = Field(default=False, description="post-process the mask: only false")
     bgc: str | None = Field(None, description="a colour to put behind: red,green,blue,alpha, each 0 to 255")

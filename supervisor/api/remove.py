@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal, get_type_hints
 
-from fastapi import APIRouter, Body, Depends, Form, UploadFile
+from fastapi import APIRouter, Body, Depends, Form, Query, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -13,10 +13,12 @@ from shared.errors import (
     Expired,
     InvalidOption,
     ModelUnavailable,
+    ModelUnusable,
     NotAnImage,
     NotFound,
     QueueFull,
     StillRunning,
+    Stopping,
     StorageFailed,
     UploadTooLarge,
     UrlRefused,
@@ -31,7 +33,7 @@ from supervisor.results import Result
 from supervisor.tasks import Task, TaskKind
 
 STREAM_INTERVAL_S = 0.3
-_REFUSALS = answers_with(BadInput, InvalidOption, QueueFull, WorkerStartFailed, StorageFailed)
+_REFUSALS = answers_with(BadInput, InvalidOption, QueueFull, WorkerStartFailed, Stopping, StorageFailed)
 
 router = APIRouter(prefix="/remove", tags=["remove"])
 
@@ -50,6 +52,8 @@ _IMAGES: dict[str, Any] = {
     if option.kind == "image"
 }
 LoadableModel = Literal["birefnet", "builtin"]
+_ToLoad = Annotated[LoadableModel, Query(description="which model to load")]
+_ToUnload = Annotated[LoadableModel | None, Query(description="which model to unload; left out: both")]
 _STRICT = ConfigDict(extra="forbid")
 UploadForm = create_model(
     "UploadForm",
@@ -139,22 +143,22 @@ async def forget(task: FinishedRemoval, services: Supervisor) -> None:
     await services.removals.forget(task)
 
 
-@router.post("/download")
+@router.post("/download", responses=answers_with(ModelUnusable, Stopping, StorageFailed))
 async def download(services: Supervisor, _: NoBody = None) -> Accepted:
     """Download the model, or what is missing of it; null when all of it is there."""
     task = services.downloads.start()
     return {"task_id": task.id if task else None}
 
 
-@router.post("/load", responses=answers_with(ModelUnavailable))
-async def load(services: Supervisor, model: LoadableModel = "birefnet", _: NoBody = None) -> Accepted:
+@router.post("/load", responses=answers_with(ModelUnavailable, Stopping))
+async def load(services: Supervisor, model: _ToLoad = "birefnet", _: NoBody = None) -> Accepted:
     """Load a model into memory, starting its worker if need be; null when it is loaded."""
     task = services.models.life(model).load()
     return {"task_id": task.id if task else None}
 
 
 @router.post("/unload")
-async def unload(services: Supervisor, model: LoadableModel | None = None, _: NoBody = None) -> Unloaded:
+async def unload(services: Supervisor, model: _ToUnload = None, _: NoBody = None) -> Unloaded:
     """Kill a model's worker, or every one, which frees all memory; answer when it is gone.
 
     Removals that still wait, and the one that ran, load the model again.

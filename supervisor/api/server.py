@@ -1,12 +1,12 @@
 """The server itself: health, readiness, status."""
 
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from typing_extensions import TypedDict
 
-from shared.errors import ModelUnavailable, NotReady
+from shared.errors import ModelUnavailable, NotReady, Stopping
 from shared.options import ModelChoice
 from supervisor import __version__, builtin_model
 from supervisor.api.common import Accepted, NoBody, Supervisor
@@ -14,6 +14,9 @@ from supervisor.facts import ModelStatus, WorkerStatus, model_status, worker_sta
 from supervisor.replies import answers_with
 
 router = APIRouter(tags=["server"])
+_ToRestart = Annotated[
+    ModelChoice, Query(description="whose worker; auto: that of the model which removals by auto take now")
+]
 
 
 class Health(TypedDict):
@@ -88,8 +91,8 @@ async def ready(services: Supervisor) -> Readiness:
     return {"ready": True}
 
 
-@router.post("/worker/restart", responses=answers_with(ModelUnavailable))
-async def restart_worker(services: Supervisor, model: ModelChoice = "auto", _: NoBody = None) -> Accepted:
+@router.post("/worker/restart", responses=answers_with(ModelUnavailable, Stopping))
+async def restart_worker(services: Supervisor, model: _ToRestart = "auto", _: NoBody = None) -> Accepted:
     """End a worker and start a new one; a running removal is put back in the queue, not lost."""
     return {"task_id": services.models.life(model).restart().id}
 

@@ -84,10 +84,16 @@ def test_the_token_goes_with_every_request(photo: Path, way: str) -> None:
 
 
 REFUSAL = (422, {"detail": "The image is damaged or cut short.", "code": "damaged_image"})
+NO_BACKGROUND = {"detail": "Give 'background' or 'background_file'.", "code": "invalid_option"}
 ELSEWHERE = {**RESULT, "result_url": "http://elsewhere.example/x.png"}
 FAILING_TASK = [QUEUED, state("error", 0, "There was not enough memory for this image.", "out_of_memory")]
 ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
     "refused upload": ({"refusal": REFUSAL}, "damaged_image", "The image is damaged or cut short."),
+    "refused option": (
+        {"refusal": (422, NO_BACKGROUND)},
+        "invalid_option",
+        "Give --background or --background-file.",
+    ),
     "failed task": ({"states": FAILING_TASK}, "out_of_memory", "There was not enough memory for this image."),
     "torn download": ({"torn_download": True}, "unreachable", "no connection to http://"),
     "result elsewhere": ({"result": ELSEWHERE}, "bad_answer", "the server put the cutout elsewhere"),

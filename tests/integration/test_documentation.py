@@ -1,6 +1,9 @@
 """What is written is true: the README's settings and the OpenAPI page."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from shared.options import declared_options
@@ -61,6 +64,22 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
         re.findall(r"`(\w+)`", " ".join(answer["description"] for answer in upload.values()))
     )
     assert {"404", "409", "410"} <= set(schema["paths"]["/api/v1/tasks/{task_id}"]["delete"]["responses"])
+    for path in (
+        "remove/upload",
+        "remove/url",
+        "remove/download",
+        "remove/load",
+        "worker/restart",
+        "env/install",
+    ):
+        assert (
+            "`stopping`" in schema["paths"][f"/api/v1/{path}"]["post"]["responses"]["503"]["description"]
+        ), path
+    for path in ("remove/load", "remove/unload", "worker/restart"):
+        (model,) = schema["paths"][f"/api/v1/{path}"]["post"]["parameters"]
+        assert model["description"], path
+    assert "Unix seconds" in told["expires_at"]["description"]
+    assert "milliseconds" in told["timings_ms"]["description"]
     assert "image/webp" in schema["paths"]["/api/v1/files/{file_id}"]["get"]["responses"]["200"]["content"]
 
 
@@ -74,3 +93,40 @@ def test_the_reference_needs_no_other_host(service: Service) -> None:
     for path in map("".join, named):
         assert service.client.get(service.url + path).status_code == 200, path
     assert service.client.get(f"{service.url}/redoc").status_code == 404, "this page of FastAPI's needs one"
+
+
+def test_openapi_tells_how_the_token_is_sent(service: Service) -> None:
+    """Generated clients, and the reference's own button, have no place for a token otherwise."""
+    schema = service.client.get(f"{service.url}/openapi.json").json()
+    schemes = schema["components"]["securitySchemes"]
+    assert {(scheme["type"], scheme.get("name", scheme.get("scheme"))) for scheme in schemes.values()} == {
+        ("http", "bearer"),
+        ("apiKey", "X-API-Key"),
+    }
+    alternatives: list[dict[str, list[str]]] = [{name: []} for name in schemes]
+    for path in ("/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"):
+        assert schema["paths"][path]["post"]["security"] == alternatives
+
+
+def test_the_pictures_script_says_what_it_does() -> None:
+    """Asked for help, it would start a server and write over the pictures."""
+    done = subprocess.run(
+        [sys.executable, README.parent / "scripts" / "screenshots.py", "--help"],
+        env={**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "docs/page-light.png" in done.stdout
+
+
+def test_what_the_page_names_without_javascript_needs_none(service: Service) -> None:
+    """The reference at /docs is empty without it."""
+    (said,) = re.findall("<noscript>(.*)</noscript>", service.client.get(f"{service.url}/").text)
+    paths = re.findall(r"(?<= )/[\w./]*\w", said)
+    assert paths
+    for path in paths:
+        answer = service.client.get(service.url + path)
+        assert answer.status_code == 200
+        assert "<script" not in answer.text

@@ -26,6 +26,7 @@ def test_without_options_the_best_model_cuts_out_with_clean_edges() -> None:
         ({"om": "true"}, RemovalOptions(output="mask")),
         ({"a": "1"}, RemovalOptions(refine=True)),
         ({"a": "false", "af": 200}, RemovalOptions(refine=False)),
+        ({"af": 200, "ae": 15}, RemovalOptions()),  # without `a`, rembg does not look at them either
         ({"bgc": "255, 0,128,255"}, RemovalOptions(background="#ff0080ff")),
         ({"bgc": "1,2,3,4", "om": True}, RemovalOptions(output="mask")),
         ({"model": "u2netp", "extras": "{}"}, RemovalOptions(model="builtin")),

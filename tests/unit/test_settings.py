@@ -63,3 +63,25 @@ def test_a_token_from_a_file_is_what_clients_send(monkeypatch: pytest.MonkeyPatc
     token = load_settings([]).token
     assert token is not None
     assert token.get_secret_value() == "s3cret"
+
+
+@pytest.mark.parametrize("flags", [["--queue-limits", "8"], ["--port"], ["--port", "x"], ["--dtype", "x"]])
+def test_a_bad_flag_is_told_in_one_line(flags: list[str]) -> None:
+    """As a bad variable is; the usage is forty lines, and hides what was wrong below them."""
+    with pytest.raises(BadSettings) as refused:
+        load_settings(flags)
+    assert flags[0].strip("-").upper() in str(refused.value).upper()
+    assert "\n" not in str(refused.value)
+
+
+def test_the_help_is_in_words_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who operates a service need not read Python's types and the names of its functions."""
+    with pytest.raises(SystemExit):
+        load_settings(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for python in ("tuple", "SecretStr", "factory", "None", "('", "()"):
+        assert python not in told
+    assert told.count("separated by commas") == 2
+    assert "(default: 127.0.0.1,localhost,::1)" in told
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in told
