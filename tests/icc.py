@@ -32,12 +32,19 @@ def grey_profile(gamma: float) -> bytes:
 
 def cmyk_profile() -> bytes:
     """Return a profile of a curious press: C, M and Y print nothing, K takes lightness away evenly."""
-    identity = b"".join(bytes(range(256)) for _ in range(4))
-    # The grid's last channel runs fastest: K. Lab in 8 bits: L 0..255 is 0..100, a and b are 0 at 128.
-    grid = b"".join(bytes((0 if point % 2 else 255, 128, 128)) for point in range(16))
-    matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
-    table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + matrix + identity + grid + identity[: 3 * 256]
-    return _profile("CMYK", "Lab ", b"prtr", {"A2B0": table})
+    return _profile("CMYK", "Lab ", b"prtr", {"A2B0": _lut8(4, [255, 0] * 8)})
+
+
+def pale_cmyk_profile(darkest: int) -> bytes:
+    """Return a profile of scanned prints of that press, on which K leaves that lightness, 0..255."""
+    table = _lut8(4, [255, darkest] * 8)
+    return _profile("CMYK", "Lab ", b"scnr", {"A2B0": table, "A2B1": table})
+
+
+def two_minded_profile() -> bytes:
+    """Return a profile of RGB that makes every colour white by the perceptual intent, else a mean grey."""
+    means = [255 * point.bit_count() // 3 for point in range(8)]
+    return _profile("RGB ", "Lab ", b"scnr", {"A2B0": _lut8(3, [255] * 8), "A2B1": _lut8(3, means)})
 
 
 def in_srgb(
@@ -79,6 +86,15 @@ def _profile(space: str, connection: str, kind: bytes, tags: dict[str, bytes]) -
                        connection.encode(), bytes(12), b"acsp")  # fmt: skip
     head = (head + bytes(28)).ljust(68, b"\0") + _fixed(D50)
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + data
+
+
+def _lut8(channels: int, lightness: list[int]) -> bytes:
+    """Return a table that gives each corner of the colours a grey; the last channel runs fastest."""
+    identity = bytes(range(256))
+    # Lab in 8 bits: L 0..255 is 0..100, a and b are 0 at 128.
+    grid = b"".join(bytes((value, 128, 128)) for value in lightness)
+    matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    return b"mft1\0\0\0\0" + bytes((channels, 3, 2, 0)) + matrix + identity * channels + grid + identity * 3
 
 
 def _fixed(values: tuple[float, ...]) -> bytes:
