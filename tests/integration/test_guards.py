@@ -42,7 +42,7 @@ def test_another_host_name_is_refused_everywhere(service: Service, method: str, 
     assert answer.status_code in ((400, 403) if not host else (403,))
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:6905", "127.0.0.1", "[::1]:6905"])
+@pytest.mark.parametrize("host", ["localhost", "localhost.", "LOCALHOST:6905", "127.0.0.1", "[::1]:6905"])
 def test_the_names_of_this_machine_are_welcome(service: Service, host: str) -> None:
     """The user may type localhost."""
     assert service.client.get("/health", headers={"Host": host}).status_code == 200

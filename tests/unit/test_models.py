@@ -8,6 +8,7 @@ import pytest
 from shared.catalog import find
 from shared.messages import WorkerConfig
 from supervisor.downloads import Downloads
+from supervisor.model_life import ModelLife
 from supervisor.model_store import ModelStore
 from supervisor.models import BUILTIN_KEEP_ALIVE_S, Models
 from supervisor.settings import load_settings
@@ -73,3 +74,13 @@ def test_only_the_built_in_models_worker_ends_by_itself_unless_all_are_to(tmp_pa
         workers = {worker.name: worker for worker in models_of(tmp_path, *arguments).workers}
         assert workers["birefnet"]._keep_alive_s == birefnet_s
         assert workers["builtin"]._keep_alive_s == builtin_s
+
+
+def test_a_loaded_model_is_used_though_its_files_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a user who tidies up the disk gets results of the other model, without a word."""
+    models = models_of(tmp_path)
+    assert models.life("auto").worker.name == "builtin"
+    monkeypatch.setattr(ModelLife, "live", property(lambda life: life.worker.name == "birefnet"))
+    assert models.life("auto").worker.name == "birefnet"

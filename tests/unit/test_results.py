@@ -15,3 +15,13 @@ def test_a_supervisor_never_takes_its_own_folder_for_a_dead_ones(tmp_path: Path)
     os.utime(results.folder, (0, 0))
     asyncio.run(results.drop_orphans())
     assert waiting.exists()
+
+
+def test_leftovers_are_deleted_once_they_are_old(tmp_path: Path) -> None:
+    """A service in another container has the folder in common, but its processes cannot be seen."""
+    fresh, old = tmp_path / "run-999999999-1", tmp_path / "run-999999999-2"
+    for folder in (fresh, old):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    asyncio.run(ResultStore(tmp_path).drop_orphans())
+    assert (fresh.exists(), old.exists()) == (True, False)
