@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from shared.errors import ResultTooLarge
+from shared.errors import ResultTooLarge, StorageFailed
 from shared.messages import RemovalJob
 from shared.options import RemovalOptions
 from tests.fake_workers.by_light import Light
@@ -38,3 +38,10 @@ def test_a_crop_decides_whether_the_format_can_hold_the_result(tmp_path: Path) -
     wide.paste("white", (0, 0, 16_400, 1))
     with pytest.raises(ResultTooLarge):
         removed(encoded(wide), tmp_path, crop=True, format="webp")
+
+
+def test_a_result_that_cannot_be_written_is_no_fault_of_the_photo(tmp_path: Path) -> None:
+    """The user has to make room, and not to look for what is wrong with the picture."""
+    (tmp_path / "result").mkdir()  # a file cannot take its place
+    with pytest.raises(StorageFailed):
+        removed(encoded(Image.new("RGB", (6, 4))), tmp_path)
