@@ -30,21 +30,34 @@ def grey_profile(gamma: float) -> bytes:
 
 def cmyk_profile() -> bytes:
     """Return a profile of a curious press: C, M and Y print nothing, K takes lightness away evenly."""
-    identity = b"".join(bytes(range(256)) for _ in range(4))
-    # The grid's last channel runs fastest: K. Lab in 8 bits: L 0..255 is 0..100, a and b are 0 at 128.
-    grid = b"".join(bytes((0 if point % 2 else 255, 128, 128)) for point in range(16))
-    matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
-    table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + matrix + identity + grid + identity[: 3 * 256]
-    return profiles.profile("CMYK", "Lab ", b"prtr", {"A2B0": table}, _NAME)
+    return profiles.profile("CMYK", "Lab ", b"prtr", {"A2B0": _lut8(4, [255, 0] * 8)}, _NAME)
 
 
 def scanner_profile() -> bytes:
     """Return a profile of RGB that tells what colours look like, not how to say one: its green is L*."""
-    identity = b"".join(bytes(range(256)) for _ in range(3))
-    grid = b"".join(bytes((255 if point & 2 else 0, 128, 128)) for point in range(8))
-    matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
-    table = b"mft1\0\0\0\0" + bytes((3, 3, 2, 0)) + matrix + identity + grid + identity
+    table = _lut8(3, [255 if point & 2 else 0 for point in range(8)])
     return profiles.profile("RGB ", "Lab ", b"scnr", {"A2B0": table}, _NAME)
+
+
+def pale_cmyk_profile(darkest: int) -> bytes:
+    """Return a profile of scanned prints of that press, on which K leaves that lightness, 0..255."""
+    table = _lut8(4, [255, darkest] * 8)
+    return profiles.profile("CMYK", "Lab ", b"scnr", {"A2B0": table, "A2B1": table}, _NAME)
+
+
+def faded_profile() -> bytes:
+    """Return a profile of RGB whose black is a dark grey, as in a scanned print."""
+    faded = [64 + 191 * point.bit_count() // 3 for point in range(8)]
+    return profiles.profile(
+        "RGB ", "Lab ", b"scnr", {"A2B0": _lut8(3, faded), "A2B1": _lut8(3, faded)}, _NAME
+    )
+
+
+def two_minded_profile() -> bytes:
+    """Return a profile of RGB that makes every colour white by the perceptual intent, else a mean grey."""
+    means = [255 * point.bit_count() // 3 for point in range(8)]
+    tags = {"A2B0": _lut8(3, [255] * 8), "A2B1": _lut8(3, means)}
+    return profiles.profile("RGB ", "Lab ", b"scnr", tags, _NAME)
 
 
 def in_srgb(
@@ -67,3 +80,12 @@ def grey_of_lightness(lightness: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return sRGB's grey of an L* of 0..100 (CIE 1976)."""
     root = (lightness + 16) / 116
     return encoded_srgb(np.where(lightness > 8, root**3, lightness / 903.3))
+
+
+def _lut8(channels: int, lightness: list[int]) -> bytes:
+    """Return a table that gives each corner of the colours a grey; the last channel runs fastest."""
+    identity = bytes(range(256))
+    # Lab in 8 bits: L 0..255 is 0..100, a and b are 0 at 128.
+    grid = b"".join(bytes((value, 128, 128)) for value in lightness)
+    matrix = struct.pack(">9i", *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    return b"mft1\0\0\0\0" + bytes((channels, 3, 2, 0)) + matrix + identity * channels + grid + identity * 3

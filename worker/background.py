@@ -10,6 +10,7 @@ from PIL import Image, ImageChops, ImageCms, ImageColor, ImageOps
 from shared.errors import BadInput
 from shared.options import RemovalOptions
 from worker import image_io
+from worker.colour import BLACK_TO_BLACK, INTENT
 
 # More than this in any channel is another colour, and not what rounding made of the same one.
 _ROUNDING = 1
@@ -88,7 +89,7 @@ def _in_profile(picture: Image.Image, source: bytes | None, target: bytes | None
         return picture
     rgb = picture.convert("RGB")
     converted = ImageCms.profileToProfile(
-        rgb, _profile(source), _profile(target), ImageCms.Intent.RELATIVE_COLORIMETRIC
+        rgb, _profile(source), _profile(target), INTENT, flags=BLACK_TO_BLACK
     )
     if converted is None or _largest_change(rgb, converted) <= _ROUNDING:
         return picture  # such as from sRGB to sRGB in other words: a colour asked for comes out as said

@@ -17,7 +17,8 @@ from PIL import Image, ImageCms, _imaging
 
 # Pillow's mode, and the colour space that a profile for it names in its header.
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
-_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+BLACK_TO_BLACK = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _SAME = 2  # of 255: rounding; what no eye and no network tells apart
 
 Transform = ImageCms.ImageCmsTransform
@@ -50,7 +51,7 @@ def takes_colours(profile: bytes) -> bool:
     """Whether colours can be said in terms of an RGB `profile`: scanners' tell only what theirs look like."""
     try:
         opened = ImageCms.ImageCmsProfile(BytesIO(profile))
-        ImageCms.buildTransform(ImageCms.createProfile("sRGB"), opened, "RGB", "RGB", _INTENT)
+        ImageCms.buildTransform(ImageCms.createProfile("sRGB"), opened, "RGB", "RGB", INTENT)
     except ImageCms.PyCMSError:
         return False
     return True
@@ -108,8 +109,8 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> Transform:
         ImageCms.createProfile("sRGB"),
         mode,
         "RGB",
-        _INTENT,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        INTENT,
+        BLACK_TO_BLACK,
     )
 
 

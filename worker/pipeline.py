@@ -153,7 +153,6 @@ def _save(job: RemovalJob, pictures: dict[str, Picture], encoder: Encoder) -> No
             _write(job.stem, pictures, encoder, stream)
         replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageFailed from error
 
 

@@ -1,6 +1,6 @@
 """One function a behaviour: each is an entry point for a worker process.
 
-A photo's bytes can say what to do, so that one test can mix behaviours: see `obeys`.
+A photo's bytes can say what to do, so that one test can mix behaviours: see `obey`.
 """
 
 import os
@@ -23,29 +23,34 @@ def answers(commands: Connection, events: Any, _: WorkerConfig) -> None:
 
 
 def obeys(commands: Connection, events: Any, _: WorkerConfig) -> None:
-    """Do what the photo's bytes say after its PNG signature; a photo that says nothing succeeds."""
+    """Do what each photo says."""
     for job in jobs(commands, events):
-        wish, argument = [*Path(job.source_path).read_bytes()[8:].decode().split(" ", 1), ""][:2]
-        match wish:
-            case "fail":
-                events.put(Failed(job.task_id, "damaged_image", "The image is damaged or cut short."))
-                continue
-            case "exit":
-                os._exit(int(argument))
-            case "signal":
-                os.kill(os.getpid(), getattr(signal, argument))
-            case "crash-once" if not (marker := Path(argument)).exists():
-                marker.touch()
-                os.kill(os.getpid(), signal.SIGSEGV)
-            case "stop-once" if not (marker := Path(argument)).exists():
-                marker.touch()
-                os.kill(os.getpid(), signal.SIGSTOP)
-            case "sleep":
-                events.put(Progress(job.task_id, 45, "Sleeping"))
-                time.sleep(float(argument))
-            case "flood":
-                flood(events, partial(Progress, job.task_id), float(argument))
-        finish(job, events)
+        obey(job, events)
+
+
+def obey(job: RemovalJob, events: Any) -> None:
+    """Do what the photo's bytes say after its PNG signature; a photo that says nothing succeeds."""
+    wish, argument = [*Path(job.source_path).read_bytes()[8:].decode().split(" ", 1), ""][:2]
+    match wish:
+        case "fail":
+            events.put(Failed(job.task_id, "damaged_image", "The image is damaged or cut short."))
+            return
+        case "exit":
+            os._exit(int(argument))
+        case "signal":
+            os.kill(os.getpid(), getattr(signal, argument))
+        case "crash-once" if not (marker := Path(argument)).exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "stop-once" if not (marker := Path(argument)).exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "sleep":
+            events.put(Progress(job.task_id, 45, "Sleeping"))
+            time.sleep(float(argument))
+        case "flood":
+            flood(events, partial(Progress, job.task_id), float(argument))
+    finish(job, events)
 
 
 def flood(events: Any, told: Callable[[float, str], object], seconds: float) -> None:
@@ -109,6 +114,12 @@ def answers_late(commands: Connection, events: Any, _config: WorkerConfig) -> No
         else:
             time.sleep(0.5)
             finish(job, events)
+
+
+def hangs_in_load(_commands: Connection, events: Any, _config: WorkerConfig) -> None:
+    """Begin to load, and say no more."""
+    events.put(Loading(50, "Loading the model"))
+    time.sleep(3600)
 
 
 def never_ready(commands: Connection, _events: Any, _config: WorkerConfig) -> None:

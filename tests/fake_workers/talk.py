@@ -9,9 +9,9 @@ from shared.messages import Finished, Progress, Ready, RemovalJob, RemovalResult
 FACTS = Ready("fake", "cpu", "float32", "fake", (1, 1))
 
 
-def jobs(commands: Any, events: Any) -> Iterator[RemovalJob]:
+def jobs(commands: Any, events: Any, facts: Ready = FACTS) -> Iterator[RemovalJob]:
     """Say that the worker is ready, then yield the removals it is sent until the pipe closes."""
-    events.put(FACTS)
+    events.put(facts)
     while True:
         try:
             command = commands.recv()

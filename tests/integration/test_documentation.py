@@ -88,6 +88,11 @@ def test_the_reference_needs_no_other_host(service: Service) -> None:
     page = service.client.get(f"{service.url}/docs")
     assert page.status_code == 200
     assert "://" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self' 'sha256-" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
     named = re.findall(r"""(?:href|src)="(.*?)"|url: '(.*?)'""", page.text)
     assert len(named) == 4
     for path in map("".join, named):

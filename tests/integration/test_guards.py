@@ -42,7 +42,7 @@ def test_another_host_name_is_refused_everywhere(service: Service, method: str, 
     assert answer.status_code in ((400, 403) if not host else (403,))
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:6905", "127.0.0.1", "[::1]:6905"])
+@pytest.mark.parametrize("host", ["localhost", "localhost.", "LOCALHOST:6905", "127.0.0.1", "[::1]:6905"])
 def test_the_names_of_this_machine_are_welcome(service: Service, host: str) -> None:
     """The user may type localhost."""
     assert service.client.get("/health", headers={"Host": host}).status_code == 200
@@ -81,6 +81,9 @@ def test_electron_pages_are_let_in_by_setting(start: Callable[..., Service]) -> 
     for origin in ("null", "https://app.example"):
         answer = service.client.get("/status", headers={"Origin": origin})
         assert answer.headers["access-control-allow-origin"] == origin
+        readable = answer.headers["access-control-expose-headers"]
+        for name in ("Content-Disposition", "Retry-After", "X-Width", "X-Type", "X-Foreground-Top"):
+            assert name in readable, name
         assert service.client.delete("/tasks/x", headers={"Origin": origin}).status_code == 404
     assert service.client.delete("/tasks/x", headers={"Origin": "https://evil.example"}).status_code == 403
 
@@ -125,10 +128,11 @@ def test_a_preflight_needs_an_allowed_origin_and_a_known_name_but_no_token(
 ) -> None:
     """Browsers ask before they send a page's token."""
     service = start(allowed_origins="null", token="s3cret", builtin_worker=OBEYS)
-    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"} | ({"Host": host} if host else {})
-    answer = service.client.options("/remove/url", headers=headers)
-    assert answer.status_code == status
-    assert ("access-control-allow-origin" in answer.headers) == (status == 200)
+    for method, path in (("POST", "/remove/url"), ("DELETE", "/tasks/x")):
+        asked = {"Origin": origin, "Access-Control-Request-Method": method} | ({"Host": host} if host else {})
+        answer = service.client.options(path, headers=asked)
+        assert answer.status_code == status
+        assert ("access-control-allow-origin" in answer.headers) == (status == 200)
 
 
 def test_with_a_token_every_route_but_health_and_the_page_wants_it(start: Callable[..., Service]) -> None:

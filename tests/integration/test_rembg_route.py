@@ -41,6 +41,16 @@ def test_the_options_work_in_the_form_and_in_the_address(service: Service) -> No
     assert corner(pink) == pytest.approx([255, 0, 255], abs=4)  # the alpha there is not quite 0
 
 
+def test_the_form_wins_over_the_address(service: Service) -> None:
+    """The README says so; a client whose address has a default would never get what its form asks for."""
+    url = f"{service.url}/api/remove"
+    for form, address, mode in (("true", "false", "L"), ("false", "true", "RGBA")):
+        answer = service.client.post(
+            url, params={"om": address}, data={"om": form}, files={"file": CAT.read_bytes()}
+        )
+        assert opened(answer.content).mode == mode
+
+
 def test_an_unknown_model_is_a_400_that_lists_the_others(service: Service) -> None:
     """The user reads what to write instead."""
     url = f"{service.url}/api/remove"

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.photos import wish
+from PIL import Image
+
+from tests.photos import encoded, wish
 from tests.service import OBEYS, Service, stream_events, wait_for
 
 
@@ -23,7 +25,19 @@ def test_a_photo_comes_back_under_the_name_it_was_sent_with(fake: Service) -> No
     told = answer.headers["content-disposition"]
     assert told.startswith('attachment; filename="my holiday-cutout.png"; ')
     assert told.endswith("; filename*=UTF-8''my%20holiday-cutout.png")
-    assert fake.client.get(result["original_url"].removeprefix("/api/v1")).content == wish()
+    original = fake.client.get(result["original_url"].removeprefix("/api/v1"))
+    assert (original.content, original.headers["content-type"]) == (wish(), "image/png")
+    for each in (answer, original):  # nobody else is to keep it, or to take it for something else
+        assert each.headers["cache-control"] == "private, no-store"
+        assert each.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_result_says_how_long_it_lasts(fake: Service) -> None:
+    """Clients that come back for it later would take the moment it was made for its end."""
+    task_id = fake.upload(wish())
+    fake.finished(task_id)
+    left_s = fake.client.get(f"/remove/result/{task_id}").json()["expires_at"] - time.time()
+    assert 3000 < left_s <= 3600
 
 
 def test_progress_streams_from_the_present_state_to_the_end(fake: Service) -> None:
@@ -76,6 +90,16 @@ def test_a_result_is_asked_for_too_early_or_of_a_failed_task(fake: Service) -> N
     answer = fake.client.get(f"/remove/result/{failed}")
     assert (answer.status_code, answer.json()["code"]) == (422, "damaged_image")
     assert "damaged" in answer.json()["detail"]
+
+
+def test_a_photo_may_have_as_many_pixels_as_are_set_and_no_more(start: Callable[..., Service]) -> None:
+    """It would take all the memory that there is; and the largest that is welcome must come through."""
+    service = start(builtin_worker="tests.fake_workers.by_light:serve", max_pixels=100)
+    service.cut(encoded(Image.new("RGB", (10, 10))))
+    task_id = service.upload(encoded(Image.new("RGB", (10, 11))))
+    assert service.finished(task_id)["code"] == "too_many_pixels"
+    answer = service.client.get(f"/remove/result/{task_id}")
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_many_pixels")
 
 
 def test_tasks_are_listed_newest_first(fake: Service) -> None:

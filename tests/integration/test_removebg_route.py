@@ -62,6 +62,16 @@ def test_json_comes_where_it_is_asked_for(service: Service) -> None:
     assert "x-type" not in plain.headers
 
 
+@pytest.mark.parametrize(
+    ("type_", "told"), [({}, "other"), ({"type": "auto"}, "other"), ({"type": "car"}, "car")]
+)
+def test_the_type_is_the_clients_own_word_or_the_most_general(
+    fake: Service, type_: dict[str, str], told: str
+) -> None:
+    """Nothing is detected, and "auto" is no type that a client of remove.bg's knows."""
+    assert post(fake, files={"image_file": wish()}, data=type_).headers["x-type"] == told
+
+
 @pytest.mark.parametrize("kind", ["data", "json", "files"])
 @pytest.mark.parametrize("prefix", ["", "data:image/jpeg;base64,"])
 def test_base64_is_read_from_every_kind_of_body(fake: Service, kind: str, prefix: str) -> None:
@@ -177,15 +187,20 @@ def test_json_that_is_no_flat_object_is_refused_without_parsing_it(fake: Service
     assert "flat object" in answer.text
 
 
-@pytest.mark.parametrize("kind", ["json", "data"])
-def test_text_longer_than_any_photo_in_base64_is_refused(start: Callable[..., Service], kind: str) -> None:
-    """The limit on uploads holds, whatever they are written in."""
-    service = start(builtin_worker=OBEYS, max_upload_bytes=1_500_000)
-    photo = wish() + b" " * 1_400_000
-    fields: dict[str, Any] = {"image_file_b64": base64.b64encode(photo).decode()}
-    assert post(service, **{kind: fields}).status_code == 200
-    answer = post(service, **{kind: {"image_file_b64": "A" * 3_400_000}})
-    assert error(answer) == (413, "file_too_large")
+def test_the_largest_photos_come_in_and_no_larger_ones_whatever_they_are_written_in(
+    start: Callable[..., Service],
+) -> None:
+    """The limit is that of one photo: base64 and an image behind it must not make it smaller or larger."""
+    service = start(builtin_worker=OBEYS, max_upload_bytes=3_500_000)
+    largest = wish().ljust(3_500_000)
+    text = base64.b64encode(largest).decode()
+    assert post(service, json={"image_file_b64": text}).content == largest
+    assert post(service, files={"image_file": largest, "bg_image_file": largest}).content == largest
+    assert post(service, data={"image_file_b64": text}).content == largest
+    for too_long in (base64.b64encode(largest + b" ").decode(), "A" * 7_000_000):
+        for kind in ("json", "data"):
+            answer = post(service, **{kind: {"image_file_b64": too_long}})
+            assert error(answer) == (413, "file_too_large")
 
 
 def test_a_full_queue_and_a_large_file_are_told_in_their_codes(start: Callable[..., Service]) -> None:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from PIL import Image
 
-from tests.photos import wish
+from tests.conftest import SAMPLES
+from tests.photos import encoded, wish
 from tests.service import OBEYS, Service, wait_for
 
+CAT = SAMPLES / "cat.jpg"
 ROUTES = [("/api/remove", "file"), ("/v1.0/removebg", "image_file")]
 routes = pytest.mark.parametrize(("path", "field"), ROUTES)
 
@@ -96,6 +99,19 @@ def test_nothing_is_kept_once_the_answer_is_sent(fake: Service, path: str, field
     wait_for(lambda: task["task_id"] not in folders(fake))
     gone = fake.client.get(f"/remove/result/{task['task_id']}")
     assert (gone.status_code, gone.json()["code"]) == (410, "expired")
+
+
+def test_an_answer_in_json_and_a_photo_without_a_subject_leave_nothing_behind(service: Service) -> None:
+    """The README promises so for every answer; these two are sent otherwise than a file."""
+    before = set(folders(service))
+    for photo, status in ((CAT.read_bytes(), 200), (encoded(Image.new("RGB", (320, 240), "gray")), 400)):
+        answer = service.client.post(
+            f"{service.url}/v1.0/removebg",
+            files={"image_file": photo},
+            headers={"Accept": "application/json"},
+        )
+        assert answer.status_code == status
+        assert not set(folders(service)) - before
 
 
 @routes

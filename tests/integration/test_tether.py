@@ -68,6 +68,9 @@ def test_a_signal_to_the_tether_is_no_way_around_it(tmp_path: Path, number: sign
             assert tether.stdin is not None
             tether.stdin.close()
         assert not still_alive(processes, timeout_s=1)
+        assert tether.wait(5) == 128 + signal.SIGKILL, (
+            "it ends as its command does, not by a signal of its own"
+        )
 
 
 def test_a_holder_that_is_killed_lets_go(tmp_path: Path) -> None:

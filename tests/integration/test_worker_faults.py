@@ -1,5 +1,8 @@
 """Whatever happens to the worker, the supervisor keeps serving, says what happened, and loses nothing."""
 
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,16 @@ def test_a_photo_that_fails_does_not_end_the_worker(fake: Service) -> None:
     assert fake.finished(fake.upload(wish("fail")))["code"] == "damaged_image"
     fake.cut(wish())
     assert fake.worker()["generation"] == generation
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_worker_leaves_ctrl_c_to_the_service(fake: Service) -> None:
+    """At a terminal it reaches every process: answers that are under way would be lost at the end."""
+    fake.cut(wish())
+    before = fake.worker()
+    os.kill(before["pid"], signal.SIGINT)
+    fake.cut(wish())
+    assert fake.worker()["generation"] == before["generation"]
 
 
 def test_a_removal_whose_worker_crashes_once_succeeds_on_a_new_one(fake: Service, tmp_path: Path) -> None:

@@ -99,3 +99,21 @@ def test_print_colours_are_read_by_their_profile(tmp_path: Path) -> None:
     assert photo.icc_profile is None
     plain = photo_of(Image.fromarray(inks, "CMYK"), tmp_path, "TIFF", icc_profile=b"broken")
     assert plain.rgb.getpixel((0, 0)) == (107, 107, 107)
+
+
+def test_the_darkest_that_a_press_prints_becomes_black(tmp_path: Path) -> None:
+    """Paper keeps some light; shown as it is, every printed photo would look grey on a screen."""
+    inks = np.zeros((8, 8, 4), np.uint8)
+    inks[4:] = 255
+    profile = icc.pale_cmyk_profile(51)
+    photo = photo_of(Image.fromarray(inks, "CMYK"), tmp_path, "TIFF", icc_profile=profile)
+    assert (photo.rgb.getpixel((0, 0)), photo.rgb.getpixel((0, 7))) == ((255, 255, 255), (0, 0, 0))
+
+
+def test_a_profile_that_is_nearly_srgb_is_converted(tmp_path: Path) -> None:
+    """Its shadows are darker by a few steps, which the eye sees and a network may."""
+    greys = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(16, 16, 3)
+    photo = photo_of(Image.fromarray(greys), tmp_path, icc_profile=icc.rgb_profile(icc.SRGB, GAMMA))
+    expected = icc.in_srgb(greys, icc.SRGB, GAMMA).astype(int)
+    assert np.abs(np.asarray(photo.for_network()) - expected).max() <= 1
+    assert 2 < np.abs(expected - greys).max() < 12

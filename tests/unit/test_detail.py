@@ -26,6 +26,15 @@ def test_a_small_subject_is_looked_at_again_with_room_around_it() -> None:
     assert 510 < box.top + box.height < 550
 
 
+def test_a_faint_first_look_is_enough_and_haze_is_not() -> None:
+    """Hair and glass are what the second look is for; haze all over would make the box the whole photo."""
+    alpha = np.zeros((100, 100), np.uint8)
+    alpha[:40, :40] = 31
+    assert second_look(alpha) is None
+    alpha[10:20, 10:20] = 32
+    assert second_look(alpha) == Box(7, 7, 16, 16)
+
+
 def test_the_box_ends_with_the_photo() -> None:
     """A subject at the border must not make a box outside the photo."""
     assert second_look(subject(100, 100, Box(0, 60, 20, 40))) == Box(0, 53, 27, 47)

@@ -8,6 +8,7 @@ from PIL import Image, ImageCms
 
 from shared.errors import ResultTooLarge
 from shared.options import FormatChoice
+from tests.conftest import SAMPLES
 from tests.photos import opened
 from worker.encoders import Encoder, Picture
 from worker.geometry import Pixels
@@ -133,3 +134,19 @@ def test_the_limits_are_the_formats_own(format_: FormatChoice, most: int) -> Non
     with pytest.raises((OSError, ValueError)):
         Image.new("RGB", (most + 1, 1)).save(io.BytesIO(), format_)
     Encoder("png", 50, lossless=False).check((10**6, 1))
+
+
+def test_hidden_black_does_not_bleed_into_a_round_subject() -> None:
+    """A square's sides may lie where the format's blocks end; a face has no such sides."""
+    y, x = np.ogrid[:96, :96]
+    disc = np.hypot(x - 48, y - 48) < 37
+    pixels = np.where(disc[..., np.newaxis], (250, 240, 230, 255), 0).astype(np.uint8)
+    image = np.asarray(opened(file_of(pixels, Encoder("webp", 20, lossless=False))))
+    assert np.abs(image[disc].astype(int) - pixels[disc]).max() < 30
+
+
+def test_quality_changes_nothing_where_nothing_is_lost() -> None:
+    """It would be the effort of the encoder: nine times the time for a number that is not about it."""
+    pixels = np.asarray(opened((SAMPLES / "cat.jpg").read_bytes()))[:128, :128]
+    low, high = (file_of(pixels, Encoder("webp", quality, lossless=True)) for quality in (1, 100))
+    assert low == high

@@ -34,6 +34,13 @@ def test_the_box_holds_all_that_shows_and_no_haze() -> None:
     assert subject_box(np.full((3, 5), 255, np.uint8)) == Box(0, 0, 5, 3)
 
 
+def test_a_subject_is_half_opaque_and_shows_from_five_percent() -> None:
+    """The README says so; a programme that compares with the alpha itself relies on both."""
+    alpha = np.array([[12, 13, 128]], np.uint8)
+    assert subject_box(alpha) == Box(1, 0, 2, 1)
+    assert subject_box(alpha[:, :2]) is None
+
+
 def test_a_photo_of_nothing_has_no_box() -> None:
     """Haze all over is no subject."""
     assert subject_box(np.full((60, 80), 127, np.uint8)) is None

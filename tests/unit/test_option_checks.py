@@ -21,6 +21,14 @@ def test_no_colour_has_a_name_like_this(name: str) -> None:
         check(RemovalOptions(background=name))
 
 
+@pytest.mark.parametrize("colour", ["#fff", "#FFFFFF", "#ffffffff", "#FFFFFFFF", "White"])
+def test_an_opaque_colour_is_one_however_it_is_written(colour: str) -> None:
+    """A jpeg over it would be refused, though nothing shines through."""
+    check(RemovalOptions(format="jpeg", background=colour))
+    with pytest.raises(InvalidOption, match="opaque"):
+        check(RemovalOptions(format="jpeg", background="#FFFFFFFE"))
+
+
 def test_every_colour_that_is_accepted_is_one_to_the_worker() -> None:
     """A photo must not wait in the queue to be refused for its background, nor miss one that there is."""
     assert set(ImageColor.colormap) == COLOUR_NAMES

@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from shared.errors import Stopping
 from shared.options import RemovalOptions
 from supervisor.metrics import Metrics
 from supervisor.model_life import ModelLife
@@ -64,3 +67,15 @@ def test_a_removal_that_begins_as_the_service_ends_is_ended_too(tmp_path: Path) 
         assert removals.queue_length == 0
 
     asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_a_photo_that_comes_at_the_end_is_told_to_come_again(tmp_path: Path) -> None:
+    """Taken in, it would be deleted unseen, and its client would ask a service that is gone."""
+
+    async def scenario() -> None:
+        removals = removals_of(tmp_path)
+        await removals.close()
+        with pytest.raises(Stopping):
+            removals.admit(RemovalOptions(model="builtin"))
+
+    asyncio.run(scenario())

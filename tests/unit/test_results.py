@@ -36,3 +36,13 @@ def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: 
     assert folder.exists()
     asyncio.run(store.drop_orphans())
     assert not folder.exists()
+
+
+def test_leftovers_are_deleted_once_they_are_old(tmp_path: Path) -> None:
+    """A service in another container has the folder in common, but its processes cannot be seen."""
+    fresh, old = tmp_path / "run-999999999-1", tmp_path / "run-999999999-2"
+    for folder in (fresh, old):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    asyncio.run(ResultStore(tmp_path).drop_orphans())
+    assert (fresh.exists(), old.exists()) == (True, False)

@@ -1,0 +1,39 @@
+"""What the rest of the service may do while packages are replaced."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from supervisor.environment import report
+from supervisor.environment.installs import Installs
+from supervisor.environment.packages import PackageLists
+from supervisor.environment.plan import Wanted
+from supervisor.environment.probing import Outcome
+from supervisor.environment.report import Environment
+from supervisor.tasks import Task, TaskKind, TaskRegistry
+
+
+def test_no_import_is_tried_while_pip_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that is half there would be told as broken, and on Windows could not be replaced."""
+    tried: list[list[str]] = []
+
+    async def probe(modules: list[str]) -> dict[str, Outcome]:
+        tried.append(modules)
+        return {}
+
+    async def scenario() -> None:
+        tasks, environment = TaskRegistry(60), Environment(PackageLists(), "native")
+        installs = Installs(tasks, environment, [], tmp_path)
+
+        async def run_pip(_task: Task, _work: Wanted) -> None:
+            await environment.report()  # somebody asks for the status
+            assert not tried
+
+        monkeypatch.setattr(installs, "_run_pip", run_pip)
+        await installs._install(tasks.create(TaskKind.INSTALL), Wanted(("tiny",), ()))
+        await environment.report()
+        assert len(tried) == 1
+
+    monkeypatch.setattr(report, "probe", probe)
+    asyncio.run(scenario())
