@@ -140,7 +140,7 @@ def test_a_mistake_that_holds_for_every_photo_is_told_once(photos: Path) -> None
     script = Script(refusal=refusal)
     done = remove(script, photos, "--jobs", "1", "--max-size", "1")
     assert done.returncode == 1
-    assert done.stderr.count("'max_size' is not valid") == 1
+    assert done.stderr.count("--max-size is not valid") == 1
 
 
 def test_a_full_queue_is_waited_for(photos: Path) -> None:
