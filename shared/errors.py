@@ -11,6 +11,7 @@ BgremoveError                       500  internal_error
 │   ├── DamagedImage                422  damaged_image
 │   ├── TooManyPixels               413  too_many_pixels
 │   ├── UploadTooLarge              413  upload_too_large
+│   ├── UploadStalled               408  upload_stalled
 │   ├── UrlRefused                  400  url_refused
 │   └── UrlFailed                   400  url_failed
 ├── AccessDenied                    403  access_denied
@@ -103,6 +104,10 @@ class TooManyPixels(BadInput, code="too_many_pixels", status=413):
 
 class UploadTooLarge(BadInput, code="upload_too_large", status=413):
     """The file is larger than this service accepts."""
+
+
+class UploadStalled(BadInput, code="upload_stalled", status=408):
+    """The request's body stopped coming in."""
 
 
 class UrlRefused(BadInput, code="url_refused", status=400):

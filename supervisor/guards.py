@@ -1,5 +1,6 @@
 """Who may talk to the service: host names, origins, the token, and how much may be sent."""
 
+import asyncio
 import hmac
 from collections.abc import Collection, Sequence
 from ipaddress import IPv6Address, ip_address
@@ -16,6 +17,7 @@ from shared.errors import (
     MalformedRequest,
     OriginRefused,
     Unauthorized,
+    UploadStalled,
     UploadTooLarge,
 )
 from supervisor.page import PREFIX
@@ -27,6 +29,7 @@ OPEN_PATHS = frozenset({"/api/v1/health", "/"})
 OPEN_FOLDER = f"{PREFIX}/"
 MAX_FILES = 2  # a photo, and an image to put behind it
 OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
+STALL_TIMEOUT_S = 60.0  # without a byte of the body; a phone that has left the network says no goodbye
 MAX_TEXT_BYTES = 64 * 1024  # parsed in one go, while nobody else is served
 TEXT_KINDS = ("json", "urlencoded")
 # Starlette decodes a form's texts with any codec that the request names: punycode takes minutes for a
@@ -71,6 +74,7 @@ class Guard:
         max_upload_bytes: int,
         base64_paths: Collection[str],
         dialects: Dialects,
+        stall_timeout_s: float = STALL_TIMEOUT_S,
     ) -> None:
         self._app = app
         self._origins = frozenset(allowed_origins)
@@ -80,6 +84,7 @@ class Guard:
         self._max_base64_bytes = max_upload_bytes * 3 // 2 + OVERHEAD_BYTES
         self._base64_paths = base64_paths
         self._dialects = dialects
+        self._stall_timeout_s = stall_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with the reason why not."""
@@ -93,7 +98,7 @@ class Guard:
         except BgremoveError as error:
             await response_for(scope["path"], error, self._dialects)(scope, receive, send)
             return
-        await self._app(scope, _bounded(receive, limit), send)
+        await self._app(scope, _bounded(receive, limit, self._stall_timeout_s), send)
 
     def _limit(self, path: str, headers: Headers) -> int:
         """Return how many bytes the body may have."""
@@ -133,16 +138,26 @@ def _check_charset(content_type: str) -> None:
         raise MalformedRequest("A form's charset must be utf-8, us-ascii or iso-8859-1.")
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
-    """Count what really comes in: a chunked body announces no length."""
+def _bounded(receive: Receive, limit: int, stall_timeout_s: float) -> Receive:
+    """Count what really comes in, as a chunked body announces no length, and do not wait for ever for more.
+
+    FastAPI makes a 400 of any error but an HTTPException that comes while it reads.
+    """
     received_bytes = 0
+    more = True
 
     async def bounded() -> Message:
-        nonlocal received_bytes
-        message = await receive()
+        nonlocal received_bytes, more
+        try:
+            # What comes after the body is the client's leaving, which may take as long as it likes.
+            async with asyncio.timeout(stall_timeout_s if more else None):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(UploadStalled.status) from None
         if message["type"] == "http.request":
             received_bytes += len(message.get("body", b""))
-            if received_bytes > limit:  # FastAPI makes a 400 of any other error that comes while it reads
+            more = message.get("more_body", False)
+            if received_bytes > limit:
                 raise HTTPException(UploadTooLarge.status, TOO_LARGE)
         return message
 

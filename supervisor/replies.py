@@ -20,6 +20,7 @@ from shared.errors import (
     QueueFull,
     StorageFailed,
     Unauthorized,
+    UploadStalled,
     UploadTooLarge,
 )
 from shared.options import declared_options
@@ -107,6 +108,8 @@ def _from_framework(error: HTTPException) -> BgremoveError:
             return NotFound("There is nothing at that address.")
         case 405:
             return MethodRefused()
+        case 408:
+            return UploadStalled()
         case 413:
             return UploadTooLarge(error.detail)
         case status if status < 500:

@@ -23,6 +23,7 @@ from supervisor.private_folder import make_private, may_use
 from supervisor.services import Address, Services
 from supervisor.settings import BadSettings, Settings, load_settings
 
+KEEPALIVE_IDLE_S = 60  # then the system asks whether the other side of a connection is still there
 GRACE_S = 3  # for requests under way at the end; open streams end by themselves
 log = logging.getLogger("supervisor")
 
@@ -117,6 +118,10 @@ def _bind(settings: Settings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Connections have it from their listener. Without it, one whose client lost the network stays for ever.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     try:
         listener.bind((settings.host, settings.port))
         listener.listen(128)

@@ -22,14 +22,19 @@ _MAX_RANGES = 10
 class StoredFileResponse(FileResponse):
     """One of a removal's files, for its own client and no cache.
 
-    Sent in pieces large enough that a photo takes a few trips to the disk, not hundreds.
+    Sent in pieces large enough that a photo takes a few trips to the disk, not hundreds. Raises Expired for
+    one that went a moment ago: the framework would tell of a fault of the service.
     """
 
     chunk_size = 1024**2
 
     def __init__(self, path: Path, media_type: str, headers: Mapping[str, str]) -> None:
         private = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
-        super().__init__(path, media_type=media_type, headers={**private, **headers})
+        try:
+            stat = path.stat()
+        except FileNotFoundError as error:
+            raise Expired from error
+        super().__init__(path, media_type=media_type, headers={**private, **headers}, stat_result=stat)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, or parts of it."""

@@ -20,6 +20,7 @@ from shared.errors import (
     StillRunning,
     Stopping,
     StorageFailed,
+    UploadStalled,
     UploadTooLarge,
     UrlRefused,
     WorkerStartFailed,
@@ -97,7 +98,9 @@ UrlRequest = create_model(
 
 
 @router.post(
-    "/upload", dependencies=[AsksInTheBody], responses=_REFUSALS | answers_with(UploadTooLarge, NotAnImage)
+    "/upload",
+    dependencies=[AsksInTheBody],
+    responses=_REFUSALS | answers_with(UploadTooLarge, UploadStalled, NotAnImage),
 )
 async def upload(
     form: Annotated[UploadForm, Form(media_type="multipart/form-data")],  # type: ignore[valid-type]

@@ -67,6 +67,20 @@ def test_idle_connections_lock_nobody_out(data_dir: Path, tmp_path: Path) -> Non
         assert service.cut(wish()) == wish()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's table of connections")
+def test_a_client_that_lost_the_network_is_noticed(fake: Service) -> None:
+    """It says no goodbye: its connection, and all that hangs on it, would stay as long as the service."""
+    keepalive = "02"
+    with socket.create_connection(("127.0.0.1", fake.port)) as client:
+        ours = f":{fake.port:04X} 0100007F:{client.getsockname()[1]:04X} "
+
+        def timer() -> str | None:
+            lines = Path("/proc/net/tcp").read_text().splitlines()
+            return next((line.split()[5].partition(":")[0] for line in lines if ours in line), None)
+
+        wait_for(lambda: timer() == keepalive)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_signal_ends_it_within_five_seconds_with_no_process_left(
     start: Callable[..., Service], number: signal.Signals

@@ -1,8 +1,11 @@
-"""How a request for a part of a file reads."""
+"""How a request for a file, or for a part of one, is read."""
+
+from pathlib import Path
 
 import pytest
 
-from supervisor.api.files import is_range
+from shared.errors import Expired
+from supervisor.api.files import StoredFileResponse, is_range
 
 
 @pytest.mark.parametrize("text", ["bytes=0-3", "bytes=0-", "bytes=-5", "Bytes = 0-1, 4-"])
@@ -29,3 +32,9 @@ def test_a_range_of_bytes_is_known(text: str) -> None:
 def test_what_is_none_is_none(text: str) -> None:
     """As good as no range, and told so at once: nobody else is served meanwhile."""
     assert not is_range(text)
+
+
+def test_a_file_that_goes_as_it_is_asked_for_has_expired(tmp_path: Path) -> None:
+    """The framework would call that a fault of the service, and clients would report it."""
+    with pytest.raises(Expired):
+        StoredFileResponse(tmp_path / "result", "image/png", {})
