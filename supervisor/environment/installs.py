@@ -144,11 +144,12 @@ class Installs:
 
     async def _torch_index(self, task: Task) -> str | None:
         gpu = await asyncio.to_thread(sees_nvidia_gpu)
-        if torch_index.is_chosen(sys.platform, os.environ, gpu=gpu) and await torch_index.answers():
-            task.log(f"torch and torchvision come from {torch_index.CPU_INDEX}, in their builds for CPUs.")
-            return torch_index.CPU_INDEX
-        task.log("torch and torchvision come from pip's own package index.")
-        return None
+        index = torch_index.choice(sys.platform, os.environ, gpu=gpu)
+        if index is not None and not await torch_index.answers(index):
+            index = None
+        source = index or "pip's own package index"
+        task.log(f"torch and torchvision come from {source}.")
+        return index
 
     async def _check(self, task: Task, work: Wanted) -> None:
         """Make sure that what was installed is there, and works where it is needed. Raises InstallFailed."""

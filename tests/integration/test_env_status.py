@@ -240,26 +240,29 @@ def test_torch_for_cpus_beside_a_gpu_is_told_and_the_service_is_ready(
 
 
 @pytest.mark.parametrize(
-    ("platform", "environment", "gpu", "chosen"),
+    ("platform", "environment", "gpu", "builds"),
     [
-        ("linux", {}, False, True),
-        ("linux", {}, True, False),
-        ("win32", {}, False, False),
-        ("darwin", {}, False, False),
-        ("linux", {"PIP_INDEX_URL": "https://mirror.example/simple"}, False, False),
-        ("linux", {"PIP_NO_INDEX": "1"}, False, False),
-        ("linux", {"PIP_FIND_LINKS": "/wheels"}, False, False),
-        ("linux", {"PIP_INDEX_URL": ""}, False, True),
+        ("linux", {}, False, "cpu"),
+        ("linux", {}, True, None),
+        ("win32", {}, False, None),
+        ("win32", {}, True, "cu130"),
+        ("darwin", {}, False, None),
+        ("linux", {"PIP_INDEX_URL": "https://mirror.example/simple"}, False, None),
+        ("win32", {"PIP_EXTRA_INDEX_URL": "https://mirror.example/simple"}, True, None),
+        ("linux", {"PIP_NO_INDEX": "1"}, False, None),
+        ("linux", {"PIP_FIND_LINKS": "/wheels"}, False, None),
+        ("linux", {"PIP_INDEX_URL": ""}, False, "cpu"),
     ],
 )
-def test_torch_for_cpus_is_chosen_on_linux_without_a_gpu_unless_the_user_has_chosen(
+def test_torch_comes_in_the_build_that_fits_the_machine_unless_the_user_has_chosen(
     platform: str,
     environment: dict[str, str],
     gpu: bool,  # noqa: FBT001
-    chosen: bool,  # noqa: FBT001
+    builds: str | None,
 ) -> None:
-    """It is a tenth of the download; but whoever set a mirror means it."""
-    assert torch_index.is_chosen(platform, environment, gpu=gpu) is chosen
+    """PyPI's is ten times the download on Linux, and leaves the GPU unused on Windows; a mirror is meant."""
+    index = torch_index.choice(platform, environment, gpu=gpu)
+    assert (index and index.rpartition("/")[2]) == builds
 
 
 @contextmanager
@@ -283,7 +286,7 @@ def index(status: int, delay_s: float = 0) -> Iterator[str]:
         thread.join()
 
 
-def test_the_index_of_torch_for_cpus_is_used_only_where_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_of_torch_is_used_only_where_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a firewall the install must go on without it, and soon."""
     monkeypatch.setenv("NO_PROXY", HERE)
     with index(200) as address:

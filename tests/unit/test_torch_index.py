@@ -1,4 +1,4 @@
-"""Whether PyTorch's index of builds for CPUs answers."""
+"""Whether an index of PyTorch answers."""
 
 import asyncio
 
