@@ -1,5 +1,7 @@
 """Which device and precision BiRefNet computes with."""
 
+import logging
+
 import torch
 
 from shared.errors import WorkerStartFailed
@@ -13,20 +15,27 @@ OUT_OF_MEMORY = (
     "STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
 )
+log = logging.getLogger("worker.birefnet")
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose(device: str, dtype: str, *, by_hub_code: bool = False) -> tuple[torch.device, torch.dtype]:
     """Return the device and dtype for these settings, each "auto" or a name.
 
-    auto is CUDA, then MPS, then the CPU; and bfloat16 where the hardware computes it natively, else float16
-    on CUDA, else float32. The code on the hub samples with torchvision, which does not know bfloat16.
-    Raises WorkerStartFailed for a device that is not there, and for a dtype that cannot be had.
+    auto is CUDA where it computes, then MPS, then the CPU; and bfloat16 where the hardware computes it
+    natively, else float16 on CUDA, else float32. The code on the hub samples with torchvision, which does
+    not know bfloat16.
+    Raises WorkerStartFailed for a device that is not there or does not compute, and for a dtype that cannot
+    be had.
     """
     chosen = torch.device(_best_device() if device == "auto" else device)
     there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if (chosen.index or 0) >= there.get(chosen.type, 1):
         raise WorkerStartFailed(f"The device {device!r} was asked for, and PyTorch cannot use it here.")
+    fault = None if device == "auto" else _fault(chosen)
+    if fault is not None:
+        raise WorkerStartFailed(f"PyTorch cannot compute on the device {device!r}: {fault}.")
     if by_hub_code and dtype == "bfloat16":
         raise WorkerStartFailed("The transformers loader has no bfloat16: take float16, float32 or auto.")
     best = best_dtype(chosen.type, by_hub_code=by_hub_code)
@@ -35,8 +44,24 @@ def choose(device: str, dtype: str, *, by_hub_code: bool = False) -> tuple[torch
 
 def _best_device() -> str:
     if torch.cuda.is_available():
-        return "cuda"
+        fault = _fault(torch.device("cuda"))
+        if fault is None:
+            return "cuda"
+        log.warning("the GPU is left unused", extra={"reason": fault})
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _fault(device: torch.device) -> str | None:
+    """Return why PyTorch cannot compute on a device that is there, None where it can.
+
+    A build has no kernels for GPUs that are older than its CUDA supports, and says so with the first one.
+    """
+    try:
+        torch.ones(1, device=device).add_(1).item()
+    except RuntimeError as error:
+        # For want of memory the model is not to go elsewhere: its loading tells of it.
+        return None if is_out_of_memory(error) else str(error).partition("\n")[0].rstrip(".")
+    return None
 
 
 def best_dtype(device: str, *, by_hub_code: bool = False) -> torch.dtype:

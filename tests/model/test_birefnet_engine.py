@@ -120,6 +120,7 @@ def test_a_device_that_is_not_there_is_refused_by_name() -> None:
 def test_a_second_gpu_that_is_not_there_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch would say so in many lines, and late."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch, "ones", Mock())  # whether that GPU computes is another test's
     with pytest.raises(WorkerStartFailed, match="cuda:1"):
         choose("cuda:1", "float16")
     assert choose("cuda:0", "float16") == (torch.device("cuda:0"), torch.float16)
@@ -141,6 +142,7 @@ def test_the_hubs_code_is_never_given_bfloat16(monkeypatch: pytest.MonkeyPatch) 
     """It samples with torchvision, which has no bfloat16: each photo would fail."""
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch, "ones", Mock())  # whether that GPU computes is another test's
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     assert choose("cpu", "auto")[1] is torch.bfloat16
     assert choose("cpu", "auto", by_hub_code=True)[1] is torch.float32
