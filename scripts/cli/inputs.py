@@ -40,14 +40,19 @@ class Source:
         return self.kind == "address" or (self.kind == "file" and self.path.is_file())
 
     @property
-    def stem(self) -> str:
-        """The name without folders and ending; what a result is named after."""
+    def whole_name(self) -> str:
+        """The name without folders."""
         if self.kind == "stdin":
             return "stdin"
         if self.kind == "file":
-            return self.path.stem
+            return self.path.name
         last = re.split(r"[/\\]", unquote(urlsplit(self.name).path))[-1]
-        return re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", Path(last).stem).strip() or "image"
+        return re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", last).strip() or "image"
+
+    @property
+    def stem(self) -> str:
+        """The name without folders and ending; what a result is named after."""
+        return Path(self.whole_name).stem or "image"
 
 
 def find_sources(words: Iterable[str], *, recursive: bool, passed_over: Path | None = None) -> list[Source]:

@@ -4,6 +4,7 @@ import errno
 import functools
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,24 @@ class Naming:
 
     def output(self, source: Source) -> Path:
         """Return the file of a photo's result."""
+        return self._output(source, source.stem)
+
+    def jobs(self, sources: Iterable[Source]) -> list[Job]:
+        """Return each photo with the file of its result.
+
+        Where a.heic and a.jpg would share one, as a phone writes them, both keep their endings in its name.
+        """
+        plain = {source: self.output(source) for source in sources}
+        whole = {source: self._output(source, source.whole_name) for source in plain}
+        wanted = Counter(key for source in plain for key in {_key(plain[source]), _key(whole[source])})
+        return [
+            Job(source, output if wanted[_key(output)] == 1 else whole[source])
+            for source, output in plain.items()
+        ]
+
+    def _output(self, source: Source, name: str) -> Path:
         suffix = f"-{wanted_output(self.options)}" if self.suffix is None else self.suffix
-        return self._folder_of(source) / f"{source.stem}{suffix}{ending_of(self.options)}"
+        return self._folder_of(source) / f"{name}{suffix}{ending_of(self.options)}"
 
     def is_result(self, source: Source) -> bool:
         """Whether a picture is, by its place and its name, the result of an earlier run."""
@@ -76,16 +93,16 @@ class Naming:
 
 def planned(sources: Iterable[Source], naming: Naming) -> list[Job]:
     """Return each photo with the file of its result. Raises a misuse where two would share one."""
-    jobs: dict[str, Job] = {}
-    for source in sources:
-        job = Job(source, naming.output(source))
-        other = jobs.setdefault(_key(job), job)
+    jobs = naming.jobs(sources)
+    by_place: dict[str, Job] = {}
+    for job in jobs:
+        other = by_place.setdefault(_key(job.output), job) if job.output else job
         if other is not job:
             raise misuse(
-                f"{other.source.name} and {source.name} would both be written to {job.output}; "
+                f"{other.source.name} and {job.source.name} would both be written to {job.output}; "
                 "rename one of them, or give them different runs and another --suffix"
             )
-    return list(jobs.values())
+    return jobs
 
 
 def check_output(job: Job, *, make_folder: bool = False) -> None:
@@ -119,15 +136,15 @@ def check_folder(folder: Path) -> None:
         raise misuse(f"cannot write to the folder {folder}: {error.strerror}") from error
 
 
-def _key(job: Job) -> str:
-    path = str(place_of(job.output)) if job.output else ""
+def _key(output: Path) -> str:
+    path = str(place_of(output))
     # There the file system takes a.png and A.png for one file.
     return path.casefold() if sys.platform in {"win32", "darwin"} else path
 
 
 @functools.cache  # a shell may have named every result of a large folder
 def _stems(folder: Path) -> frozenset[str]:
-    return frozenset(path.stem for path in folder.iterdir())
+    return frozenset(name for path in folder.iterdir() for name in (path.stem, path.name))
 
 
 def _same_folder(one: Path, other: Path) -> bool:

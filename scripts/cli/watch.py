@@ -13,7 +13,7 @@ from cli.batch import Outcome, tell, working
 from cli.crew import Crew
 from cli.cutting import Cutter
 from cli.errors import CommandFailed
-from cli.inputs import Source, pictures_in
+from cli.inputs import pictures_in
 from cli.outputs import Job, Naming, check_folder
 from cli.patience import is_passing
 from cli.report import Report
@@ -22,7 +22,7 @@ from cli.settling import Settling, Stamp
 POLL_S = 0.5
 POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
 SETTLE_S = 1.0
-ANOTHER_TIME = {"input_changed", "output_taken"}  # not of the picture as it is now
+ANOTHER_TIME = "input_changed"  # not of the picture as it is now
 AGAIN_S = 10.0
 
 
@@ -35,17 +35,17 @@ class Watched:
     recursive: bool
     overwrite: bool
 
-    def look(self) -> dict[str, tuple[Source, Stamp]]:
-        """Return the pictures that are there now, but for results. Raises CommandFailed."""
-        found = {}
+    def look(self) -> dict[str, tuple[Job, Stamp]]:
+        """Return the pictures that are there now, but for results, by name. Raises CommandFailed."""
+        stamps = {}
         for source in pictures_in(self.folder, recursive=self.recursive, passed_over=self.naming.folder):
             try:
                 facts = source.path.stat()
             except OSError:  # just deleted
                 continue
             if not self.naming.is_result(source):
-                found[source.name] = (source, Stamp(facts.st_size, facts.st_mtime_ns))
-        return found
+                stamps[source] = Stamp(facts.st_size, facts.st_mtime_ns)
+        return {job.source.name: (job, stamps[job.source]) for job in self.naming.jobs(stamps)}
 
 
 def watch(watched: Watched, cutter: Cutter, size: int, report: Report) -> None:
@@ -80,30 +80,23 @@ class _Taking:
     busy: set[str] = field(default_factory=set)
     taken: dict[str, Stamp] = field(default_factory=dict)
     again_at: dict[str, float] = field(default_factory=dict)
-    owners: dict[Path, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
 
-    def take(self, source: Source, stamp: Stamp) -> None:
-        name = source.name
+    def take(self, job: Job, stamp: Stamp) -> None:
+        name = job.source.name
         again = time.monotonic() >= self.again_at.get(name, math.inf)
         if name in self.busy or (self.taken.get(name) == stamp and not again):
             return
         self.again_at.pop(name, None)
-        output = self.watched.naming.output(source)
-        job = Job(source, output)
         new = name not in self.taken
         self.taken[name] = stamp
         if new and job.done and not self.watched.overwrite:
-            self.owners.setdefault(output, name)
             self.report.skipped_done(job)
             return
         try:
-            self._claim(job, output)
+            if job.output is not None:
+                check_folder(job.output.parent)
         except CommandFailed as error:
-            if error.detail != self.refused.get(name):  # told once
-                self.report.failed(job, error)
-            self.refused[name] = error.detail
-            self._put_off(name, error)
+            self.report.failed(job, error)
             return
         self.busy.add(name)
         self.crew.hand_in(job)
@@ -111,16 +104,6 @@ class _Taking:
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Note that a picture is through, or has to come again, for what failed was not the picture."""
         self.busy.discard(job.source.name)
-        if isinstance(outcome.result, CommandFailed):
-            self._put_off(job.source.name, outcome.result)
-
-    def _put_off(self, name: str, error: CommandFailed) -> None:
-        if error.code in ANOTHER_TIME or is_passing(error):
-            self.again_at[name] = time.monotonic() + AGAIN_S
-
-    def _claim(self, job: Job, output: Path) -> None:
-        owner = self.owners.setdefault(output, job.source.name)
-        if owner != job.source.name and Path(owner).exists():
-            raise CommandFailed(f"{output} is the result of {owner}; rename one of the two", "output_taken")
-        self.owners[output] = job.source.name
-        check_folder(output.parent)
+        error = outcome.result
+        if isinstance(error, CommandFailed) and (error.code == ANOTHER_TIME or is_passing(error)):
+            self.again_at[job.source.name] = time.monotonic() + AGAIN_S

@@ -77,6 +77,20 @@ def test_recursive_repeats_the_folders_in_the_folder_of_results(photos: Path, tm
     assert tree(out) == ["no ending.png", "one.png", "trip/one.png", "trip/three.png", "two.png"]
 
 
+def test_photos_whose_names_differ_by_their_endings_alone_keep_them(tmp_path: Path) -> None:
+    """Phones and cameras write pairs, a.heic beside a.jpg: neither may cost the other its result."""
+    photos = tmp_path / "pairs"
+    photos.mkdir()
+    for name in ("a.webp", "a.jpg", "a.webp.png", "b.jpg"):
+        (photos / name).write_bytes(b"photo " + name.encode())
+    script = Script()
+    assert remove(script, photos).returncode == 0
+    made = {path.name for path in photos.iterdir() if path.name.endswith("-cutout.png")}
+    assert made == {"a.webp-cutout.png", "a.jpg-cutout.png", "a.webp.png-cutout.png", "b-cutout.png"}
+    again = remove(script, *photos.iterdir())  # as a shell writes photos/*
+    assert (again.returncode, len(script.uploads)) == (0, 4), again.stderr
+
+
 def test_results_in_a_folder_of_the_photos_are_never_taken_for_photos(photos: Path) -> None:
     """Else each run would double them."""
     for _ in range(2):

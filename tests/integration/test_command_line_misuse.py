@@ -25,8 +25,10 @@ def names(folder: Path) -> list[str]:
 
 
 def _twins(photos: Path) -> list[object]:
-    (photos / "one.png").write_bytes(b"")
-    return [photos]
+    other = photos / "other"
+    other.mkdir()
+    (other / "one.jpg").write_bytes(b"")
+    return [photos / "one.jpg", other / "one.jpg", "--out-dir", photos / "results"]
 
 
 def _not_writable(photos: Path) -> list[object]:
