@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -23,6 +24,10 @@ from supervisor.tasks import Task, TaskKind, TaskRegistry
 from supervisor.worker_manager import WorkerManager
 
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
+CLOSED = (
+    "The service may not write where its Python keeps packages: install them as the user who made that "
+    "environment, or into the container's image."
+)
 WAITING = "Another installation is under way, waiting for its end"
 PIP_PERCENT = 95  # where pip's work ends and the check of what it did begins
 log = logging.getLogger("supervisor.environment")
@@ -92,6 +97,8 @@ class Installs:
                 work = await self._wanted()  # asked again: another process may have done it meanwhile
                 log.info("install", extra={"missing": " ".join(work.fresh), "broken": " ".join(work.again)})
                 if work:
+                    if not os.access(sysconfig.get_path("purelib"), os.W_OK):
+                        raise InstallFailed(CLOSED)  # noqa: TRY301  # pip would say so, gigabytes later
                     await self._install(task, work)
             task.progress(PIP_PERCENT, "Checking what was installed")
             await self._check(task, work)

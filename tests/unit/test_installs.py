@@ -1,6 +1,7 @@
 """What the rest of the service may do while packages are replaced."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,27 @@ def test_no_import_is_tried_while_pip_writes(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(report, "probe", probe)
     asyncio.run(scenario())
+
+
+def test_an_environment_that_cannot_be_written_is_told_before_gigabytes_are_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container, or where root made the environment: pip would say so at its very end."""
+
+    async def probe(_: list[str]) -> dict[str, Outcome]:
+        return {}
+
+    async def scenario() -> Task:
+        lists = PackageLists(modules=(("found_nowhere", "found-nowhere"),))
+        environment = Environment(lists, "native")
+        installs = Installs(TaskRegistry(60), environment, [], tmp_path / "pip")
+        monkeypatch.setattr(installs, "_run_pip", lambda *_: pytest.fail("pip was run"))
+        task = await installs.start()
+        assert task is not None
+        await task.ended()
+        return task
+
+    monkeypatch.setattr(report, "probe", probe)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    task = asyncio.run(scenario())
+    assert (task.code, "may not write" in task.message) == ("install_failed", True)
