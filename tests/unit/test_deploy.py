@@ -1,0 +1,50 @@
+"""The files for servers name what is there: nobody builds an image or boots systemd in these tests."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from supervisor.settings import PREFIX, Settings
+from tests.service import ROOT
+
+DOCKERFILE = ROOT / "scripts" / "deploy" / "Dockerfile"
+UNIT = ROOT / "scripts" / "deploy" / "bgremove.service"
+ANALYZE = shutil.which("systemd-analyze")
+
+
+def test_the_image_takes_in_every_file_that_it_is_built_with() -> None:
+    """A list that was renamed would end every build, and be noticed by users first."""
+    text = DOCKERFILE.read_text()
+    copied = [
+        Path(word) for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE) for word in line.split()
+    ]
+    used = [Path(word) for word in re.findall(r"-[cr] (\S+)", text)]
+    assert copied
+    assert all((ROOT / path).exists() for path in (*copied, *used))
+    assert all(any(path.is_relative_to(place) for place in copied) for path in used)
+
+
+def test_the_image_takes_in_every_package_that_the_service_imports() -> None:
+    """It would start on a developer's machine and nowhere else."""
+    text = DOCKERFILE.read_text()
+    assert {"supervisor", "worker", "shared"} <= set(re.findall(r"^COPY (\w+) \w+$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", [DOCKERFILE, UNIT], ids=lambda path: path.name)
+def test_they_set_nothing_that_is_no_setting(path: Path) -> None:
+    """An unknown setting ends the start."""
+    names = re.findall(rf"\b{PREFIX}(\w+)=", path.read_text())
+    assert names
+    assert {name.lower() for name in names} <= set(Settings.model_fields)
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="wants systemd")
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    """It passes over what it does not know, and a service without its limits looks the same."""
+    unit = tmp_path / UNIT.name
+    unit.write_text(re.sub(r"(?<=^ExecStart=)\S+", "/bin/true", UNIT.read_text(), flags=re.MULTILINE))
+    done = subprocess.run([str(ANALYZE), "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
