@@ -8,11 +8,11 @@ from types import ModuleType
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.security import APIKeyHeader, HTTPBearer
-from fastapi.sse import EventSourceResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
 from supervisor.api import env, files, metrics, options, rembg, remove, removebg, server, tasks
+from supervisor.api.common import EventStream
 from supervisor.api.removebg_errors import removebg_error_response
 from supervisor.docs_page import docs_routes
 from supervisor.environment.packages import PackageLists
@@ -82,7 +82,7 @@ def _heads(modules: Iterable[ModuleType]) -> APIRouter:
     """
     heads = APIRouter()
     for route in itertools.chain.from_iterable(module.router.routes for module in modules):
-        if route.methods == {"GET"} and route.response_class is not EventSourceResponse:
+        if route.methods == {"GET"} and route.response_class is not EventStream:
             heads.add_api_route(
                 route.path, route.endpoint, methods=["HEAD"], response_class=route.response_class
             )

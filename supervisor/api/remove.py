@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal, get_type_hints
 
 from fastapi import APIRouter, Body, Depends, Form, Query, UploadFile
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from shared.errors import (
@@ -25,8 +25,17 @@ from shared.errors import (
     WorkerStartFailed,
 )
 from shared.options import RemovalOptions, declared_options
-from supervisor.api.common import Accepted, AsksInTheBody, KnownTask, NoBody, Supervisor, task_events
+from supervisor.api.common import (
+    Accepted,
+    AsksInTheBody,
+    EventStream,
+    KnownTask,
+    NoBody,
+    Supervisor,
+    task_events,
+)
 from supervisor.api.receiving import Sent, start
+from supervisor.api.reference import say_fields
 from supervisor.model_life import Unloaded
 from supervisor.replies import answers_with
 from supervisor.results import Result
@@ -54,7 +63,7 @@ _IMAGES: dict[str, Any] = {
 LoadableModel = Literal["birefnet", "builtin"]
 _ToLoad = Annotated[LoadableModel, Query(description="which model to load")]
 _ToUnload = Annotated[LoadableModel | None, Query(description="which model to unload; left out: both")]
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", json_schema_extra=say_fields)
 UploadForm = create_model(
     "UploadForm",
     __config__=_STRICT,
@@ -78,7 +87,7 @@ FinishedRemoval = Annotated[Task, Depends(_finished_removal)]
 class _AsInForms(BaseModel):
     """JSON that is read as forms are: 20 is as good as "20", and what is empty is left out."""
 
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, json_schema_extra=say_fields)
 
     @model_validator(mode="before")
     @classmethod
@@ -117,9 +126,7 @@ async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Acce
     return {"task_id": (await start(services, _options(body), Sent("url", address))).id}
 
 
-@router.get(
-    "/stream/{task_id}", response_class=EventSourceResponse, responses=answers_with(NotFound, Expired)
-)
+@router.get("/stream/{task_id}", response_class=EventStream, responses=answers_with(NotFound, Expired))
 async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
     """The task's progress as server-sent events: its state now, then every change until its end.
 
