@@ -18,7 +18,7 @@ from supervisor.docs_page import docs_routes
 from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard, KnownNames
 from supervisor.page import page_routes
-from supervisor.replies import Dialects, ErrorBody, install_error_handlers
+from supervisor.replies import METHODS, Dialects, ErrorBody, install_error_handlers
 from supervisor.services import Address, Services
 from supervisor.settings import Settings
 
@@ -106,7 +106,7 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_methods=METHODS,
             allow_headers=[
                 "Authorization",
                 "X-API-Key",

@@ -85,6 +85,24 @@ def test_common_slips_of_curl_are_told_in_words(fake: Service) -> None:
     assert "method" in refused(fake.client.get("/remove/upload"), 405, "method_refused")
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/tasks/x", "DELETE, GET, HEAD"),
+        ("/api/v1/health", "GET, HEAD"),
+        ("/api/v1/remove/upload", "POST"),
+        ("/api/remove", "GET, POST"),
+        ("/v1.0/removebg", "POST"),
+        ("/web/no.js", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
+)
+def test_a_refused_method_comes_with_those_that_work(fake: Service, path: str, methods: str) -> None:
+    """A developer would read that a task cannot be deleted, nor a health asked for by HEAD."""
+    answer = fake.client.put(fake.url + path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
 def test_json_is_read_as_forms_are(fake: Service) -> None:
     """Numbers without quotes, and empty values from generated clients."""
     body = {"url": "http://127.0.0.1/a.png", "crop_margin": 20, "background": "", "model": ""}
