@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal, get_type_hints
 
 from fastapi import APIRouter, Body, Depends, Form, Query, UploadFile
+from fastapi.responses import Response
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -144,7 +145,12 @@ async def result(task: FinishedRemoval, services: Supervisor) -> Result:
     return services.removals.result(task)
 
 
-@router.delete("/result/{task_id}", status_code=204, responses=answers_with(NotFound, StillRunning, Expired))
+@router.delete(
+    "/result/{task_id}",
+    status_code=204,
+    response_class=Response,
+    responses=answers_with(NotFound, StillRunning, Expired),
+)
 async def forget(task: FinishedRemoval, services: Supervisor) -> None:
     """Delete a finished removal's photo and result at once, not only when they expire."""
     await services.removals.forget(task)
