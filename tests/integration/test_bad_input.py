@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.guards import MAX_TEXT_BYTES
 from tests.photos import wish
 from tests.service import OBEYS, Service, running
 
@@ -76,9 +77,11 @@ def test_a_restart_of_a_model_that_is_not_there_says_what_to_do(fake: Service) -
 
 
 def test_common_slips_of_curl_are_told_in_words(fake: Service) -> None:
-    """-F file=photo.jpg without the @, and -d with JSON but without its type."""
+    """-F file=photo.jpg without the @, a photo by -d, and -d with JSON but without its type."""
     answer = fake.client.post("/remove/upload", data={"file": "photo.jpg"})
     assert "-F file=@photo.jpg" in refused(answer, 422, "invalid_request")
+    answer = fake.client.post("/remove/upload", data={"file": "x" * MAX_TEXT_BYTES})
+    assert "as curl -F does" in refused(answer, 413, "upload_too_large")
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = fake.client.post("/remove/url", content=b'{"url": "http://a.example"}', headers=kind)
     assert "Content-Type" in refused(answer, 422, "invalid_request")
