@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
 
@@ -59,6 +60,7 @@ def create_app(
         redoc_url=None,
         dependencies=TOKEN,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
+        generate_unique_id_function=_operation,
     )
     dialects = {removebg.PATH: removebg_error_response}
     install_error_handlers(app, dialects)
@@ -73,6 +75,11 @@ def create_app(
     app.router.routes.extend([*page_routes(), *docs_routes()])
     _guard(app, settings, dialects)
     return app
+
+
+def _operation(route: APIRoute) -> str:
+    """Return what generated clients call a route, such as `remove_upload`; FastAPI would add its path."""
+    return "_".join([*map(str, route.tags), route.name]).replace("-", "_")
 
 
 def _heads(modules: Iterable[ModuleType]) -> APIRouter:

@@ -132,7 +132,8 @@ async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
     """The task's progress as server-sent events: its state now, then every change until its end.
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms,
-    and a comment every 15 s.
+    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
+    `EventSource` then, which would connect again for ever.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event

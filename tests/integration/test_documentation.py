@@ -143,6 +143,20 @@ def test_openapi_says_that_errors_are_json(service: Service) -> None:
         assert set(paths[path]["get"]["responses"]["200"]["content"]) == {kind}
 
 
+def test_openapi_names_operations_and_values_for_generated_clients(service: Service) -> None:
+    """Their functions would be called upload_api_v1_remove_upload_post, and states be any text."""
+    schema = service.client.get(f"{service.url}/openapi.json").json()
+    operations = [one["operationId"] for path in schema["paths"].values() for one in path.values()]
+    assert len(operations) == len(set(operations))
+    assert {"remove_upload", "remove_result", "files_download", "drop_in_removebg"} <= set(operations)
+    assert all(name.isidentifier() and "api" not in name for name in operations)
+    kinds = schema["components"]["schemas"]
+    assert {"ready", "busy", "failed"} < set(kinds["WorkerState"]["enum"])
+    assert set(kinds["Result"]["properties"]["format"]["enum"]) == {"png", "webp", "jpeg", "zip"}
+    stream = schema["paths"]["/api/v1/remove/stream/{task_id}"]["get"]
+    assert "close" in stream["description"], "a browser connects again to a stream that has ended"
+
+
 def test_the_pictures_script_says_what_it_does() -> None:
     """Asked for help, it would start a server and write over the pictures."""
     done = subprocess.run(
