@@ -7,18 +7,19 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
-from fastapi.sse import EventSourceResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
 from supervisor.api import env, files, metrics, options, rembg, remove, removebg, server, tasks
+from supervisor.api.common import EventStream
 from supervisor.api.removebg_errors import removebg_error_response
 from supervisor.docs_page import docs_routes
 from supervisor.environment.packages import PackageLists
 from supervisor.guards import Guard, KnownNames
 from supervisor.page import page_routes
-from supervisor.replies import Dialects, ErrorBody, install_error_handlers
+from supervisor.replies import METHODS, Dialects, ErrorBody, install_error_handlers
 from supervisor.services import Address, Services
 from supervisor.settings import Settings
 
@@ -59,6 +60,7 @@ def create_app(
         redoc_url=None,
         dependencies=TOKEN,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
+        generate_unique_id_function=_operation,
     )
     dialects = {removebg.PATH: removebg_error_response}
     install_error_handlers(app, dialects)
@@ -75,6 +77,11 @@ def create_app(
     return app
 
 
+def _operation(route: APIRoute) -> str:
+    """Return what generated clients call a route, such as `remove_upload`; FastAPI would add its path."""
+    return "_".join([*map(str, route.tags), route.name]).replace("-", "_")
+
+
 def _heads(modules: Iterable[ModuleType]) -> APIRouter:
     """Return routes for HEAD beside those for GET, which FastAPI makes none of: health checks ask by it.
 
@@ -82,7 +89,7 @@ def _heads(modules: Iterable[ModuleType]) -> APIRouter:
     """
     heads = APIRouter()
     for route in itertools.chain.from_iterable(module.router.routes for module in modules):
-        if route.methods == {"GET"} and route.response_class is not EventSourceResponse:
+        if route.methods == {"GET"} and route.response_class is not EventStream:
             heads.add_api_route(
                 route.path, route.endpoint, methods=["HEAD"], response_class=route.response_class
             )
@@ -106,7 +113,7 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_methods=METHODS,
             allow_headers=[
                 "Authorization",
                 "X-API-Key",

@@ -14,7 +14,7 @@ from supervisor.worker_state import WorkerState
 class WorkerStatus(TypedDict):
     """A worker process: where it stands, what it holds, how the last one ended."""
 
-    state: str
+    state: WorkerState
     pid: int | None
     generation: int
     restarts: int

@@ -36,6 +36,7 @@ TEXT_KINDS = ("json", "urlencoded")
 # megabyte, while nobody else is served; unicode_escape makes texts that cannot be written again.
 FORM_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
 TOO_LARGE = "The request is larger than this service accepts."
+TOO_LONG = "A request of JSON or text may have 64 KiB: send a photo as a file of a form, as curl -F does."
 
 
 class KnownNames:
@@ -117,7 +118,7 @@ class Guard:
             self._check_token(headers)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > limit:
-            raise UploadTooLarge(TOO_LARGE)
+            raise UploadTooLarge(_too_large(limit))
         _check_charset(headers.get("content-type", ""))
 
     def _check_origin(self, origin: str, host: str) -> None:
@@ -158,10 +159,14 @@ def _bounded(receive: Receive, limit: int, stall_timeout_s: float) -> Receive:
             received_bytes += len(message.get("body", b""))
             more = message.get("more_body", False)
             if received_bytes > limit:
-                raise HTTPException(UploadTooLarge.status, TOO_LARGE)
+                raise HTTPException(UploadTooLarge.status, _too_large(limit))
         return message
 
     return bounded
+
+
+def _too_large(limit: int) -> str:
+    return TOO_LONG if limit == MAX_TEXT_BYTES else TOO_LARGE
 
 
 def is_loopback(address: str) -> bool:

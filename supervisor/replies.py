@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
 
 from shared.errors import (
     BadInput,
@@ -26,6 +27,7 @@ from shared.errors import (
 from shared.options import declared_options
 
 RETRY_AFTER_S = 2
+METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
 OPTION_NAMES = frozenset(option.name for option in declared_options())
 IMAGE_NAMES = frozenset(option.name for option in declared_options() if option.kind == "image")
 log = logging.getLogger("supervisor.http")
@@ -93,12 +95,26 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
             return told(request, StorageFailed("The temporary folder cannot take the upload."))
         answer = told(request, _from_framework(error))
         answer.headers.update(error.headers or {})
+        if error.status_code == MethodRefused.status:
+            answer.headers["Allow"] = _methods(request, answer.headers.get("Allow", ""))
         return answer
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> Response:
         log.error("route failed", extra={"path": request.url.path}, exc_info=error)
         return told(request, BgremoveError())
+
+
+def _methods(request: Request, told: str) -> str:
+    """Return the methods that an address takes, of which the framework has `told` its first route's alone."""
+
+    def match(route: BaseRoute, method: str) -> Match:
+        return route.matches({"type": "http", "path": request.url.path, "method": method})[0]
+
+    # Others take every method themselves, as those of files do, whose refusal is whole.
+    routes = [route for route in request.app.routes if match(route, request.method) is Match.PARTIAL]
+    taken = {method for method in METHODS for route in routes if match(route, method) is Match.FULL}
+    return ", ".join(sorted(taken) or [told])
 
 
 def _from_framework(error: HTTPException) -> BgremoveError:

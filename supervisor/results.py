@@ -15,6 +15,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.errors import Expired
+from shared.result_files import MEDIA_TYPES
 from supervisor.forgotten import Forgotten
 from supervisor.private_folder import make_private
 
@@ -43,7 +44,10 @@ class Result(TypedDict):
     result_url: str
     width: Annotated[int, Field(description="of the result's picture, in pixels")]
     height: Annotated[int, Field(description="of the result's picture, in pixels")]
-    format: Annotated[str, Field(description="the file's own: png, webp, jpeg, or zip for both")]
+    format: Annotated[
+        str,
+        Field(description="the file's own; zip for both", json_schema_extra={"enum": [*MEDIA_TYPES]}),
+    ]
     subject: Annotated[bool, Field(description="false where the photo shows none: the result is empty")]
     coverage: Annotated[float, Field(description="how much of the photo the subject takes, 0 to 1")]
     box: Annotated[

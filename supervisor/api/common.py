@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable
 from typing import Annotated
 
 from fastapi import Body, Depends, Request
-from fastapi.sse import ServerSentEvent
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
@@ -50,6 +50,12 @@ class Nothing(BaseModel):
     """No body, or an empty one."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class EventStream(EventSourceResponse):
+    """A stream of events. Its errors are JSON; the reference would give them the type that a stream has."""
+
+    media_type = None  # type: ignore[assignment]  # as of responses that choose it themselves
 
 
 async def task_events(task: Task, interval_s: float) -> AsyncIterable[ServerSentEvent]:

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.sse import ServerSentEvent
 from typing_extensions import TypedDict
 
 from shared.errors import Expired, LocalOnly, NotFound, Stopping
-from supervisor.api.common import Accepted, KnownTask, NoBody, Supervisor, task_events
+from supervisor.api.common import Accepted, EventStream, KnownTask, NoBody, Supervisor, task_events
 from supervisor.environment.report import PackageState
 from supervisor.guards import is_loopback
 from supervisor.replies import answers_with
@@ -85,13 +85,14 @@ async def install(services: Supervisor, _: NoBody = None) -> Accepted:
 
 
 @router.get(
-    "/install/stream/{task_id}", response_class=EventSourceResponse, responses=answers_with(NotFound, Expired)
+    "/install/stream/{task_id}", response_class=EventStream, responses=answers_with(NotFound, Expired)
 )
 async def stream(task: Annotated[Task, Depends(_install_task)]) -> AsyncIterable[ServerSentEvent]:
     """The install's progress as server-sent events: its state now, then every change until its end.
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms,
-    and a comment every 15 s.
+    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
+    `EventSource` then, which would connect again for ever.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal, get_type_hints
 
 from fastapi import APIRouter, Body, Depends, Form, Query, UploadFile
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.responses import Response
+from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from shared.errors import (
@@ -26,8 +27,17 @@ from shared.errors import (
     WorkerStartFailed,
 )
 from shared.options import RemovalOptions, declared_options
-from supervisor.api.common import Accepted, AsksInTheBody, KnownTask, NoBody, Supervisor, task_events
+from supervisor.api.common import (
+    Accepted,
+    AsksInTheBody,
+    EventStream,
+    KnownTask,
+    NoBody,
+    Supervisor,
+    task_events,
+)
 from supervisor.api.receiving import Sent, start
+from supervisor.api.reference import say_fields
 from supervisor.model_life import Unloaded
 from supervisor.replies import answers_with
 from supervisor.results import Result
@@ -55,7 +65,7 @@ _IMAGES: dict[str, Any] = {
 LoadableModel = Literal["birefnet", "builtin"]
 _ToLoad = Annotated[LoadableModel, Query(description="which model to load")]
 _ToUnload = Annotated[LoadableModel | None, Query(description="which model to unload; left out: both")]
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", json_schema_extra=say_fields)
 UploadForm = create_model(
     "UploadForm",
     __config__=_STRICT,
@@ -79,7 +89,7 @@ FinishedRemoval = Annotated[Task, Depends(_finished_removal)]
 class _AsInForms(BaseModel):
     """JSON that is read as forms are: 20 is as good as "20", and what is empty is left out."""
 
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, json_schema_extra=say_fields)
 
     @model_validator(mode="before")
     @classmethod
@@ -120,14 +130,13 @@ async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Acce
     return {"task_id": (await start(services, _options(body), Sent("url", address))).id}
 
 
-@router.get(
-    "/stream/{task_id}", response_class=EventSourceResponse, responses=answers_with(NotFound, Expired)
-)
+@router.get("/stream/{task_id}", response_class=EventStream, responses=answers_with(NotFound, Expired))
 async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
     """The task's progress as server-sent events: its state now, then every change until its end.
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms,
-    and a comment every 15 s.
+    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
+    `EventSource` then, which would connect again for ever.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event
@@ -140,7 +149,12 @@ async def result(task: FinishedRemoval, services: Supervisor) -> Result:
     return services.removals.result(task)
 
 
-@router.delete("/result/{task_id}", status_code=204, responses=answers_with(NotFound, StillRunning, Expired))
+@router.delete(
+    "/result/{task_id}",
+    status_code=204,
+    response_class=Response,
+    responses=answers_with(NotFound, StillRunning, Expired),
+)
 async def forget(task: FinishedRemoval, services: Supervisor) -> None:
     """Delete a finished removal's photo and result at once, not only when they expire."""
     await services.removals.forget(task)

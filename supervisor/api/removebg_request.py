@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.errors import InvalidOption
 from shared.option_checks import check_colour, is_opaque, margin_from
 from shared.options import FormatChoice, RemovalOptions
+from supervisor.api.reference import say_fields
 from supervisor.api.removebg_errors import RemovebgRefusal
 
 MAX_PIXELS = {"preview": 250_000, "small": 250_000, "regular": 250_000, "medium": 1_500_000, "hd": 4_000_000}
@@ -38,7 +39,7 @@ _HEX = re.compile(r"([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.IGNORECASE)
 class RemovebgRequest(BaseModel):
     """The fields of remove.bg's `POST /v1.0/removebg`; exactly one of the three sources is to be given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=say_fields)
 
     image_file: UploadFile | None = Field(None, description="the photo")
     image_file_b64: str | None = Field(None, description="the photo in base64")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.guards import MAX_TEXT_BYTES
 from tests.photos import wish
 from tests.service import OBEYS, Service, running
 
@@ -76,13 +77,33 @@ def test_a_restart_of_a_model_that_is_not_there_says_what_to_do(fake: Service) -
 
 
 def test_common_slips_of_curl_are_told_in_words(fake: Service) -> None:
-    """-F file=photo.jpg without the @, and -d with JSON but without its type."""
+    """-F file=photo.jpg without the @, a photo by -d, and -d with JSON but without its type."""
     answer = fake.client.post("/remove/upload", data={"file": "photo.jpg"})
     assert "-F file=@photo.jpg" in refused(answer, 422, "invalid_request")
+    answer = fake.client.post("/remove/upload", data={"file": "x" * MAX_TEXT_BYTES})
+    assert "as curl -F does" in refused(answer, 413, "upload_too_large")
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = fake.client.post("/remove/url", content=b'{"url": "http://a.example"}', headers=kind)
     assert "Content-Type" in refused(answer, 422, "invalid_request")
     assert "method" in refused(fake.client.get("/remove/upload"), 405, "method_refused")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/tasks/x", "DELETE, GET, HEAD"),
+        ("/api/v1/health", "GET, HEAD"),
+        ("/api/v1/remove/upload", "POST"),
+        ("/api/remove", "GET, POST"),
+        ("/v1.0/removebg", "POST"),
+        ("/web/no.js", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
+)
+def test_a_refused_method_comes_with_those_that_work(fake: Service, path: str, methods: str) -> None:
+    """A developer would read that a task cannot be deleted, nor a health asked for by HEAD."""
+    answer = fake.client.put(fake.url + path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
 
 
 def test_json_is_read_as_forms_are(fake: Service) -> None:

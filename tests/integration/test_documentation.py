@@ -113,6 +113,50 @@ def test_openapi_tells_how_the_token_is_sent(service: Service) -> None:
         assert schema["paths"][path]["post"]["security"] == alternatives
 
 
+def test_openapi_tells_files_from_texts_and_what_may_be_empty(service: Service) -> None:
+    """Generated clients would send a photo as text, and the form at /docs the word "string" as a colour."""
+    schema = service.client.get(f"{service.url}/openapi.json").json()
+    forms = [schema["components"]["schemas"][name] for name in ("UploadForm", "UrlRequest", "RembgForm")]
+    bodies = schema["paths"]["/v1.0/removebg"]["post"]["requestBody"]["content"].values()
+    forms.extend(body["schema"] for body in bodies)
+    for form in forms:
+        for name, field in form["properties"].items():
+            if name in ("file", "background_file", "image_file", "bg_image_file"):
+                assert (field["type"], field["format"]) == ("string", "binary"), name
+            elif name not in form.get("required", ()):
+                assert "default" in field or field["examples"] == [""], name
+
+
+def test_openapi_says_that_errors_are_json(service: Service) -> None:
+    """A generated client would read the refusal of a stream or of the metrics as text, and fail."""
+    paths = service.client.get(f"{service.url}/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if status[0] in "45":
+                    assert set(answer["content"]) == {"application/json"}, (path, status)
+    for path, kind in (
+        ("/api/v1/remove/stream/{task_id}", "text/event-stream"),
+        ("/api/v1/env/install/stream/{task_id}", "text/event-stream"),
+        ("/api/v1/metrics", "text/plain"),
+    ):
+        assert set(paths[path]["get"]["responses"]["200"]["content"]) == {kind}
+
+
+def test_openapi_names_operations_and_values_for_generated_clients(service: Service) -> None:
+    """Their functions would be called upload_api_v1_remove_upload_post, and states be any text."""
+    schema = service.client.get(f"{service.url}/openapi.json").json()
+    operations = [one["operationId"] for path in schema["paths"].values() for one in path.values()]
+    assert len(operations) == len(set(operations))
+    assert {"remove_upload", "remove_result", "files_download", "drop_in_removebg"} <= set(operations)
+    assert all(name.isidentifier() and "api" not in name for name in operations)
+    kinds = schema["components"]["schemas"]
+    assert {"ready", "busy", "failed"} < set(kinds["WorkerState"]["enum"])
+    assert set(kinds["Result"]["properties"]["format"]["enum"]) == {"png", "webp", "jpeg", "zip"}
+    stream = schema["paths"]["/api/v1/remove/stream/{task_id}"]["get"]
+    assert "close" in stream["description"], "a browser connects again to a stream that has ended"
+
+
 def test_the_pictures_script_says_what_it_does() -> None:
     """Asked for help, it would start a server and write over the pictures."""
     done = subprocess.run(

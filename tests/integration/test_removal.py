@@ -174,6 +174,14 @@ def test_a_result_can_be_deleted_as_soon_as_its_client_has_it(fake: Service) -> 
     assert fake.task(task_id)["status"] == "complete"
 
 
+def test_an_answer_without_a_body_has_no_type_of_one(fake: Service) -> None:
+    """Programs that read every answer said to be JSON would fail at a deletion that went well."""
+    task_id = fake.upload(wish())
+    fake.finished(task_id)
+    answer = fake.client.delete(f"/remove/result/{task_id}")
+    assert (answer.status_code, answer.headers.get("content-type"), answer.content) == (204, None, b"")
+
+
 def test_only_what_has_ended_can_be_deleted(fake: Service) -> None:
     """The worker is still at it; to stop it is what cancelling is for."""
     task_id = fake.upload(wish("sleep 60"))
