@@ -84,7 +84,7 @@ class PhotoRow {
   constructor(job, { pick, again, drop }) {
     this.job = job;
     this.canvas = h('canvas', { width: 96, height: 96, 'aria-hidden': 'true' });
-    this.name = h('span', { className: 'name' });
+    this.name = h('span', { className: 'name', dir: 'auto' });
     this.said = h('span', { className: 'said' });
     this.text = h('span');
     this.bar = h('progress', { max: 100 });

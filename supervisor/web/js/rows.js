@@ -4,7 +4,7 @@ import { host } from './host.js';
 import { Operation } from './operation.js';
 import { COLUMNS, Row } from './row.js';
 
-const WIDE = '(min-width: 761px)';
+const WIDE = '(min-width: 47.51em)';
 const RUNS = new Set(['running', 'unreachable', 'stopping']); // one that only stands still has to be stopped first
 
 /** Server: its address, and Stop or Start where an application around the page can do that. */
