@@ -1,5 +1,5 @@
 // The status table's three rows: what each shows, and which button it offers when.
-import { byId, h, sizeInWords } from './dom.js';
+import { announce, byId, h, sizeInWords } from './dom.js';
 import { host } from './host.js';
 import { Operation } from './operation.js';
 import { COLUMNS, Row } from './row.js';
@@ -11,6 +11,7 @@ const RUNS = new Set(['running', 'unreachable', 'stopping']); // one that only s
 export class ServerRow {
   #hostStatus = null;
   #failure = '';
+  #announced = null;
 
   constructor(status) {
     this.status = status;
@@ -33,6 +34,8 @@ export class ServerRow {
     if (problem) lines.push(h('p', { className: 'problem' }, problem));
     if (this.#failure) lines.push(h('p', { className: 'problem' }, this.#failure));
     this.row.info.replaceChildren(...lines);
+    if (problem !== this.#announced) announce(problem ?? 'The server answers again.');
+    this.#announced = problem;
     if (!host) return;
     const busy = ['starting', 'stopping'].includes(this.#hostStatus);
     const runs = RUNS.has(this.#hostStatus);
