@@ -25,11 +25,14 @@ export class QueueView {
       const asked = count === 1 ? 'One result was not saved.' : `${count} results were not saved.`;
       if (count === 0 || confirm(`${asked} Clear the list all the same?`)) queue.clear();
     });
-    byId('download-all').addEventListener('click', async () => {
+    byId('download-all').addEventListener('click', async ({ currentTarget: button }) => {
+      if (button.ariaDisabled === 'true') return; // a double click would save each photo twice
+      button.ariaDisabled = true;
       for (const job of queue.done) {
         download(job);
         await pause(PAUSE_MS);
       }
+      button.ariaDisabled = false;
     });
   }
 
