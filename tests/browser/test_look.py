@@ -63,7 +63,7 @@ BLOCK = "(ms) => setTimeout(() => { for (const end = Date.now() + ms; Date.now()
 def test_nothing_keeps_people_with_disabilities_out(
     visit: Open, light: Service, axe: str, scheme: str, viewport: dict[str, int]
 ) -> None:
-    """axe-core finds nothing serious in any state, and nothing is wider than the screen."""
+    """axe-core finds nothing more than minor in any state, and nothing is wider than the screen."""
     page = visit(light.url, expected=("415",), color_scheme=scheme, viewport=viewport)
     expect(page.row("server")).to_contain_text("Ready")
     dark = (
