@@ -10,7 +10,6 @@ from typing import Any
 from playwright.sync_api import Page
 
 VERSION = "4.14.1"
-SERIOUS = {"serious", "critical"}
 RUN = "() => axe.run(document, { resultTypes: ['violations'] })"
 
 
@@ -30,12 +29,12 @@ def fetched_axe(folder: Path) -> str:
 
 
 def findings(page: Page, source: str) -> list[str]:
-    """Return what axe finds in the page that is serious, in words."""
+    """Return what axe finds in the page that is more than minor, in words."""
     page.evaluate(source)
     found: dict[str, Any] = page.evaluate(RUN)
     return [
         f"{violation['id']}: {node['html']} ({node['failureSummary']})"
         for violation in found["violations"]
-        if violation["impact"] in SERIOUS
+        if violation["impact"] != "minor"
         for node in violation["nodes"]
     ]

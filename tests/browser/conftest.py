@@ -38,17 +38,23 @@ def _missing(what: str) -> NoReturn:
 # Of the package, not of the session: while Playwright runs, this thread has an event loop that runs, and
 # asyncio.run() fails. The data folder's fixture calls it, and so comes first.
 @pytest.fixture(scope="package")
-def browser(data_dir: Path) -> Iterator[Browser]:
-    """One browser for the tests of the page; each has a context of its own."""
+def launch(data_dir: Path) -> Iterator[Callable[..., Browser]]:
+    """Start a Chromium, with further flags."""
     assert data_dir
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         _missing("no Chromium is installed")
     with sync_playwright() as playwright:
         expect.set_options(timeout=PATIENCE_MS)
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield running
-        running.close()
+        yield lambda *flags: playwright.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
+
+
+@pytest.fixture(scope="package")
+def browser(launch: Callable[..., Browser]) -> Iterator[Browser]:
+    """One browser for the tests of the page; each has a context of its own."""
+    running = launch()
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="package")

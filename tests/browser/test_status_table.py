@@ -163,7 +163,7 @@ def test_a_worker_that_died_is_not_said_to_be_loaded(visit: Open, tmp_path: Path
 
 
 def test_the_server_is_killed_and_comes_back(visit: Open, data_dir: Path, tmp_path: Path) -> None:
-    """All rows are red and offer nothing, until the page itself notices that the server is there again."""
+    """All rows are red and offer nothing, until the page notices that it is back; both are announced."""
     scratch = Scratch(tmp_path / "scratch")
     with scratch.service(data_dir) as first:
         page = visit(first.url, expected=(GONE,))
@@ -178,9 +178,11 @@ def test_the_server_is_killed_and_comes_back(visit: Open, data_dir: Path, tmp_pa
         expect(lamp(page.row(name))).to_have_text("Not Ready")
         expect(page.row(name).get_by_role("button")).to_have_count(0)
     expect(page.row("server")).to_contain_text("The server does not answer")
+    expect(page.page.locator("#announcer")).to_contain_text("The server does not answer")
     with scratch.service(data_dir, port=first.port):
         expect(lamp(page.row("server"))).to_have_text("Ready")
         expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
+        expect(page.page.locator("#announcer")).to_have_text("The server answers again.")
 
 
 def test_an_idle_page_asks_nothing(visit: Open, light: Service) -> None:

@@ -13,6 +13,7 @@ from tests.photos import opened
 
 WIDE = {"width": 1600, "height": 1000}
 PHONE = {"width": 360, "height": 740}
+TABLET = {"width": 820, "height": 1180}
 PATIENCE_MS = 15_000
 DROP = """
 (files) => {

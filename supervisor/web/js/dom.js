@@ -45,6 +45,14 @@ export function announce(text) {
   byId('announcer').textContent = text;
 }
 
+/** Do what may hide the element that has the keyboard's focus; then what `near` tells has it, else the photo on show. */
+export function keepFocus(change, near) {
+  const held = document.activeElement;
+  change();
+  if (held === document.body || held.checkVisibility()) return;
+  (near?.() ?? document.querySelector('[aria-current="true"]') ?? byId('choose')).focus();
+}
+
 /** A sentence's beginning. */
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 

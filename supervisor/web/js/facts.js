@@ -46,7 +46,7 @@ export class Facts {
       ? `${name} is here: it finds finer edges than the built-in model.`
       : `The built-in model is small and quick. ${name} finds finer edges.`;
     this.act.textContent = there ? `Try again with ${name}` : this.modelRow.busy ? 'Starting...' : `Download ${name}`;
-    this.act.disabled = !there && this.modelRow.busy;
+    this.act.ariaDisabled = !there && this.modelRow.busy;
   }
 
   #improve() {

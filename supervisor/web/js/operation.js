@@ -1,6 +1,6 @@
 // One long action of a row: its button's call, then its progress, log and end below the row.
 import { post, remove } from './api.js';
-import { announce, h, say } from './dom.js';
+import { announce, h, keepFocus, say } from './dom.js';
 import { follow } from './stream.js';
 
 /** Lives as long as its row; runs one action at a time. Emits "change" when it begins and ends.
@@ -42,7 +42,11 @@ export class Operation extends EventTarget {
 
   /** Forget how the last action went. */
   clear() {
-    if (!this.running) this.row.hidden = true;
+    if (!this.running) this.#change(() => { this.row.hidden = true; });
+  }
+
+  #change(act) {
+    keepFocus(act, () => this.row.parentElement.querySelector('.actions button:not([hidden])'));
   }
 
   async #while(act) {
@@ -81,18 +85,20 @@ export class Operation extends EventTarget {
   }
 
   #end(message, failed = false) {
-    this.row.hidden = false;
-    this.bar.hidden = true;
-    this.cancel.hidden = true;
-    this.percent.textContent = '';
-    this.message.className = failed ? 'message failed' : 'message';
-    this.message.textContent = message;
-    if (!failed) say(this.log, '');
+    this.#change(() => {
+      this.row.hidden = false;
+      this.bar.hidden = true;
+      this.cancel.hidden = true;
+      this.percent.textContent = '';
+      this.message.className = failed ? 'message failed' : 'message';
+      this.message.textContent = message;
+      if (!failed) say(this.log, '');
+    });
     announce(message);
   }
 
   async #cancel() {
-    this.cancel.hidden = true;
+    this.#change(() => { this.cancel.hidden = true; });
     try {
       await remove(`tasks/${this.#taskId}`);
     } catch (error) {

@@ -1,5 +1,5 @@
 // The list of photos: a row each, with its progress, its error in words, and what can be done about it.
-import { announce, byId, h, iconButton, pause, sizeInWords } from './dom.js';
+import { announce, byId, h, iconButton, keepFocus, pause, sizeInWords } from './dom.js';
 import { download } from './save.js';
 import { drawThumbnail } from './thumbnail.js';
 
@@ -25,27 +25,33 @@ export class QueueView {
       const asked = count === 1 ? 'One result was not saved.' : `${count} results were not saved.`;
       if (count === 0 || confirm(`${asked} Clear the list all the same?`)) queue.clear();
     });
-    byId('download-all').addEventListener('click', async () => {
+    byId('download-all').addEventListener('click', async ({ currentTarget: button }) => {
+      if (button.ariaDisabled === 'true') return; // a double click would save each photo twice
+      button.ariaDisabled = true;
       for (const job of queue.done) {
         download(job);
         await pause(PAUSE_MS);
       }
+      button.ariaDisabled = false;
     });
   }
 
   select(job) {
     this.selected = job;
-    this.onSelect(job);
-    this.render();
+    keepFocus(() => {
+      this.onSelect(job);
+      this.render();
+    });
     this.#rows.get(job)?.node.scrollIntoView({ block: 'nearest' });
   }
 
   render() {
-    const focused = byId('queue-box').contains(document.activeElement) ? document.activeElement : null;
-    const place = [...byId('queue').children].findIndex((row) => row.contains(focused));
-    this.#show(this.queue);
-    if (this.selected && !this.queue.jobs.includes(this.selected)) this.select(this.queue.jobs.at(-1) ?? null);
-    if (focused && (focused.disabled || !focused.checkVisibility())) this.#focus(place);
+    const rows = byId('queue').children;
+    const place = [...rows].findIndex((row) => row.contains(document.activeElement));
+    keepFocus(() => {
+      this.#show(this.queue);
+      if (this.selected && !this.queue.jobs.includes(this.selected)) this.select(this.queue.jobs.at(-1) ?? null);
+    }, () => rows[Math.min(place, rows.length - 1)]?.querySelector('.pick'));
   }
 
   #show({ jobs, done }) {
@@ -62,13 +68,6 @@ export class QueueView {
       if (!this.#rows.has(job)) this.#rows.set(job, this.#made(job));
       this.#rows.get(job).show(job === this.selected);
     }
-  }
-
-  /** Keep the keyboard's focus near where it was: its button has gone, or its whole row. */
-  #focus(place) {
-    const rows = byId('queue').children;
-    const near = rows[Math.min(Math.max(place, 0), rows.length - 1)];
-    (near?.querySelector('.pick') ?? byId('choose')).focus();
   }
 
   #made(job) {
@@ -88,7 +87,7 @@ class PhotoRow {
   constructor(job, { pick, again, drop }) {
     this.job = job;
     this.canvas = h('canvas', { width: 96, height: 96, 'aria-hidden': 'true' });
-    this.name = h('span', { className: 'name' });
+    this.name = h('span', { className: 'name', dir: 'auto' });
     this.said = h('span', { className: 'said' });
     this.text = h('span');
     this.bar = h('progress', { max: 100 });
@@ -114,7 +113,7 @@ class PhotoRow {
     this.bar.value = job.percent;
     this.bar.setAttribute('aria-label', `Progress of ${job.name}`);
     this.cancel.hidden = job.ended;
-    this.cancel.disabled = job.cancelling;
+    this.cancel.ariaDisabled = job.cancelling;
     this.again.hidden = !(failed || job.state === 'cancelled');
     this.save.hidden = job.state !== 'done';
     this.drop.hidden = !job.ended;

@@ -1,5 +1,5 @@
 // One row of the status table: name, lamp, info, buttons, and below them the action that runs.
-import { h } from './dom.js';
+import { byId, h, keepFocus } from './dom.js';
 
 export const COLUMNS = 4;
 
@@ -18,7 +18,8 @@ export class Row {
 
   /** Add a button, hidden until it applies. */
   button(label, onclick, className = '') {
-    const button = h('button', { type: 'button', className, hidden: true, onclick }, label);
+    const act = () => { if (button.ariaDisabled !== 'true') onclick(); };
+    const button = h('button', { type: 'button', className, hidden: true, onclick: act }, label);
     button.dataset.label = label;
     this.actions.append(button);
     return button;
@@ -30,19 +31,14 @@ export class Row {
     this.lamp.className = ready ? 'lamp ready' : wrong ? 'lamp broken' : 'lamp';
   }
 
-  /** Offer one of the row's buttons, or none; a busy one is disabled and says so. */
+  /** Offer one of the row's buttons, or none; a busy one does nothing and says so, but keeps the keyboard's focus. */
   offer(chosen, busy = false) {
-    const buttons = [...this.actions.children];
-    const held = buttons.includes(document.activeElement) || this.#heldFocus;
-    for (const button of buttons) {
-      button.hidden = button !== chosen;
-      button.disabled = busy;
-      button.textContent = busy ? 'Starting...' : button.dataset.label;
-    }
-    // A disabled button drops the keyboard's focus: the one that takes its place gets it back.
-    this.#heldFocus = held && busy;
-    if (held && !busy && chosen && document.activeElement === document.body) chosen.focus();
+    keepFocus(() => {
+      for (const button of this.actions.children) {
+        button.hidden = button !== chosen;
+        button.ariaDisabled = busy;
+        button.textContent = busy ? 'Starting...' : button.dataset.label;
+      }
+    }, () => chosen ?? byId('refresh'));
   }
-
-  #heldFocus = false;
 }

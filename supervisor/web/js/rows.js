@@ -1,16 +1,17 @@
 // The status table's three rows: what each shows, and which button it offers when.
-import { byId, h, sizeInWords } from './dom.js';
+import { announce, byId, h, sizeInWords } from './dom.js';
 import { host } from './host.js';
 import { Operation } from './operation.js';
 import { COLUMNS, Row } from './row.js';
 
-const WIDE = '(min-width: 761px)';
+const WIDE = '(min-width: 47.51em)';
 const RUNS = new Set(['running', 'unreachable', 'stopping']); // one that only stands still has to be stopped first
 
 /** Server: its address, and Stop or Start where an application around the page can do that. */
 export class ServerRow {
   #hostStatus = null;
   #failure = '';
+  #announced = null;
 
   constructor(status) {
     this.status = status;
@@ -33,6 +34,8 @@ export class ServerRow {
     if (problem) lines.push(h('p', { className: 'problem' }, problem));
     if (this.#failure) lines.push(h('p', { className: 'problem' }, this.#failure));
     this.row.info.replaceChildren(...lines);
+    if (problem !== this.#announced) announce(problem ?? 'The server answers again.');
+    this.#announced = problem;
     if (!host) return;
     const busy = ['starting', 'stopping'].includes(this.#hostStatus);
     const runs = RUNS.has(this.#hostStatus);
@@ -77,6 +80,7 @@ export class EnvironmentRow {
     this.install = this.row.button('Install Library', () => this.operation.begin('env/install'));
     this.summary = h('summary');
     this.modules = h('ul');
+    this.lines = h('div');
     this.list = h('details', { className: 'modules', open: matchMedia(WIDE).matches }, this.summary, this.modules);
   }
 
@@ -90,14 +94,15 @@ export class EnvironmentRow {
       this.row.offer(null);
       return;
     }
-    this.row.info.replaceChildren(...this.#described(environment));
+    if (!this.list.isConnected) this.row.info.replaceChildren(this.list, this.lines); // moved, it would lose the focus
+    this.#describe(environment);
     const lacks = !environment.installed || !environment.ready || environment.modules.some((one) => one.problem);
     const busy = this.operation.running || environment.task_id !== null;
     this.install.classList.toggle('primary', !environment.ready);
     this.row.offer(lacks || busy ? this.install : null, busy);
   }
 
-  #described({ modules }) {
+  #describe({ modules }) {
     const installed = modules.filter((one) => one.installed);
     this.summary.textContent = `${installed.length} of ${modules.length} modules installed`;
     this.modules.replaceChildren(...installed.map((one) =>
@@ -105,13 +110,12 @@ export class EnvironmentRow {
     const missing = (required) => modules.filter((one) => !one.installed && one.required === required)
       .map((one) => one.package).join(', ');
     const line = (className, text) => h('p', { className }, text);
-    return [
-      this.list,
+    this.lines.replaceChildren(...[
       missing(true) && line('problem', `Missing: ${missing(true)}`),
       missing(false) && line('note muted', `Missing, but not needed as the service is set: ${missing(false)}`),
       // One broken package breaks those that import it, in the same words.
       ...[...new Set(modules.map((one) => one.problem).filter(Boolean))].map((text) => line('problem', text)),
-    ].filter(Boolean);
+    ].filter(Boolean));
   }
 }
 

@@ -1,6 +1,6 @@
 // The stage: the selected photo, before and after, and what can be done with it.
 import { Backdrop } from './backdrop.js';
-import { byId, h, icon, iconButton, say } from './dom.js';
+import { byId, h, icon, iconButton, keepFocus, say } from './dom.js';
 import { watchGestures } from './gestures.js';
 import { canCopy, copy, download } from './save.js';
 import { Zoom } from './zoom.js';
@@ -75,7 +75,7 @@ export class Viewer {
     this.view.classList.toggle('single', !both);
     this.before.hidden = !before;
     this.after.hidden = !after;
-    this.slider.hidden = this.divider.hidden = !both;
+    keepFocus(() => { this.slider.hidden = this.divider.hidden = !both; });
     for (const tag of this.tags) tag.hidden = !both;
     say(this.note, noteFor(job, before, after));
     if (photo) this.zoom.setPhoto(photo.naturalWidth, photo.naturalHeight);
