@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from shared.errors import (
@@ -93,6 +94,10 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
         answer = told(request, _from_framework(error))
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, _: ClientDisconnect) -> Response:
+        return told(request, MalformedRequest("The request broke off."))  # said to nobody: no fault of ours
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> Response:
