@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -28,7 +29,7 @@ log = logging.getLogger("supervisor")
 
 
 def main(arguments: list[str], lists: PackageLists | None = None) -> NoReturn:
-    """Serve until Ctrl-C, SIGTERM or, where asked for, the end of stdin; then end this process.
+    """Serve until Ctrl-C, SIGTERM, SIGHUP or, where asked for, the end of stdin; then end this process.
 
     `lists` are the packages that the environment is to hold; without them, the project's own.
     """
@@ -62,6 +63,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         server_header=False,
     )
     server = Server(config, address)
+    _heed_hangup(server)
     if stdin is not None:
         threading.Thread(target=_watch, args=(stdin, server), name="stdin-watch", daemon=True).start()
     # uvloop's, where there is one
@@ -138,6 +140,13 @@ def _check_writable(settings: Settings) -> None:
     # It was free, or this user's, when it was chosen. One that the user has chosen is trusted.
     if "temp_dir" not in settings.model_fields_set and not may_use(folder):
         raise BadSettings(f"the temporary folder {folder} belongs to somebody else")
+
+
+def _heed_hangup(server: Server) -> None:
+    """End as well as by SIGTERM when the terminal is closed; by itself Python would leave the photos behind."""
+    # Under nohup it is ignored, and stays so.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, server.handle_exit)
 
 
 def _own_stdin() -> int:

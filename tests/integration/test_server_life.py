@@ -67,18 +67,33 @@ def test_idle_connections_lock_nobody_out(data_dir: Path, tmp_path: Path) -> Non
         assert service.cut(wish()) == wish()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_ends_it_within_five_seconds_with_no_process_left(
-    start: Callable[..., Service], number: signal.Signals
+    start: Callable[..., Service], name: str
 ) -> None:
-    """Even in the middle of a removal; a worker left behind would hold memory for ever."""
+    """Even in the middle of a removal; a worker left behind would hold memory for ever, and a terminal that
+    was closed left the photos on the disk."""
     service = start(builtin_worker=OBEYS)
     task_id = service.upload(wish("sleep 60"))
     service_is_busy(service, task_id)
     descendants = service.descendants()
-    service.process.send_signal(number)
+    service.process.send_signal(getattr(signal, name))
     assert service.wait() == 0
     assert not psutil.wait_procs(descendants, timeout=END_TIMEOUT_S)[1]
+    assert not list(service.temp_dir.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_under_nohup_it_outlives_its_terminal(data_dir: Path, tmp_path: Path) -> None:
+    """Whoever started it so has logged out, and counts on it."""
+    command = ("nohup", sys.executable, "-m", "supervisor")
+    service = Service(data_dir, tmp_path / "temp", {"builtin_worker": OBEYS}, command)
+    service.process.send_signal(signal.SIGHUP)
+    try:
+        assert service.cut(wish()) == wish()
+    finally:
+        service.end()
 
 
 def test_the_end_of_stdin_ends_it_for_a_parent_that_died(start: Callable[..., Service]) -> None:
