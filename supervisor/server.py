@@ -143,7 +143,7 @@ def _check_writable(settings: Settings) -> None:
 
 
 def _heed_hangup(server: Server) -> None:
-    """End as well as by SIGTERM when the terminal is closed; by itself Python would leave the photos behind."""
+    """End by SIGHUP, when a terminal is closed, as by SIGTERM: Python's own way leaves the photos behind."""
     # Under nohup it is ignored, and stays so.
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, server.handle_exit)
