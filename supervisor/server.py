@@ -48,6 +48,8 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         logs.configure(settings.log_level)
         raise_file_limit()
         _check_writable(settings)
+        if "temp_dir" in settings.model_fields_set:
+            tempfile.tempdir = str(settings.temp_dir)  # where uploads are kept while they come in
         stdin = _own_stdin() if settings.exit_on_stdin_eof else None
         listener = _bind(settings)
     except BadSettings as error:
