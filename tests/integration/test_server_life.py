@@ -216,6 +216,14 @@ def test_a_wrong_setting_ends_the_start_with_one_line(variables: dict[str, str],
     assert sentence in failed.stderr
 
 
+def test_a_package_that_an_update_needs_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    """After a git pull the service ended in a traceback, and nothing said what to do."""
+    (tmp_path / "psutil.py").write_text("raise ModuleNotFoundError(\"No module named 'psutil'\")")
+    failed = launch(variables={"PYTHONPATH": str(tmp_path)})
+    assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
+    assert "bgremove: No module named 'psutil': 'python3 scripts/bgremove.py remove" in failed.stderr
+
+
 def test_flags_win_over_the_environment() -> None:
     """An operator's flag on the command line is the last word."""
     failed = launch("--log-level", "loud", variables={"BGREMOVE_LOG_LEVEL": "info"})
