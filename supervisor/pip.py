@@ -14,6 +14,8 @@ NO_REASON = "ResolutionImpossible"  # points to pip's manual; the line before it
 OFFLINE = ("Retrying (", "NewConnectionError", "ConnectTimeoutError", "NameResolutionError")
 MARK = "\N{MULTIPLICATION SIGN}"
 _ERROR = re.compile(r"\s*(?:ERROR|error): (?P<reason>.+)")
+_UNFORESEEN = "Exception:"  # a traceback follows, and at its end what it was, such as a full disk
+_EXCEPTION = re.compile(r"[\w.]*Error\b.*")
 _CULPRIT = re.compile(r"╰─> (?P<package>[\w.-]+)")
 _CODE = re.compile(r"[a-z]+(-[a-z]+)+")  # "metadata-generation-failed": the line with MARK says it in words
 
@@ -55,6 +57,8 @@ def reason_of(output: list[str]) -> str:
         said = _ERROR.match(line)
         if said and not _CODE.fullmatch(said["reason"]) and NO_REASON not in line:
             reason = said["reason"]
+        elif reason == _UNFORESEEN and _EXCEPTION.fullmatch(line):
+            reason = line
         elif line.startswith(MARK):
             reason = line.removeprefix(MARK).strip()
         elif culprit := _CULPRIT.fullmatch(line):

@@ -164,6 +164,9 @@ class Removals:
             failure = BgremoveError()
         self._admitted.discard(task.id)
         self._metrics.ended(failure.code if failure else None)
+        if failure and failure.status >= 500 and not self._closed:  # not the photo's fault, nor the client's
+            told = {"task_id": task.id, "code": failure.code, "detail": failure.detail}
+            log.warning("removal failed", extra={**told, "reason": failure.__cause__})
         try:
             if failure:  # whoever hears of the end finds nothing left behind
                 await self._results.drop(task.id)

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
@@ -79,6 +80,9 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
     """Make every error that leaves a route speak the one form, or that of the route's dialect."""
 
     def told(request: Request, error: BgremoveError) -> Response:
+        if isinstance(error, StorageFailed):
+            reason = {"detail": error.detail, "reason": error.__cause__}
+            log.warning("storage failed", extra={"path": request.url.path, **reason})
         return response_for(request.url.path, error, dialects)
 
     @app.exception_handler(BgremoveError)
@@ -92,12 +96,18 @@ def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, OSError):  # the form's parser could not keep the upload
-            return told(request, StorageFailed("The temporary folder cannot take the upload."))
+            failed = StorageFailed("The temporary folder cannot take the upload.")
+            failed.__cause__ = error.__cause__
+            return told(request, failed)
         answer = told(request, _from_framework(error))
         answer.headers.update(error.headers or {})
         if error.status_code == MethodRefused.status:
             answer.headers["Allow"] = _methods(request, answer.headers.get("Allow", ""))
         return answer
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, _: ClientDisconnect) -> Response:
+        return told(request, MalformedRequest("The request broke off."))  # said to nobody: no fault of ours
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -29,7 +30,7 @@ log = logging.getLogger("supervisor")
 
 
 def main(arguments: list[str], lists: PackageLists | None = None) -> NoReturn:
-    """Serve until Ctrl-C, SIGTERM or, where asked for, the end of stdin; then end this process.
+    """Serve until Ctrl-C, SIGTERM, SIGHUP or, where asked for, the end of stdin; then end this process.
 
     `lists` are the packages that the environment is to hold; without them, the project's own.
     """
@@ -48,6 +49,8 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         logs.configure(settings.log_level)
         raise_file_limit()
         _check_writable(settings)
+        if "temp_dir" in settings.model_fields_set:
+            tempfile.tempdir = str(settings.temp_dir)  # where uploads are kept while they come in
         stdin = _own_stdin() if settings.exit_on_stdin_eof else None
         listener = _bind(settings)
     except BadSettings as error:
@@ -63,6 +66,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         server_header=False,
     )
     server = Server(config, address)
+    _heed_hangup(server)
     if stdin is not None:
         threading.Thread(target=_watch, args=(stdin, server), name="stdin-watch", daemon=True).start()
     # uvloop's, where there is one
@@ -143,6 +147,13 @@ def _check_writable(settings: Settings) -> None:
     # It was free, or this user's, when it was chosen. One that the user has chosen is trusted.
     if "temp_dir" not in settings.model_fields_set and not may_use(folder):
         raise BadSettings(f"the temporary folder {folder} belongs to somebody else")
+
+
+def _heed_hangup(server: Server) -> None:
+    """End by SIGHUP, when a terminal is closed, as by SIGTERM: Python's own way leaves the photos behind."""
+    # Under nohup it is ignored, and stays so.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, server.handle_exit)
 
 
 def _own_stdin() -> int:

@@ -94,3 +94,4 @@ class Services:
         await self.results.drop_orphans()
         for task in self.tasks.expire():
             await self.removals.forget(task)
+        self.results.show_life()

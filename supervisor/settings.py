@@ -215,6 +215,8 @@ def load_settings(arguments: list[str] | None = None) -> Settings:
         name = PREFIX + str(first["loc"][0]).upper()
         reason = first.get("ctx", {}).get("error", first["msg"])
         raise BadSettings(f"bad value for {name}: {reason}") from error
+    except RuntimeError as error:  # platformdirs' and pathlib's word
+        raise BadSettings(f"there is no home folder: set {PREFIX}DATA_DIR, and no folder with ~") from error
     except SettingsError as error:
         raise BadSettings(str(error).splitlines()[0].removeprefix("error parsing CLI: ")) from error
 

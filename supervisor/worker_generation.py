@@ -1,6 +1,7 @@
 """What one worker process owes the supervisor: its readiness, its answers, and the story of its end."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 from shared.errors import (
     BgremoveError,
     OutOfMemory,
+    StorageFailed,
     WorkerCrashed,
     WorkerReplaced,
     WorkerStartFailed,
@@ -40,6 +42,8 @@ from supervisor.worker_state import WorkerEvent
 
 CANCEL_GRACE_S = 2.0
 SIGKILL_EXIT = -9
+LOGGED = frozenset({BgremoveError.code, StorageFailed.code})  # of a removal's errors, by the worker itself
+log = logging.getLogger("supervisor.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +185,16 @@ class WorkerGeneration:
                 case Finished(task_id, result) if task_id in self._answers:
                     _settle(self._answers[task_id], result)
                 case Failed(task_id, code, detail) if task_id in self._answers:
-                    _settle(self._answers[task_id], error_from(code, detail))
+                    _settle(self._answers[task_id], self._error(task_id, code, detail))
                 case _:
                     pass  # a late answer: whoever waited for it is gone
+
+    def _error(self, task_id: str, code: str, detail: str) -> BgremoveError:
+        """Return a removal's error; what the process has logged of it is told on: its log goes with it."""
+        if code in LOGGED:
+            said = "\n".join(tail(self._log_path))
+            log.warning("removal failed in the worker", extra={"task_id": task_id, "said": said})
+        return error_from(code, detail)
 
     def _ended(self, code: int | None) -> None:
         self._load_deadline.cancel()

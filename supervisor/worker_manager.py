@@ -171,8 +171,15 @@ class WorkerManager:
             self._generation = None
             if self.state is WorkerState.FAILED:
                 self._policy.died()
+                self._tell_of_death()
         self._watch_idleness()
         self.turns.admit()
+
+    def _tell_of_death(self) -> None:
+        if died := self.last_exit:
+            told = {"worker": self.name, "pid": died.pid, "code": died.code, "reason": died.reason}
+            said = "\n".join(died.stderr)
+            log.warning("worker died", extra={**told, "detail": died.detail, "said": said})
 
     def _watch_idleness(self) -> None:
         if self._idle is not None:

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 
 from shared import logs
-from shared.errors import BgremoveError, Cancelled, OutOfMemory
+from shared.errors import BgremoveError, Cancelled, OutOfMemory, StorageFailed
 from shared.messages import (
     Cancel,
     Command,
@@ -127,6 +127,8 @@ class Work:
             made = pipeline.remove(job, engine, self._max_pixels, report)
             return Finished(job.task_id, replace(made, timings_ms=engine.timed(made.timings_ms)))
         except BgremoveError as error:
+            if isinstance(error, StorageFailed):
+                log.warning("result not stored", extra={"reason": error.__cause__})
             return Failed(job.task_id, error.code, error.detail)
         except MemoryError:
             return Failed(job.task_id, OutOfMemory.code, OutOfMemory().detail)

@@ -259,6 +259,16 @@ def test_ids_that_are_paths_are_unknown(fake: Service, route: str, bad: str) -> 
     refused(fake.client.get(route.format(bad)), 404, "not_found")
 
 
+@pytest.mark.parametrize("path", ["/v1.0/removebg", "/api/remove", "/api/v1/remove/upload"])
+def test_a_client_that_hangs_up_in_the_middle_leaves_the_log_alone(fake: Service, path: str) -> None:
+    """Phones lose their network: the log was pages of tracebacks, among which nobody finds a fault."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+    with socket.create_connection(("127.0.0.1", fake.port), timeout=5) as connection:
+        connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=X\r\n\r\n--X".encode())
+    fake.cut(wish())  # meanwhile the hanging up is noticed
+    assert "ERROR" not in fake.log
+
+
 def test_no_refused_upload_leaves_a_file(fake: Service) -> None:
     """Disk space and privacy: what was refused is gone."""
     fake.client.post("/remove/upload", files={"file": ("x.png", b"nope")})

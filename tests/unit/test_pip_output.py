@@ -116,6 +116,14 @@ The conflict is caused by:
 
 ERROR: ResolutionImpossible: for help visit https://pip.pypa.io/
 """
+UNFORESEEN = """
+Collecting x
+ERROR: Exception:
+Traceback (most recent call last):
+  File "pip/_internal/network/download.py", line 251, in _write_chunks_to_file
+    download.output_file.write(chunk)
+OSError: [Errno 28] No space left on device
+"""
 BUILD_FAILED = """
   error: subprocess-exited-with-error
   \N{MULTIPLICATION SIGN} Preparing metadata (pyproject.toml) did not run successfully.
@@ -144,6 +152,7 @@ note: This is an issue with the package mentioned above, not pip.
             "/x/bin/python: No module named pip\n",
             "this environment has no pip; 'python -m ensurepip' brings it",
         ),
+        (UNFORESEEN, "OSError: [Errno 28] No space left on device"),
         ("Collecting x\nKilled\n\n", "Killed"),
         ("", "it said nothing"),
     ],

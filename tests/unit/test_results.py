@@ -20,6 +20,17 @@ def test_a_supervisor_never_takes_its_own_folder_for_a_dead_ones(tmp_path: Path)
     assert waiting.exists()
 
 
+def test_a_service_that_lives_keeps_its_folder_from_its_neighbours(tmp_path: Path) -> None:
+    """Once the clock was set, and from another container, it seemed to be a dead one's: results were lost."""
+    living = ResultStore(tmp_path)
+    living.folder = tmp_path / f"run-{os.getpid()}-1000"
+    kept = living.make_folder("bgremove_1")
+    os.utime(living.folder, (0, 0))
+    living.show_life()
+    asyncio.run(ResultStore(tmp_path).drop_orphans())
+    assert kept.exists()
+
+
 def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows one that is being downloaded cannot be deleted: a photo stayed on the disk past its time."""
     store = ResultStore(tmp_path)

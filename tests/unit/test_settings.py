@@ -1,5 +1,8 @@
 """What the settings make of the environment."""
 
+import os
+import sys
+
 import pytest
 
 from supervisor.settings import BadSettings, Settings, load_settings
@@ -85,3 +88,15 @@ def test_the_help_is_in_words_for_people(capsys: pytest.CaptureFixture[str]) -> 
     assert "(default: 127.0.0.1,localhost,::1)" in told
     for name in Settings.model_fields:
         assert f"--{name.replace('_', '-')}" in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="every user has a home there")
+@pytest.mark.parametrize("data_dir", ["", "~/models"])
+def test_a_user_without_a_home_is_told_what_to_set(data_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In containers that run as a number, the start ended in a traceback."""
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    monkeypatch.setenv("BGREMOVE_DATA_DIR", data_dir)
+    with pytest.raises(BadSettings, match="no home folder: set BGREMOVE_DATA_DIR"):
+        load_settings([])

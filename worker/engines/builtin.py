@@ -19,6 +19,8 @@ from worker.resize import resized
 
 MODEL_ID = "u2netp"
 INPUT_SIZE = 320
+# In the words of onnxruntime, and of the C++ libraries on Linux and Windows.
+OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
 
 
 class BuiltinEngine:
@@ -33,7 +35,8 @@ class BuiltinEngine:
             self._session = onnxruntime.InferenceSession(
                 Path(config.model_path).read_bytes(), options, providers=["CPUExecutionProvider"]
             )
-        except (OSError, RuntimeError) as error:  # onnxruntime's own errors are RuntimeErrors
+        except Exception as error:  # onnxruntime's own errors have no other class in common
+            _check_memory(error)
             raise WorkerStartFailed("The built-in model's file cannot be loaded.") from error
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
@@ -45,10 +48,20 @@ class BuiltinEngine:
 
     def alpha(self, pixels: Pixels, step: Step) -> Pixels:
         """Return the subject's alpha, (320, 320), 0 clear to 255 opaque: as it comes, not stretched."""
-        (prediction,) = self._session.run([self._output], {self._input: _normalised(pixels)})
+        try:
+            (prediction,) = self._session.run([self._output], {self._input: _normalised(pixels)})
+        except Exception as error:
+            _check_memory(error)
+            raise
         step(1)
         alpha: Pixels = np.rint(np.clip(prediction[0, 0], 0, 1) * 255).astype(np.uint8)
         return alpha
+
+
+def _check_memory(error: Exception) -> None:
+    """Raise MemoryError where that is what an error of onnxruntime's means."""
+    if any(words in str(error) for words in OUT_OF_MEMORY):
+        raise MemoryError from error
 
 
 def _normalised(pixels: Pixels) -> NDArray[np.float32]:
