@@ -11,7 +11,7 @@ from playwright.sync_api import Dialog, expect
 from tests.browser.visit import Visit
 from tests.integration.scratch import Scratch
 from tests.photos import encoded, wish
-from tests.service import Service
+from tests.service import Service, wait_for
 
 Open = Callable[..., Visit]
 PHOTO = ("sea.png", "image/png", encoded(Image.new("RGB", (60, 40), "teal")))
@@ -84,6 +84,19 @@ def test_results_that_were_not_saved_are_not_thrown_away_unasked(visit: Open, li
     page.button("Clear").click()
     expect(page.page.locator(".photo")).to_have_count(0)
     assert len(heard) == 2
+
+
+def test_a_page_that_goes_leaves_nothing_on_its_way(visit: Open, data_dir: Path, tmp_path: Path) -> None:
+    """Nobody would come for the result: it would hold the worker, and lie there for an hour."""
+    with Scratch(tmp_path / "scratch").service(data_dir) as service:
+        page = visit(service.url)
+        page.drop(("slow.png", "image/png", wish("sleep 60")))
+        expect(page.photo("slow.png")).to_contain_text("Sleeping")
+        (path,) = service.temp_dir.rglob("bgremove_*")
+        page.page.on("dialog", lambda dialog: dialog.accept())
+        page.page.goto("about:blank")
+        wait_for(lambda: not path.exists())
+        assert service.task(path.name)["code"] == "cancelled"
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,14 @@ export class Job extends EventTarget {
     }
   }
 
+  /** The page goes for good: nobody will come for the result. */
+  leave() {
+    if (this.ended || !this.#taskId) return;
+    for (const path of [`tasks/${this.#taskId}`, `remove/result/${this.#taskId}`]) {
+      request(path, { method: 'DELETE', keepalive: true }).catch(() => {});
+    }
+  }
+
   async #send() {
     for (;;) {
       try {

@@ -45,6 +45,9 @@ addEventListener('beforeunload', (event) => {
   if (host || navigator.userAgent.includes('Electron/')) return;
   if (queue.unsaved.length || queue.jobs.some((job) => !job.ended)) event.preventDefault(); // the browser asks
 });
+addEventListener('pagehide', ({ persisted }) => {
+  if (!persisted) for (const job of queue.jobs) job.leave();
+});
 status.addEventListener('change', () => {
   if (!status.server || status.problem) return;
   queue.resume();
