@@ -56,7 +56,9 @@ export class QueueView {
 
   #show({ jobs, done }) {
     byId('queue-box').hidden = jobs.length === 0;
-    byId('clear').hidden = !jobs.some((job) => job.ended);
+    const ended = jobs.filter((job) => job.ended).length;
+    byId('queue-title').textContent = jobs.length > 1 ? `Photos: ${ended} of ${jobs.length}` : 'Photos';
+    byId('clear').hidden = ended === 0;
     byId('download-all').hidden = done.length < 2;
     for (const [job, row] of this.#rows) {
       if (!jobs.includes(job)) {
