@@ -58,7 +58,7 @@ def run(bench: Bench, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None
 
     async def whole() -> None:
         try:
-            await asyncio.wait_for(scenario(), 30)
+            await asyncio.wait_for(scenario(), TIMEOUT_S)
         finally:
             await bench.manager.close()
 
