@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     """Run what the arguments ask for and return pytest's exit code."""
     python = bootstrap.ensure(bootstrap.TESTS)
     os.chdir(bootstrap.ROOT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of many hundred processes would compile anew
     pytest = [str(python), "-m", "pytest"]
     if any(not argument.startswith("-") for argument in arguments):
         bootstrap.become([*pytest, *arguments])
