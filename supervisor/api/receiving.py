@@ -1,6 +1,7 @@
 """Images on their way in: from a request's file or an address, into a removal's folder and the queue."""
 
 import asyncio
+import importlib
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,8 @@ from shared.formats import SIGNATURE_BYTES, sniff
 from shared.model_files import size_of
 from shared.options import RemovalOptions
 from supervisor.names import safe_name
-from supervisor.public_addresses import GuardedBackend
 from supervisor.services import Services
 from supervisor.tasks import Task
-from supervisor.url_fetch import check_url, fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,11 @@ async def start(services: Services, options: RemovalOptions, photo: Sent, behind
 async def _check(sent: Sent, services: Services) -> None:
     """Raise UrlRefused for an address, UploadTooLarge or NotAnImage for a file, that need not be tried."""
     if isinstance(sent.image, str):
+        # With the first address, as its libraries would take a tenth of the server's start; on a thread, for
+        # nobody else to wait.
+        await asyncio.to_thread(importlib.import_module, "supervisor.url_fetch")
+        from supervisor.url_fetch import check_url  # noqa: PLC0415
+
         check_url(sent.image)
         return
     if sent.image.size is not None and sent.image.size > services.settings.max_upload_bytes:
@@ -92,6 +96,9 @@ async def _fetch(sent: Sent, target: Path, services: Services, task: Task) -> st
     """Bring what lies at an address, and return the image's name."""
     if not isinstance(sent.image, str):
         return sent.name
+    from supervisor.public_addresses import GuardedBackend  # noqa: PLC0415 - as above
+    from supervisor.url_fetch import fetch  # noqa: PLC0415
+
     task.progress(0, "Fetching the image")
     settings = services.settings
     try:

@@ -1,10 +1,9 @@
 """Where torch comes from: on Linux the package index has builds for NVIDIA GPUs only, and they are huge."""
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Mapping
-
-import httpx2
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 TIMEOUT_S = 3.0
@@ -20,6 +19,10 @@ def is_chosen(platform: str, environment: Mapping[str, str], *, gpu: bool) -> bo
 
 async def answers(url: str = CPU_INDEX, timeout_s: float = TIMEOUT_S) -> bool:
     """Whether that index can be reached."""
+    # Not needed before, and a tenth of the server's start; on a thread, for nobody else to wait.
+    await asyncio.to_thread(importlib.import_module, "httpx2")
+    import httpx2  # noqa: PLC0415
+
     try:
         async with asyncio.timeout(timeout_s):
             # In a thread: a client reads the system's certificates when it is made.
