@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import bootstrap
 
@@ -28,14 +29,21 @@ def main(arguments: list[str]) -> int:
     """Run what the arguments ask for and return pytest's exit code."""
     python = bootstrap.ensure(bootstrap.TESTS)
     os.chdir(bootstrap.ROOT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of many hundred processes would compile anew
     pytest = [str(python), "-m", "pytest"]
     if any(not argument.startswith("-") for argument in arguments):
         bootstrap.become([*pytest, *arguments])
     together = run([*pytest, *TOGETHER, *arguments], os.environ | PATIENT)
     if together != ALL_PASSED and (together != SOME_FAILED or {"-x", "--exitfirst"} & set(arguments)):
         return together
-    alone = run([*pytest, *arguments, *ALONE])
+    alone = run([*pytest, *arguments, *ALONE, *files_with_alone()])
     return together if alone in {ALL_PASSED, NONE_CHOSEN} else alone
+
+
+def files_with_alone() -> list[str]:
+    """The files with tests marked `alone`: to import all the others, and torch, takes several seconds."""
+    files = sorted(Path("tests").rglob("test_*.py"))
+    return [str(file) for file in files if "mark.alone" in file.read_text(encoding="utf-8")]
 
 
 def run(command: list[str], environment: Mapping[str, str] = os.environ) -> int:

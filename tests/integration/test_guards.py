@@ -1,12 +1,13 @@
 """Who may talk to the service: names, origins, the token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.photos import wish
-from tests.service import OBEYS, Service
+from tests.service import OBEYS, Service, running
 
 EVERY_ROUTE = [
     ("GET", "/api/v1/health"),
@@ -30,6 +31,14 @@ EVERY_ROUTE = [
 ]
 
 OPEN = {"/api/v1/health", "/", "/web/js/main.js"}
+
+
+@pytest.fixture(scope="module")
+def guarded(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with a token, and with pages of an application that it lets in."""
+    settings = {"allowed_origins": "null,file://", "token": "s3cret\n", "builtin_worker": OBEYS}
+    with running(data_dir, tmp_path_factory.mktemp("guarded") / "temp", **settings) as service:
+        yield service
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
@@ -104,17 +113,16 @@ def test_who_lets_every_website_in_is_warned(
 
 
 @pytest.mark.parametrize("origin", ["null", "file://"])
-def test_an_allowed_page_can_read_why_it_is_refused(start: Callable[..., Service], origin: str) -> None:
+def test_an_allowed_page_can_read_why_it_is_refused(guarded: Service, origin: str) -> None:
     """Otherwise its user takes a wrong token for a service that does not run."""
-    service = start(allowed_origins="null,file://", token="s3cret", builtin_worker=OBEYS)
     headers = {"Origin": origin, "Content-Type": "application/json"}
-    wrong_token = service.client.post("/remove/url", content=b"{}", headers=headers)
+    wrong_token = guarded.client.post("/remove/url", content=b"{}", headers=headers)
     headers["X-API-Key"] = "s3cret"
-    too_long = service.client.post("/remove/url", content=b" " * 100_000, headers=headers)
+    too_long = guarded.client.post("/remove/url", content=b" " * 100_000, headers=headers)
     for answer, code in ((wrong_token, "unauthorized"), (too_long, "upload_too_large")):
         assert answer.json()["code"] == code
         assert answer.headers["access-control-allow-origin"] == origin
-    foreign = service.client.post("/remove/url", headers={"Origin": "https://evil.example"})
+    foreign = guarded.client.post("/remove/url", headers={"Origin": "https://evil.example"})
     assert foreign.json()["code"] == "origin_refused"
     assert "access-control-allow-origin" not in foreign.headers
 
@@ -124,30 +132,28 @@ def test_an_allowed_page_can_read_why_it_is_refused(start: Callable[..., Service
     [("null", None, 200), ("https://evil.example", None, 400), ("null", "evil.example", 403)],
 )
 def test_a_preflight_needs_an_allowed_origin_and_a_known_name_but_no_token(
-    start: Callable[..., Service], origin: str, host: str | None, status: int
+    guarded: Service, origin: str, host: str | None, status: int
 ) -> None:
     """Browsers ask before they send a page's token."""
-    service = start(allowed_origins="null", token="s3cret", builtin_worker=OBEYS)
     for method, path in (("POST", "/remove/url"), ("DELETE", "/tasks/x")):
         asked = {"Origin": origin, "Access-Control-Request-Method": method} | ({"Host": host} if host else {})
-        answer = service.client.options(path, headers=asked)
+        answer = guarded.client.options(path, headers=asked)
         assert answer.status_code == status
         assert ("access-control-allow-origin" in answer.headers) == (status == 200)
 
 
-def test_with_a_token_every_route_but_health_and_the_page_wants_it(start: Callable[..., Service]) -> None:
+def test_with_a_token_every_route_but_health_and_the_page_wants_it(guarded: Service) -> None:
     """Somebody else on the network must not use the service, nor look at its results."""
-    service = start(token="s3cret\n", builtin_worker=OBEYS)
     for method, path in EVERY_ROUTE:
-        status = service.client.request(method, service.url + path).status_code
+        status = guarded.client.request(method, guarded.url + path).status_code
         open_to_all = path in OPEN or method == "OPTIONS"
         assert (status != 401) if open_to_all else (status == 401), path
     for headers in ({"Authorization": "Bearer s3cret"}, {"X-API-Key": "s3cret"}):
-        assert service.client.get("/status", headers=headers).status_code == 200
+        assert guarded.client.get("/status", headers=headers).status_code == 200
     for headers in ({"Authorization": "Bearer s3cre"}, {"Authorization": "Basic s3cret"}, {"X-API-Key": "ü"}):
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        assert httpx2.get(f"{service.url}/api/v1/status", headers=encoded).status_code == 401
+        assert httpx2.get(f"{guarded.url}/api/v1/status", headers=encoded).status_code == 401
     authorised = {"Authorization": "bearer s3cret"}
-    answer = service.client.post("/remove/upload", files={"file": ("p.png", wish())}, headers=authorised)
+    answer = guarded.client.post("/remove/upload", files={"file": ("p.png", wish())}, headers=authorised)
     assert answer.status_code == 200
-    assert "s3cret" not in service.log
+    assert "s3cret" not in guarded.log

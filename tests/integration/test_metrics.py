@@ -89,12 +89,15 @@ def test_workers_are_told_as_the_status_tells_them(start: Callable[..., Service]
     assert resident == pytest.approx(told["rss_bytes"], rel=0.2)
 
 
-def test_the_page_is_where_prometheus_looks_and_says_who_it_is(start: Callable[..., Service]) -> None:
+def test_the_page_is_where_prometheus_looks_and_says_who_it_is(
+    start: Callable[..., Service], fake: Service
+) -> None:
     """Its default path is /metrics; two services on one machine never mix their numbers."""
-    one, two = start(builtin_worker=OBEYS), start(builtin_worker=OBEYS)
-    one.cut(wish())
-    assert value(scraped(one, "/metrics"), "removals_total", outcome="complete") == 1
-    samples = scraped(two, "/metrics")
+    before = value(scraped(fake, "/metrics"), "removals_total", outcome="complete")
+    other = start(builtin_worker=OBEYS)
+    fake.cut(wish())
+    assert value(scraped(fake, "/metrics"), "removals_total", outcome="complete") == before + 1
+    samples = scraped(other, "/metrics")
     assert value(samples, "removals_total", outcome="complete") == 0
     assert value(samples, "info", version=__version__) == 1
     assert 0 < value(samples, "uptime_seconds") < 600

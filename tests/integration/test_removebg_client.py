@@ -2,7 +2,7 @@
 
 import base64
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +11,21 @@ import requests
 
 from tests.conftest import SAMPLES
 from tests.photos import corner, opened
-from tests.service import REMEMBERS, Service
+from tests.service import REMEMBERS, Service, running
 
 KEY = "s3cret"
 
 
-@pytest.fixture
-def service(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Service:
+@pytest.fixture(scope="module")
+def service(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with a token, which the client takes for remove.bg."""
-    service = start(token=KEY, url_allow_private=True, builtin_worker=REMEMBERS)
-    monkeypatch.setattr(removebg.removebg, "API_ENDPOINT", f"{service.url}/v1.0/removebg")
-    return service
+    settings = {"token": KEY, "url_allow_private": True, "builtin_worker": REMEMBERS}
+    with (
+        running(data_dir, tmp_path_factory.mktemp("removebg") / "temp", **settings) as service,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(removebg.removebg, "API_ENDPOINT", f"{service.url}/v1.0/removebg")
+        yield service
 
 
 def client(key: str, folder: Path) -> removebg.RemoveBg:

@@ -42,32 +42,27 @@ def folders(service: Service) -> list[str]:
 
 
 @routes
-def test_a_client_that_goes_away_cancels_its_removal(
-    start: Callable[..., Service], path: str, field: str
-) -> None:
+def test_a_client_that_goes_away_cancels_its_removal(fake: Service, path: str, field: str) -> None:
     """Nobody waits for the result: the worker is free for others, and the disk too."""
-    service = start(builtin_worker=OBEYS)
-    with waiting(service, path, field, wish("sleep 60")):
-        (task,) = wait_for(lambda: [t for t in running(service) if t["message"] == "Sleeping"], 30)
-    ended = service.finished(task["task_id"], timeout_s=10)
+    before = set(folders(fake))  # the service is shared
+    with waiting(fake, path, field, wish("sleep 60")):
+        (task,) = wait_for(lambda: [t for t in running(fake) if t["message"] == "Sleeping"], 30)
+    ended = fake.finished(task["task_id"], timeout_s=10)
     assert (ended["status"], ended["code"]) == ("error", "cancelled")
-    wait_for(lambda: not folders(service))
-    assert service.client.get("/status").json()["queue"]["length"] == 0
-    answer = service.client.post(service.url + path, files={field: wish()})
+    wait_for(lambda: not set(folders(fake)) - before)
+    assert fake.client.get("/status").json()["queue"]["length"] == 0
+    answer = fake.client.post(fake.url + path, files={field: wish()})
     assert answer.status_code == 200
 
 
 @routes
-def test_a_client_that_goes_away_leaves_the_queue(
-    start: Callable[..., Service], path: str, field: str
-) -> None:
+def test_a_client_that_goes_away_leaves_the_queue(fake: Service, path: str, field: str) -> None:
     """A removal that still waits its turn never begins."""
-    service = start(builtin_worker=OBEYS)
-    first = service.upload(wish("sleep 2"))
-    with waiting(service, path, field, wish("sleep 60")):
-        second = next(task["task_id"] for task in wait_for(lambda: both(service)) if task["task_id"] != first)
-    assert service.finished(second, timeout_s=10)["code"] == "cancelled"
-    assert service.finished(first)["status"] == "complete"
+    first = fake.upload(wish("sleep 2"))
+    with waiting(fake, path, field, wish("sleep 60")):
+        second = next(task["task_id"] for task in wait_for(lambda: both(fake)) if task["task_id"] != first)
+    assert fake.finished(second, timeout_s=10)["code"] == "cancelled"
+    assert fake.finished(first)["status"] == "complete"
 
 
 def both(service: Service) -> list[dict[str, str]]:

@@ -1,16 +1,31 @@
 """Load, unload, restart, idleness: the user's third row, for whatever model the worker holds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.photos import wish
-from tests.service import OBEYS, Service, wait_for
+from tests.service import OBEYS, Service, running, wait_for
 
 SLOW = "tests.fake_workers.behaviours:loads_slowly"
+
+
+@pytest.fixture(scope="module")
+def one_slow(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service whose worker takes a while to load."""
+    with running(data_dir, tmp_path_factory.mktemp("slow") / "temp", builtin_worker=SLOW) as service:
+        yield service
+
+
+@pytest.fixture
+def slow(one_slow: Service) -> Service:
+    """The service whose worker takes a while to load, without one."""
+    one_slow.client.post("/remove/unload")
+    return one_slow
 
 
 def load(service: Service) -> str | None:
@@ -28,22 +43,20 @@ def refuse(service: Service) -> None:
     assert "died too often" in ready.json()["detail"]
 
 
-def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(
-    start: Callable[..., Service],
-) -> None:
+def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(fake: Service) -> None:
     """The user unloads to get memory back, and is told how much."""
-    service = start(builtin_worker=OBEYS)
-    assert service.client.post("/remove/unload").json() == {"unloaded": False, "freed_bytes": None}
-    service.cut(wish())
-    pid = service.worker()["pid"]
-    answer = service.client.post("/remove/unload").json()
+    fake.client.post("/remove/unload")
+    assert fake.client.post("/remove/unload").json() == {"unloaded": False, "freed_bytes": None}
+    fake.cut(wish())
+    pid = fake.worker()["pid"]
+    answer = fake.client.post("/remove/unload").json()
     assert not psutil.pid_exists(pid)
     assert answer["unloaded"] is True
     assert answer["freed_bytes"] > 1_000_000
-    worker = service.worker()
+    worker = fake.worker()
     assert (worker["state"], worker["pid"]) == ("stopped", None)
     assert worker["last_exit"]["reason"] == "requested"
-    service.cut(wish())
+    fake.cut(wish())
 
 
 def test_a_load_reports_real_progress_and_is_done_once(start: Callable[..., Service]) -> None:
@@ -60,38 +73,35 @@ def test_a_load_reports_real_progress_and_is_done_once(start: Callable[..., Serv
     assert service.worker()["generation"] == 1
 
 
-def test_a_load_can_be_cancelled_and_tried_again(start: Callable[..., Service]) -> None:
+def test_a_load_can_be_cancelled_and_tried_again(slow: Service) -> None:
     """A user who changes their mind gets the memory back at once."""
-    service = start(builtin_worker=SLOW)
-    task_id = load(service)
-    wait_for(lambda: service.worker()["state"] == "starting")
-    assert service.client.delete(f"/tasks/{task_id}").json()["code"] == "cancelled"
-    assert service.worker()["state"] == "stopped"
-    again = load(service)
+    task_id = load(slow)
+    wait_for(lambda: slow.worker()["state"] == "starting")
+    assert slow.client.delete(f"/tasks/{task_id}").json()["code"] == "cancelled"
+    assert slow.worker()["state"] == "stopped"
+    again = load(slow)
     assert again is not None
-    assert service.finished(again)["status"] == "complete"
+    assert slow.finished(again)["status"] == "complete"
 
 
-def test_an_unload_during_a_load_cancels_it(start: Callable[..., Service]) -> None:
+def test_an_unload_during_a_load_cancels_it(slow: Service) -> None:
     """The user has changed their mind; nothing has gone wrong, and nothing may say so."""
-    service = start(builtin_worker=SLOW)
-    task_id = load(service)
+    task_id = load(slow)
     assert task_id is not None
-    wait_for(lambda: service.worker()["state"] == "starting")
-    assert service.client.post("/remove/unload").json()["unloaded"] is True
-    assert service.finished(task_id)["code"] == "cancelled"
-    assert service.worker()["state"] == "stopped"
+    wait_for(lambda: slow.worker()["state"] == "starting")
+    assert slow.client.post("/remove/unload").json()["unloaded"] is True
+    assert slow.finished(task_id)["code"] == "cancelled"
+    assert slow.worker()["state"] == "stopped"
 
 
-def test_an_unload_right_after_a_load_is_heard(start: Callable[..., Service]) -> None:
+def test_an_unload_right_after_a_load_is_heard(slow: Service) -> None:
     """There is no process yet to kill, and the model must not come in all the same."""
-    service = start(builtin_worker=SLOW)
     for _ in range(3):
-        task_id = load(service)
+        task_id = load(slow)
         assert task_id is not None
-        assert service.client.post("/remove/unload").json()["unloaded"] is True
-        assert service.finished(task_id)["code"] == "cancelled"
-        assert service.worker()["state"] == "stopped"
+        assert slow.client.post("/remove/unload").json()["unloaded"] is True
+        assert slow.finished(task_id)["code"] == "cancelled"
+        assert slow.worker()["state"] == "stopped"
 
 
 def test_a_restart_ends_a_load_that_hangs(start: Callable[..., Service]) -> None:
@@ -108,31 +118,29 @@ def test_a_restart_ends_a_load_that_hangs(start: Callable[..., Service]) -> None
     service.client.post("/remove/unload")
 
 
-def test_two_clicks_on_cancel_free_a_worker_that_does_not_listen(start: Callable[..., Service]) -> None:
+def test_two_clicks_on_cancel_free_a_worker_that_does_not_listen(fake: Service) -> None:
     """The second click must not save the worker that the first one is about to have killed."""
-    service = start(builtin_worker=OBEYS)
-    task_id = service.upload(wish("sleep 60"))
-    wait_for(lambda: service.task(task_id)["message"] == "Sleeping")
+    task_id = fake.upload(wish("sleep 60"))
+    wait_for(lambda: fake.task(task_id)["message"] == "Sleeping")
 
     def cancel(after_s: float) -> int:
         time.sleep(after_s)
-        return service.client.delete(f"/tasks/{task_id}").status_code
+        return fake.client.delete(f"/tasks/{task_id}").status_code
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(cancel, (0, 0.5))) == [200, 200]
-    assert service.finished(service.upload(wish()), timeout_s=20)["status"] == "complete"
+    assert fake.finished(fake.upload(wish()), timeout_s=20)["status"] == "complete"
 
 
-def test_a_restart_loses_no_removal(start: Callable[..., Service]) -> None:
+def test_a_restart_loses_no_removal(fake: Service) -> None:
     """After an install the operator restarts the worker in the middle of the day."""
-    service = start(builtin_worker=OBEYS)
-    tasks = [service.upload(wish("sleep 1")), service.upload(wish())]
-    wait_for(lambda: service.task(tasks[0])["message"] == "Sleeping")
-    before = service.worker()["pid"]
-    restart = service.client.post("/worker/restart").json()["task_id"]
-    assert service.finished(restart)["status"] == "complete"
-    assert [service.finished(task_id)["status"] for task_id in tasks] == ["complete", "complete"]
-    assert service.worker()["pid"] != before
+    tasks = [fake.upload(wish("sleep 1")), fake.upload(wish())]
+    wait_for(lambda: fake.task(tasks[0])["message"] == "Sleeping")
+    before = fake.worker()["pid"]
+    restart = fake.client.post("/worker/restart").json()["task_id"]
+    assert fake.finished(restart)["status"] == "complete"
+    assert [fake.finished(task_id)["status"] for task_id in tasks] == ["complete", "complete"]
+    assert fake.worker()["pid"] != before
     assert not psutil.pid_exists(before)
 
 
