@@ -5,8 +5,8 @@ if __name__ == "__main__":
     import gc
     import sys
 
-    # What is imported stays: to look through it for garbage, again and again, takes an eighth of the start, and
-    # would later hold up all clients at once.
+    # What is imported stays: to look through it for garbage, again and again, takes an eighth of the start,
+    # and would later hold up all clients at once.
     gc.disable()
     try:
         from supervisor.server import main
