@@ -33,7 +33,7 @@ def choose(device: str, dtype: str, *, by_hub_code: bool = False) -> tuple[torch
     there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if (chosen.index or 0) >= there.get(chosen.type, 1):
         raise WorkerStartFailed(f"The device {device!r} was asked for, and PyTorch cannot use it here.")
-    fault = None if device == "auto" else _fault(chosen)
+    fault = _fault(chosen) if device != "auto" and chosen.type == "cuda" else None
     if fault is not None:
         raise WorkerStartFailed(f"PyTorch cannot compute on the device {device!r}: {fault}.")
     if by_hub_code and dtype == "bfloat16":

