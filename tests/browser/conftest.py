@@ -25,7 +25,7 @@ FLAGS = (
     "--no-first-run",
 )
 BY_LIGHT = "tests.fake_workers.by_light:serve"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the quickest first
 
 
 def _missing(what: str) -> NoReturn:
