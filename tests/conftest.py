@@ -1,7 +1,6 @@
 """Fixtures that every kind of test shares."""
 
 import asyncio
-import gc
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
@@ -13,6 +12,7 @@ import hypothesis
 import pytest
 
 from shared import locking
+from shared.quick_imports import quick_imports
 from supervisor.builtin_model import BuiltinModel
 from tests.service import OBEYS, REMEMBERS, Service, running
 
@@ -32,12 +32,8 @@ def pytest_configure() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Import all tests without looking for garbage: there is none, and the look takes a third of the time."""
-    gc.disable()
-    try:
+    with quick_imports():
         return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

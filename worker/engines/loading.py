@@ -1,6 +1,7 @@
 """From a loader's name to a loaded engine. Each worker imports the libraries of its own engine alone."""
 
 from shared.messages import WorkerConfig
+from shared.quick_imports import quick_imports
 from worker.engines import Engine, OnLoading
 
 
@@ -13,11 +14,13 @@ def load(config: WorkerConfig, on_loading: OnLoading) -> Engine:
             return BuiltinEngine(config)
         case "native":
             on_loading(0, "Starting PyTorch")
-            from worker.engines import birefnet, native  # noqa: PLC0415  # torch takes seconds to import
+            with quick_imports():  # torch takes seconds
+                from worker.engines import birefnet, native  # noqa: PLC0415  # as the module says
 
             return birefnet.BirefnetEngine(config, native.load, on_loading)
         case "transformers":
             on_loading(0, "Starting transformers")
-            from worker.engines import birefnet, transformers  # noqa: PLC0415  # as above
+            with quick_imports():
+                from worker.engines import birefnet, transformers  # noqa: PLC0415  # as the module says
 
             return birefnet.BirefnetEngine(config, transformers.load, on_loading)
