@@ -91,7 +91,7 @@ class Services:
             await asyncio.sleep(self.settings.cleanup_interval_s)
 
     async def _clean(self) -> None:
+        self.results.show_life()
         await self.results.drop_orphans()
         for task in self.tasks.expire():
             await self.removals.forget(task)
-        self.results.show_life()

@@ -52,7 +52,7 @@ class Source:
     @property
     def stem(self) -> str:
         """The name without folders and ending; what a result is named after."""
-        return Path(self.whole_name).stem or "image"
+        return Path(self.whole_name).stem.strip() or "image"
 
 
 def find_sources(words: Iterable[str], *, recursive: bool, passed_over: Path | None = None) -> list[Source]:

@@ -57,13 +57,14 @@ class Naming:
 
         Where a.heic and a.jpg would share one, as a phone writes them, both keep their endings in its name.
         """
-        plain = {source: self.output(source) for source in sources}
-        whole = {source: self._output(source, source.whole_name) for source in plain}
-        wanted = Counter(key for source in plain for key in {_key(plain[source]), _key(whole[source])})
-        return [
-            Job(source, output if wanted[_key(output)] == 1 else whole[source])
-            for source, output in plain.items()
-        ]
+        named = [(s, self.output(s), self._output(s, s.whole_name)) for s in sources]
+        places = {folder: folder.resolve() for folder in {plain.parent for _, plain, _ in named}}
+
+        def key(output: Path) -> str:
+            return _folded(places[output.parent] / output.name)
+
+        wanted = Counter(name for _, plain, whole in named for name in {key(plain), key(whole)})
+        return [Job(s, plain if wanted[key(plain)] == 1 else whole) for s, plain, whole in named]
 
     def _output(self, source: Source, name: str) -> Path:
         suffix = f"-{wanted_output(self.options)}" if self.suffix is None else self.suffix
@@ -96,7 +97,7 @@ def planned(sources: Iterable[Source], naming: Naming) -> list[Job]:
     jobs = naming.jobs(sources)
     by_place: dict[str, Job] = {}
     for job in jobs:
-        other = by_place.setdefault(_key(job.output), job) if job.output else job
+        other = by_place.setdefault(_folded(place_of(job.output)), job) if job.output else job
         if other is not job:
             raise misuse(
                 f"{other.source.name} and {job.source.name} would both be written to {job.output}; "
@@ -136,10 +137,9 @@ def check_folder(folder: Path) -> None:
         raise misuse(f"cannot write to the folder {folder}: {error.strerror}") from error
 
 
-def _key(output: Path) -> str:
-    path = str(place_of(output))
+def _folded(path: Path) -> str:
     # There the file system takes a.png and A.png for one file.
-    return path.casefold() if sys.platform in {"win32", "darwin"} else path
+    return str(path).casefold() if sys.platform in {"win32", "darwin"} else str(path)
 
 
 @functools.cache  # a shell may have named every result of a large folder

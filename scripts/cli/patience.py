@@ -9,9 +9,9 @@ from cli.errors import CommandFailed, Unreachable
 PATIENCE_S = 60.0  # with a server that takes no photo at all
 TRIES = 5  # of one photo, with a server that answers
 LONGEST_PAUSE_S = 8.0
-# What has nothing to do with the photo: a server that ends or is full; and one that came up anew, which knows
-# nothing of what the one before was given.
-PASSING = {"unreachable", "stopping", "not_ready", "queue_full", "not_found"}
+# What has nothing to do with the photo: a server that ends or is full; one that came up anew, which knows
+# nothing of what the one before was given; and this machine, asleep while it sent.
+PASSING = {"unreachable", "stopping", "not_ready", "queue_full", "not_found", "upload_stalled"}
 
 Done = TypeVar("Done")
 

@@ -52,14 +52,18 @@ def test_a_removal_without_memory_is_told_as_that(
         BuiltinEngine(config).alpha(np.zeros((320, 320, 3), np.uint8), lambda _: None)
 
 
-@pytest.mark.parametrize(("said", "kind"), [("std::bad_alloc", MemoryError), ("torn", WorkerStartFailed)])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(Fail("std::bad_alloc"), MemoryError), (MemoryError(), MemoryError), (Fail("torn"), WorkerStartFailed)],
+    ids=repr,
+)
 def test_a_load_without_memory_is_told_from_a_broken_file(
-    said: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch, config: WorkerConfig
+    error: Exception, kind: type[Exception], monkeypatch: pytest.MonkeyPatch, config: WorkerConfig
 ) -> None:
     """The model's file would be fetched again in vain."""
 
     def fail(*_: Any, **__: Any) -> None:
-        raise Fail(said)
+        raise error
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
     with pytest.raises(kind):

@@ -59,8 +59,8 @@ class BuiltinEngine:
 
 
 def _check_memory(error: Exception) -> None:
-    """Raise MemoryError where that is what an error of onnxruntime's means."""
-    if any(words in str(error) for words in OUT_OF_MEMORY):
+    """Raise MemoryError where an error is one, or is onnxruntime's word for it."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         raise MemoryError from error
 
 

@@ -45,6 +45,10 @@ export function announce(text) {
   byId('announcer').textContent = text;
 }
 
+/** Let a button rest, or not: it says so and does nothing, but keeps the keyboard's focus, as a disabled one would not. */
+export const rest = (button, resting) => button.setAttribute('aria-disabled', String(resting));
+export const rests = (button) => button.getAttribute('aria-disabled') === 'true';
+
 /** Do what may hide the element that has the keyboard's focus; then what `near` tells has it, else the photo on show. */
 export function keepFocus(change, near) {
   const held = document.activeElement;

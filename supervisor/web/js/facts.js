@@ -1,5 +1,5 @@
 // What is known of a result: which model made it, on what, how long each step took; and how to get a better one.
-import { capital, h, sizeInWords, timeInWords } from './dom.js';
+import { capital, h, rest, sizeInWords, timeInWords } from './dom.js';
 
 /** `modelRow` downloads the model; `again` sends a job anew. */
 export class Facts {
@@ -46,7 +46,7 @@ export class Facts {
       ? `${name} is here: it finds finer edges than the built-in model.`
       : `The built-in model is small and quick. ${name} finds finer edges.`;
     this.act.textContent = there ? `Try again with ${name}` : this.modelRow.busy ? 'Starting...' : `Download ${name}`;
-    this.act.ariaDisabled = !there && this.modelRow.busy;
+    rest(this.act, !there && this.modelRow.busy);
   }
 
   #improve() {

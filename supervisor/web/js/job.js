@@ -5,8 +5,8 @@ import { follow } from './stream.js';
 
 const QUEUE_FULL_RETRY_MS = 2000;
 const MOST_SENDS = 5;
-// The server has ended, or another one is in its place: the photo is still here, and can be sent again.
-const LOST = new Set(['unreachable', 'stopping', 'not_found']);
+// The server has ended, another one is in its place, or this machine slept: the photo is still here, to be sent again.
+const LOST = new Set(['unreachable', 'stopping', 'not_found', 'upload_stalled']);
 
 /**
  * Emits "change". `state` is "waiting", "running", "done", "failed" or "cancelled"; `message` says more, for people.

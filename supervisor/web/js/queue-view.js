@@ -1,5 +1,5 @@
 // The list of photos: a row each, with its progress, its error in words, and what can be done about it.
-import { announce, byId, h, iconButton, keepFocus, pause, sizeInWords } from './dom.js';
+import { announce, byId, h, iconButton, keepFocus, pause, rest, rests, sizeInWords } from './dom.js';
 import { download } from './save.js';
 import { drawThumbnail } from './thumbnail.js';
 
@@ -26,13 +26,13 @@ export class QueueView {
       if (count === 0 || confirm(`${asked} Clear the list all the same?`)) queue.clear();
     });
     byId('download-all').addEventListener('click', async ({ currentTarget: button }) => {
-      if (button.ariaDisabled === 'true') return; // a double click would save each photo twice
-      button.ariaDisabled = true;
+      if (rests(button)) return; // a double click would save each photo twice
+      rest(button, true);
       for (const job of queue.done) {
         download(job);
         await pause(PAUSE_MS);
       }
-      button.ariaDisabled = false;
+      rest(button, false);
     });
   }
 
@@ -115,7 +115,7 @@ class PhotoRow {
     this.bar.value = job.percent;
     this.bar.setAttribute('aria-label', `Progress of ${job.name}`);
     this.cancel.hidden = job.ended;
-    this.cancel.ariaDisabled = job.cancelling;
+    rest(this.cancel, job.cancelling);
     this.again.hidden = !(failed || job.state === 'cancelled');
     this.save.hidden = job.state !== 'done';
     this.drop.hidden = !job.ended;

@@ -1,5 +1,5 @@
 // One row of the status table: name, lamp, info, buttons, and below them the action that runs.
-import { byId, h, keepFocus } from './dom.js';
+import { byId, h, keepFocus, rest, rests } from './dom.js';
 
 export const COLUMNS = 4;
 
@@ -18,7 +18,7 @@ export class Row {
 
   /** Add a button, hidden until it applies. */
   button(label, onclick, className = '') {
-    const act = () => { if (button.ariaDisabled !== 'true') onclick(); };
+    const act = () => { if (!rests(button)) onclick(); };
     const button = h('button', { type: 'button', className, hidden: true, onclick: act }, label);
     button.dataset.label = label;
     this.actions.append(button);
@@ -36,7 +36,7 @@ export class Row {
     keepFocus(() => {
       for (const button of this.actions.children) {
         button.hidden = button !== chosen;
-        button.ariaDisabled = busy;
+        rest(button, busy);
         button.textContent = busy ? 'Starting...' : button.dataset.label;
       }
     }, () => chosen ?? byId('refresh'));

@@ -34,8 +34,10 @@ export class ServerRow {
     if (problem) lines.push(h('p', { className: 'problem' }, problem));
     if (this.#failure) lines.push(h('p', { className: 'problem' }, this.#failure));
     this.row.info.replaceChildren(...lines);
-    if (problem !== this.#announced) announce(problem ?? 'The server answers again.');
-    this.#announced = problem;
+    if (problem !== this.#announced && (problem || this.status.environment)) { // one half may answer, and one not
+      announce(problem ?? 'The server answers again.');
+      this.#announced = problem;
+    }
     if (!host) return;
     const busy = ['starting', 'stopping'].includes(this.#hostStatus);
     const runs = RUNS.has(this.#hostStatus);
