@@ -33,8 +33,8 @@ class Bench:
 BENCHES = {
     "http": Bench("removals over HTTP", "benches.http_api", (SUPERVISOR, BUILTIN_MODEL)),
     "start": Bench("how long starts and ends take", "benches.start", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
-    "model": Bench("BiRefNet's network alone, beside its arithmetic", "benches.model", (BIREFNET,)),
-    "all": Bench("all of the above", "benches.every", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
+    "model": Bench("BiRefNet's network alone, beside its arithmetic", "benches.model_speed", (BIREFNET,)),
+    "all": Bench("all of the above", "benches.all_benches", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
     "plot": Bench("draw what `model` or `all` wrote with --json", "benches.plot"),
 }
 

@@ -16,10 +16,10 @@ from types import FrameType
 from typing import NoReturn
 
 import bootstrap  # first of ours: it says so where Python is too old to read the rest
-from cli import download, install, remove
-from cli.errors import FAILED, Terminated
+from cli import download_command, install_command, remove_command
+from cli.command_errors import FAILED, Terminated
 
-COMMANDS = (remove, download, install)
+COMMANDS = (remove_command, download_command, install_command)
 
 
 def main() -> int:

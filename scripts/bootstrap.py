@@ -25,13 +25,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
-import stamps
+import fingerprint
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # a script's own folder is on the path, the project's is not
 
-from shared import locking  # noqa: E402
-from shared.torn import drop_torn  # noqa: E402
+from shared import file_lock  # noqa: E402
+from shared.pip_cleanup import drop_torn  # noqa: E402
 
 # Here and not in a function: the scripts import this module before any that an older Python can't read.
 if sys.version_info < (3, 11):  # noqa: UP036
@@ -75,7 +75,9 @@ def ensure(*lists: str) -> Path:
     try:
         if _pending(lists):
             _venv().mkdir(exist_ok=True)
-            with locking.held(_lock_file(), lambda: say("another run is setting up .venv, waiting")) as lock:
+            with file_lock.held(
+                _lock_file(), lambda: say("another run is setting up .venv, waiting")
+            ) as lock:
                 _fill(lists, lock)
     except OSError as error:
         raise SetupError(f"cannot set up .venv: {error}") from error
@@ -120,12 +122,12 @@ def _fill(lists: Sequence[str], lock: int) -> None:
     _drop_torn_packages()
     # What no longer holds is forgotten before pip starts: putting a changed list back after an
     # interrupted install must not pass for the old state.
-    known = stamps.load(_stamp_file())
+    known = fingerprint.load(_stamp_file())
     kept = {name: stamp for name, stamp in known.items() if (ROOT / name).exists() and stamp == _stamp(name)}
-    stamps.save(_stamp_file(), kept)
+    fingerprint.save(_stamp_file(), kept)
     _install(pending, lock)
-    installed = {part for name in pending for part in stamps.with_includes(ROOT, name)}
-    stamps.save(_stamp_file(), {**kept, **{name: _stamp(name) for name in installed}})
+    installed = {part for name in pending for part in fingerprint.with_includes(ROOT, name)}
+    fingerprint.save(_stamp_file(), {**kept, **{name: _stamp(name) for name in installed}})
 
 
 def _make(lock: int) -> None:
@@ -220,12 +222,12 @@ def _drop_torn_packages() -> None:
 def _pending(lists: Sequence[str]) -> list[str]:
     if _unfinished().exists() or not _python().is_file():
         return list(lists)
-    known = stamps.load(_stamp_file())
+    known = fingerprint.load(_stamp_file())
     return [name for name in lists if known.get(name) != _stamp(name)]
 
 
 def _stamp(name: str) -> str:
-    return stamps.of_list(ROOT, name, stamps.python_identity(_venv(), _python()))
+    return fingerprint.of_list(ROOT, name, fingerprint.python_identity(_venv(), _python()))
 
 
 def _venv() -> Path:
@@ -241,7 +243,7 @@ def _stamp_file() -> Path:
 
 
 def _lock_file() -> Path:
-    return _venv() / locking.INSTALLS
+    return _venv() / file_lock.INSTALLS
 
 
 def _unfinished() -> Path:

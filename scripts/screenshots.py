@@ -31,7 +31,7 @@ def main() -> int:
     # Imported here: only .venv's Python has them.
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
-    from benches.private_server import running  # noqa: PLC0415
+    from benches.bench_server import running  # noqa: PLC0415
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:

@@ -4,7 +4,7 @@ if __name__ == "__main__":
     # Imported here only: spawned children must not load the server.
     import sys
 
-    from shared.quick_imports import quick_imports
+    from shared.gc_pause import quick_imports
 
     try:
         with quick_imports():

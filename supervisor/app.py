@@ -12,16 +12,17 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
 
 from supervisor import __version__
-from supervisor.api import env, files, metrics, options, rembg, remove, removebg, server, tasks
-from supervisor.api.common import EventStream
-from supervisor.api.removebg_errors import removebg_error_response
-from supervisor.docs_page import docs_routes
-from supervisor.environment.packages import PackageLists
-from supervisor.guards import Guard, KnownNames
-from supervisor.page import page_routes
-from supervisor.replies import METHODS, Dialects, ErrorBody, install_error_handlers
-from supervisor.services import Address, Services
+from supervisor.api.compat import rembg_routes, removebg_routes
+from supervisor.api.compat.removebg_errors import removebg_error_response
+from supervisor.api.dependencies import EventStream
+from supervisor.api.error_handlers import METHODS, Dialects, ErrorBody, install_error_handlers
+from supervisor.api.middleware.security import Guard, KnownNames
+from supervisor.api.routes import env, files, metrics, options, removals, status, tasks
+from supervisor.container import Address, Services
+from supervisor.environment.requirements import PackageLists
 from supervisor.settings import Settings
+from supervisor.web.page import page_routes
+from supervisor.web.swagger import docs_routes
 
 API = "/api/v1"
 log = logging.getLogger("supervisor")
@@ -62,15 +63,15 @@ def create_app(
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
         generate_unique_id_function=_operation,
     )
-    dialects = {removebg.PATH: removebg_error_response}
+    dialects = {removebg_routes.PATH: removebg_error_response}
     install_error_handlers(app, dialects)
-    routers = (server, options, remove, tasks, files, env, metrics)
+    routers = (status, options, removals, tasks, files, env, metrics)
     for resource in routers:
         app.include_router(resource.router, prefix=API)
     app.include_router(_heads(routers), prefix=API, include_in_schema=False)
     for router in (metrics.router, _heads([metrics])):  # where Prometheus looks by default
         app.include_router(router, include_in_schema=False)
-    for drop_in in (rembg, removebg):
+    for drop_in in (rembg_routes, removebg_routes):
         app.include_router(drop_in.router)
     app.router.routes.extend([*page_routes(), *docs_routes()])
     _guard(app, settings, dialects)
@@ -103,7 +104,7 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
         allowed_origins=settings.allowed_origins,
         token=None if settings.token is None else settings.token.get_secret_value(),
         max_upload_bytes=settings.max_upload_bytes,
-        base64_paths={removebg.PATH},
+        base64_paths={removebg_routes.PATH},
         dialects=dialects,
     )
     if "null" in settings.allowed_origins and settings.token is None:
@@ -122,6 +123,6 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
                 "Last-Event-ID",
                 "Range",
             ],
-            expose_headers=["Content-Disposition", "Retry-After", *removebg.RESULT_HEADERS],
+            expose_headers=["Content-Disposition", "Retry-After", *removebg_routes.RESULT_HEADERS],
         )
     app.add_middleware(KnownNames, allowed_hosts=settings.allowed_hosts, dialects=dialects)

@@ -16,12 +16,13 @@ import uvicorn
 
 from shared import logs
 from shared.errors import StorageFailed
-from supervisor import __version__, windows_loop
+from supervisor import __version__
 from supervisor.app import create_app
-from supervisor.environment.packages import PackageLists
-from supervisor.file_limit import raise_file_limit
-from supervisor.private_folder import make_private, may_use
-from supervisor.services import Address, Services
+from supervisor.container import Address, Services
+from supervisor.environment.requirements import PackageLists
+from supervisor.platform import windows_loop
+from supervisor.platform.file_limit import raise_file_limit
+from supervisor.platform.private_dir import make_private, may_use
 from supervisor.settings import BadSettings, Settings, load_settings
 
 KEEPALIVE_IDLE_S = 60  # then the system asks whether the other side of a connection is still there

@@ -15,7 +15,7 @@ from pydantic_settings.exceptions import SettingsError
 from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find
 from shared.errors import UnknownModel
 from shared.messages import Loader
-from supervisor.private_folder import may_use
+from supervisor.platform.private_dir import may_use
 
 PREFIX = "BGREMOVE_"
 FOLDER_NAME = "psi-ai-content-hub"

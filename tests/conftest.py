@@ -11,9 +11,9 @@ from typing import Any
 import hypothesis
 import pytest
 
-from shared import locking
-from shared.quick_imports import quick_imports
-from supervisor.builtin_model import BuiltinModel
+from shared import file_lock
+from shared.gc_pause import quick_imports
+from supervisor.models.builtin_model import BuiltinModel
 from tests.service import OBEYS, REMEMBERS, Service, running
 
 # How long an example takes tells how busy the machine is.
@@ -47,7 +47,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     folder = tmp_path_factory.mktemp("data")
     own = tmp_path_factory.getbasetemp()
     common = own if worker_id == "master" else own.parent
-    with locking.held(common / "builtin-model.lock", on_wait=lambda: None):
+    with file_lock.held(common / "builtin-model.lock", on_wait=lambda: None):
         fetched = asyncio.run(BuiltinModel(common).ensure(lambda _percent, _message: None))
     shutil.copytree(fetched.parent, BuiltinModel(folder).path.parent)
     return folder

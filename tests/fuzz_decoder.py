@@ -20,7 +20,7 @@ from shared.errors import BgremoveError
 from tests import corpus, icc, raw_images
 from tests.corpus import pictures
 from tests.photos import encoded
-from worker.image_io import configure, decode
+from worker.imaging.decode import configure, decode
 
 MAX_PIXELS = 10_000_000
 HANG_S = 10

@@ -8,11 +8,11 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from worker import profiles
-from worker.profiles import Columns, gamma_curve
+from worker.imaging import icc_profiles
+from worker.imaging.icc_profiles import Columns, gamma_curve
 
 _NAME = "bgremove test"
-ADOBE_RGB = profiles.ADOBE_RGB
+ADOBE_RGB = icc_profiles.ADOBE_RGB
 # Columns: what red, green and blue give in XYZ under D50.
 DISPLAY_P3 = ((0.51512, 0.29198, 0.15710), (0.24120, 0.69225, 0.06657), (-0.00105, 0.04189, 0.78407))
 SRGB = ((0.43607, 0.38515, 0.14307), (0.22249, 0.71687, 0.06061), (0.01392, 0.09708, 0.71410))
@@ -20,35 +20,35 @@ SRGB = ((0.43607, 0.38515, 0.14307), (0.22249, 0.71687, 0.06061), (0.01392, 0.09
 
 def rgb_profile(primaries: Columns = DISPLAY_P3, gamma: float = 2.2) -> bytes:
     """Return a profile of RGB with these primaries and this gamma."""
-    return profiles.rgb_profile(primaries, gamma, _NAME)
+    return icc_profiles.rgb_profile(primaries, gamma, _NAME)
 
 
 def grey_profile(gamma: float) -> bytes:
     """Return a profile of greys with this gamma."""
-    return profiles.profile("GRAY", "XYZ ", b"mntr", {"kTRC": gamma_curve(gamma)}, _NAME)
+    return icc_profiles.profile("GRAY", "XYZ ", b"mntr", {"kTRC": gamma_curve(gamma)}, _NAME)
 
 
 def cmyk_profile() -> bytes:
     """Return a profile of a curious press: C, M and Y print nothing, K takes lightness away evenly."""
-    return profiles.profile("CMYK", "Lab ", b"prtr", {"A2B0": _lut8(4, [255, 0] * 8)}, _NAME)
+    return icc_profiles.profile("CMYK", "Lab ", b"prtr", {"A2B0": _lut8(4, [255, 0] * 8)}, _NAME)
 
 
 def scanner_profile() -> bytes:
     """Return a profile of RGB that tells what colours look like, not how to say one: its green is L*."""
     table = _lut8(3, [255 if point & 2 else 0 for point in range(8)])
-    return profiles.profile("RGB ", "Lab ", b"scnr", {"A2B0": table}, _NAME)
+    return icc_profiles.profile("RGB ", "Lab ", b"scnr", {"A2B0": table}, _NAME)
 
 
 def pale_cmyk_profile(darkest: int) -> bytes:
     """Return a profile of scanned prints of that press, on which K leaves that lightness, 0..255."""
     table = _lut8(4, [255, darkest] * 8)
-    return profiles.profile("CMYK", "Lab ", b"scnr", {"A2B0": table, "A2B1": table}, _NAME)
+    return icc_profiles.profile("CMYK", "Lab ", b"scnr", {"A2B0": table, "A2B1": table}, _NAME)
 
 
 def faded_profile() -> bytes:
     """Return a profile of RGB whose black is a dark grey, as in a scanned print."""
     faded = [64 + 191 * point.bit_count() // 3 for point in range(8)]
-    return profiles.profile(
+    return icc_profiles.profile(
         "RGB ", "Lab ", b"scnr", {"A2B0": _lut8(3, faded), "A2B1": _lut8(3, faded)}, _NAME
     )
 
@@ -57,7 +57,7 @@ def two_minded_profile() -> bytes:
     """Return a profile of RGB that makes every colour white by the perceptual intent, else a mean grey."""
     means = [255 * point.bit_count() // 3 for point in range(8)]
     tags = {"A2B0": _lut8(3, [255] * 8), "A2B1": _lut8(3, means)}
-    return profiles.profile("RGB ", "Lab ", b"scnr", tags, _NAME)
+    return icc_profiles.profile("RGB ", "Lab ", b"scnr", tags, _NAME)
 
 
 def in_srgb(

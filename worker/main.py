@@ -27,11 +27,12 @@ from shared.messages import (
     Remove,
     WorkerConfig,
 )
-from worker import image_io, pipeline
-from worker.cores import available_cores
-from worker.engines import DeviceLost, loading
-from worker.model_thread import ModelThread
-from worker.outbox import Outbox
+from worker import pipeline
+from worker.engines import DeviceLost, loaders
+from worker.event_sender import Outbox
+from worker.imaging import decode
+from worker.imaging.parallel import available_cores
+from worker.inference_thread import ModelThread
 
 log = logging.getLogger("worker")
 
@@ -49,10 +50,10 @@ def serve(
     """Entry point of every worker: serve the model that `config.loader` loads."""
     logs.configure("warning")
     events = Outbox(queue)
-    image_io.configure()
+    decode.configure()
     with ModelThread() as model:
         try:
-            model.load(lambda: loading.load(config, lambda percent, told: events.put(Loading(percent, told))))
+            model.load(lambda: loaders.load(config, lambda percent, told: events.put(Loading(percent, told))))
         except BgremoveError as error:
             events.put(LoadFailed(error.code, error.detail))
             return

@@ -10,17 +10,17 @@ from typing import IO
 import numpy as np
 
 from shared.errors import StorageFailed
+from shared.file_replace import replace
 from shared.messages import RemovalJob, RemovalResult
-from shared.option_checks import margin_from
+from shared.option_validation import margin_from
 from shared.options import RemovalOptions
-from shared.replacing import replace
 from shared.result_files import file_name
-from worker import background, compose, geometry, image_io
-from worker.background import Background
-from worker.encoders import Encoder, Picture
 from worker.engines import Engine
-from worker.geometry import Box, Cut, Pixels
-from worker.matte import matte
+from worker.imaging import background, compositing, decode, geometry
+from worker.imaging.background import Background
+from worker.imaging.encoding import Encoder, Picture
+from worker.imaging.geometry import Box, Cut, Pixels
+from worker.imaging.matting import matte
 
 INFERENCE_PERCENT, REFINE_PERCENT, SAVE_PERCENT = 45, 80, 85
 Report = Callable[[float, str], None]
@@ -51,7 +51,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     encoder = Encoder(options.format, options.quality, options.lossless)
     report(5, "Decoding the image")
     with clock.step("decode"):
-        photo = image_io.decode(Path(job.source_path), max_pixels)
+        photo = decode.decode(Path(job.source_path), max_pixels)
         behind = None if options.output == "mask" else background.chosen(options, max_pixels)
         if behind is not None:
             photo = photo.ready_for_background()
@@ -74,7 +74,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
         cut = _laid_out(whole.part(frame), options)
         encoder.check(cut.rgb.size)
     with clock.step("refine"):
-        colours = (compose.refined_colours if _is_refined(options) else compose.photo_colours)(cut)
+        colours = (compositing.refined_colours if _is_refined(options) else compositing.photo_colours)(cut)
     report(SAVE_PERCENT, "Saving the result")
     with clock.step("encode"):
         pictures = _pictures(photo, cut, colours, behind, options)
@@ -96,7 +96,7 @@ def _is_refined(options: RemovalOptions) -> bool:
     return options.refine and options.output != "mask"
 
 
-def _cut(photo: image_io.Photo, alpha: Pixels) -> Cut:
+def _cut(photo: decode.Photo, alpha: Pixels) -> Cut:
     """Return the photo with the network's `alpha` times its own transparency, if any pixel has some."""
     own = photo.alpha
     if own is None or own.min(initial=255) == 255:
@@ -123,20 +123,20 @@ def _laid_out(cut: Cut, options: RemovalOptions) -> Cut:
 
 
 def _pictures(
-    photo: image_io.Photo,
+    photo: decode.Photo,
     cut: Cut,
-    colours: compose.Colours,
+    colours: compositing.Colours,
     behind: Background | None,
     options: RemovalOptions,
 ) -> dict[str, Picture]:
     """Return the pictures to write, by what they are."""
     shape, pictures = cut.alpha.shape, {}
     if options.output != "mask":
-        rows, channels = compose.cutout(cut.alpha, colours), 4
+        rows, channels = compositing.cutout(cut.alpha, colours), 4
         if behind is not None:
             backdrop = behind.covering(cut.rgb.size, photo.icc_profile)
             backdrop = backdrop.on_white() if options.format == "jpeg" else backdrop
-            rows = compose.over(backdrop, cut.alpha, colours)
+            rows = compositing.over(backdrop, cut.alpha, colours)
             channels = 3 if backdrop.is_opaque else 4
         pictures["cutout"] = Picture((*shape, channels), rows, photo.icc_profile, photo.dpi)
     if options.output != "cutout":

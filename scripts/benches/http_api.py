@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx2
 
-from benches import BenchFailed, http_table, load, photos, positive, private_server
+from benches import BenchFailed, bench_server, http_table, load, photos, positive
+from benches.bench_server import Server
 from benches.clients import FETCH_TIMEOUT_S
 from benches.load import Measured, Side
 from benches.photos import Photo
-from benches.private_server import Server
 
 CLIENTS = (1, 4, 16)
 CLIENTS_BESIDE_HEALTH = 4
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     pictures = photos.standard()
-    with private_server.running() as server:
+    with bench_server.running() as server:
         options = dict(arguments.options)
         sides = load.sides(server.url, arguments.against, options, by_stream=arguments.wait == "stream")
         _warm_up(sides, pictures)

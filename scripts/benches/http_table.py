@@ -2,9 +2,9 @@
 
 import statistics
 
-from benches.floor import Goal, holds
 from benches.load import Measured
 from benches.photos import LARGE, Photo
+from benches.roofline import Goal, holds
 
 SUPERVISOR_GOAL_MS = Goal(30)
 AROUND_NETWORK_GOAL_MS = Goal(700)

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx2
 
-from benches import BenchFailed, checkpoints, positive, private_server
-from benches.floor import Goal
+from benches import BenchFailed, bench_server, checkpoints, positive
+from benches.roofline import Goal
 
 REPEATS = 3
 BACKBONE = "swin_v1_l"  # the family's largest: 220 M parameters
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _start_once(folder: Path, seen: dict[str, list[float]]) -> None:
-    with private_server.running("--model", str(folder)) as server:
+    with bench_server.running("--model", str(folder)) as server:
         seen["server"].append(server.start_s)
         with httpx2.Client(base_url=f"{server.url}/api/v1", trust_env=False, timeout=LOAD_TIMEOUT_S) as http:
             for model in ("builtin", "birefnet"):

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cli.crew import Crew
-from cli.cutting import Cutter, Show
-from cli.errors import CommandFailed, Unreachable
+from cli.batch_report import Report
+from cli.command_errors import CommandFailed, Unreachable
 from cli.outputs import Job
-from cli.patience import GivenUp
-from cli.progress import BatchProgress
-from cli.report import Report
+from cli.progress_line import BatchProgress
+from cli.removal_client import Cutter, Show
+from cli.retry import GivenUp
+from cli.thread_pool import Crew
 
 # What the first photo met with, every other one will: there is no use in sending thousands.
 HOPELESS = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from cli.errors import CommandFailed, misuse
+from cli.command_errors import CommandFailed, misuse
 from shared.formats import ACCEPTED, SIGNATURE_BYTES, sniff
 
 STDIN = "-"

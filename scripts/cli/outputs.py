@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.errors import misuse
+from cli.command_errors import misuse
 from cli.inputs import Source, place_of
-from cli.removal_options import Options, ending_of, wanted_output
+from cli.option_flags import Options, ending_of, wanted_output
 
 MADE = ("cutout", "mask", "both")
 

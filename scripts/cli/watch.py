@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.batch import Outcome, tell, working
-from cli.crew import Crew
-from cli.cutting import Cutter
-from cli.errors import CommandFailed
+from cli.batch_report import Report
+from cli.command_errors import CommandFailed
 from cli.inputs import pictures_in
 from cli.outputs import Job, Naming, check_folder
-from cli.patience import is_passing
-from cli.report import Report
-from cli.settling import Settling, Stamp
+from cli.removal_client import Cutter
+from cli.retry import is_passing
+from cli.stable_files import Settling, Stamp
+from cli.thread_pool import Crew
 
 POLL_S = 0.5
 POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four

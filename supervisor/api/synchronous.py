@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from supervisor.api.files import StoredFileResponse
-from supervisor.results import Result
-from supervisor.services import Services
-from supervisor.tasks import Task
+from supervisor.api.routes.files import StoredFileResponse
+from supervisor.container import Services
+from supervisor.jobs.spool import Result
+from supervisor.jobs.task import Task
 
 
 class OnceFile(StoredFileResponse):

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
-from shared import locking
+from shared import file_lock
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def held_if_free() -> Iterator[bool]:
         yield True
         return
     with file:
-        yield locking.taken(file)
+        yield file_lock.taken(file)
 
 
 @asynccontextmanager
@@ -36,7 +36,7 @@ async def held(on_wait: Callable[[], None]) -> AsyncIterator[None]:
         if not waiting:
             on_wait()
         waiting = True
-        await asyncio.sleep(locking.POLL_S)
+        await asyncio.sleep(file_lock.POLL_S)
 
 
 def _opened() -> IO[bytes] | None:
@@ -44,6 +44,6 @@ def _opened() -> IO[bytes] | None:
     if sys.prefix == sys.base_prefix:
         return None
     try:
-        return (Path(sys.prefix) / locking.INSTALLS).open("a+b")
+        return (Path(sys.prefix) / file_lock.INSTALLS).open("a+b")
     except OSError:
         return None

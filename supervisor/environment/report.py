@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from shared.errors import Stopping
 from shared.messages import Loader
-from supervisor.environment.findings import Findings, Found, look, version_of
-from supervisor.environment.packages import Package, PackageLists, required_by
-from supervisor.environment.probing import Outcome, probe
-from supervisor.environment.problems import (
+from supervisor.environment.diagnostics import (
     TOO_SLOW,
     Problem,
     cpu_build_problem,
@@ -18,6 +15,9 @@ from supervisor.environment.problems import (
     metadata_problem,
     sees_nvidia_gpu,
 )
+from supervisor.environment.import_probe import Outcome, probe
+from supervisor.environment.inventory import Findings, Found, look, version_of
+from supervisor.environment.requirements import Package, PackageLists, required_by
 
 
 @dataclass(frozen=True, slots=True)

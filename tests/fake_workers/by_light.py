@@ -12,8 +12,8 @@ from PIL import Image
 from shared.messages import WorkerConfig
 from tests.fake_workers.talk import FACTS
 from worker import main
-from worker.engines import DeviceLost, Step, loading
-from worker.geometry import Box, Pixels
+from worker.engines import DeviceLost, Step, loaders
+from worker.imaging.geometry import Box, Pixels
 
 
 class Light:
@@ -45,11 +45,11 @@ class Fragile(Light):
 
 def serve_losing_the_device(commands: Connection, events: Any, config: WorkerConfig) -> None:
     """Entry point of one that loses its device once."""
-    with mock.patch.object(loading, "load", return_value=Fragile()):
+    with mock.patch.object(loaders, "load", return_value=Fragile()):
         main.serve(commands, events, config)
 
 
 def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
     """Entry point, as `worker.main:serve` is."""
-    with mock.patch.object(loading, "load", return_value=Light()):
+    with mock.patch.object(loaders, "load", return_value=Light()):
         main.serve(commands, events, config)

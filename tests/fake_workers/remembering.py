@@ -8,8 +8,8 @@ from unittest import mock
 
 from shared.messages import WorkerConfig
 from worker import main
-from worker.engines import Engine, OnLoading, Step, loading
-from worker.geometry import Pixels
+from worker.engines import Engine, OnLoading, Step, loaders
+from worker.imaging.geometry import Pixels
 
 
 class Remembering:
@@ -33,7 +33,7 @@ class Remembering:
 
 def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
     """Entry point, as `worker.main:serve` is."""
-    with mock.patch.object(loading, "load", partial(_load, loading.load)):
+    with mock.patch.object(loaders, "load", partial(_load, loaders.load)):
         main.serve(commands, events, config)
 
 

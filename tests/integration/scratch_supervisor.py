@@ -7,7 +7,7 @@ if __name__ == "__main__":
     import sys
     from pathlib import Path
 
-    from supervisor.environment.packages import PackageLists
+    from supervisor.environment.requirements import PackageLists
     from supervisor.server import main
 
     root, *names = sys.argv[1:]

@@ -17,8 +17,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 100
 POLL_S = 0.02
-SHARED = ("shared/__init__.py", "shared/locking.py", "shared/torn.py")
-PARTS = ("scripts/bootstrap.py", "scripts/stamps.py", *SHARED)
+SHARED = ("shared/__init__.py", "shared/file_lock.py", "shared/pip_cleanup.py")
+PARTS = ("scripts/bootstrap.py", "scripts/fingerprint.py", *SHARED)
 Process = subprocess.Popen[str]
 
 # Ensures the lists it is given, goes on in .venv, and says where it is.

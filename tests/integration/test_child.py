@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 STREAMS = {"console": "io.StringIO()", "no console": "None"}
 LIFE = """
 import faulthandler, io, sys
-from shared import child
+from shared import child_bootstrap
 sys.stdout, sys.stderr = {stream}, {stream}
-child.run("last_words:say", {log!r})
+child_bootstrap.run("last_words:say", {log!r})
 """
 LAST_WORDS = r"""
 import faulthandler, sys

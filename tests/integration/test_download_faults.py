@@ -9,10 +9,10 @@ import pytest
 
 from shared.catalog import find
 from shared.errors import DownloadFailed, ModelUnusable, Stopping
-from supervisor import downloads
-from supervisor.downloads import Downloads
-from supervisor.model_store import ModelStore, import_folder
-from supervisor.tasks import TaskRegistry
+from supervisor.jobs.task import TaskRegistry
+from supervisor.models import downloads
+from supervisor.models.downloads import Downloads
+from supervisor.models.store import ModelStore, import_folder
 from tests.hub import WEIGHTS, weights
 
 BEHAVIOURS = "tests.fake_workers.downloads"

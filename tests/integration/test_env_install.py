@@ -32,7 +32,7 @@ def make(tmp_path: Path) -> Make:
 
 def pip_processes(service: Service) -> list[psutil.Process]:
     """Return the processes of an install: pip on its tether, and what it builds with."""
-    tethers = [process for process in service.descendants() if "shared.tether" in process.cmdline()]
+    tethers = [process for process in service.descendants() if "shared.process_guard" in process.cmdline()]
     return [process for tether in tethers for process in (tether, *tether.children(recursive=True))]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.environment.probing import Outcome, probe
-from supervisor.environment.problems import DIED, TOO_SLOW, Failure
+from supervisor.environment.diagnostics import DIED, TOO_SLOW, Failure
+from supervisor.environment.import_probe import Outcome, probe
 
 GOOD = Outcome(None)
 MODULES = {

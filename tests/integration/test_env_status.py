@@ -15,10 +15,10 @@ import pytest
 from supervisor.app import create_app
 from supervisor.environment import report as report_module
 from supervisor.environment import torch_index
-from supervisor.environment.packages import LISTS, MODULES, PackageLists
-from supervisor.environment.probing import Outcome
-from supervisor.environment.problems import TOO_SLOW, Failure
+from supervisor.environment.diagnostics import TOO_SLOW, Failure
+from supervisor.environment.import_probe import Outcome
 from supervisor.environment.report import Environment
+from supervisor.environment.requirements import LISTS, MODULES, PackageLists
 from supervisor.settings import load_settings
 from tests.integration.package_index import put
 from tests.photos import wish

@@ -10,11 +10,11 @@ import pytest
 
 from shared.errors import Stopping
 from shared.messages import WorkerConfig
-from supervisor.model_life import ModelLife
-from supervisor.tasks import OnProgress, TaskRegistry
-from supervisor.worker_generation import WorkerSpec
-from supervisor.worker_manager import WorkerManager
-from supervisor.worker_state import WorkerState
+from supervisor.jobs.task import OnProgress, TaskRegistry
+from supervisor.models.lifecycle import ModelLife
+from supervisor.workers.handle import WorkerSpec
+from supervisor.workers.state import WorkerState
+from supervisor.workers.worker import WorkerManager
 
 SLOW = "tests.fake_workers.behaviours:loads_slowly"
 

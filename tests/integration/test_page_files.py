@@ -9,7 +9,7 @@ import pytest
 
 from tests.service import OBEYS, Service
 
-WEB = Path(__file__).resolve().parents[2] / "supervisor" / "web"
+WEB = Path(__file__).resolve().parents[2] / "supervisor" / "web" / "static"
 FILES = sorted(path.relative_to(WEB).as_posix() for path in WEB.rglob("*.*"))
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UrlRefused
-from supervisor.public_addresses import GuardedBackend, is_public
-from supervisor.url_fetch import fetch
+from supervisor.net.public_addresses import GuardedBackend, is_public
+from supervisor.net.url_fetch import fetch
 from tests.site import (
     BODY,
     LIMIT,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UrlFailed, UrlRefused
-from supervisor.url_fetch import fetch
+from supervisor.net.url_fetch import fetch
 from tests.site import (
     BODY,
     LIMIT,

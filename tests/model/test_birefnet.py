@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from seeded_weights import seeded_image, seeded_state
 from shared.errors import ModelUnfit
-from worker import weights
 from worker.birefnet import from_state_dict
 from worker.birefnet.config import BACKBONES, backbone_named
 from worker.birefnet.model import BiRefNet
+from worker.engines import weights
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SIZES = [(256, 256), (320, 224)]

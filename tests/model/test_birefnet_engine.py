@@ -16,9 +16,9 @@ from shared.errors import Cancelled, OutOfMemory, WorkerStartFailed
 from shared.messages import WorkerConfig
 from worker.birefnet.fused import sampling
 from worker.engines import DeviceLost, native
-from worker.engines.birefnet import BirefnetEngine, Load
-from worker.matte import matte
-from worker.torch_device import choose
+from worker.engines.birefnet_engine import BirefnetEngine, Load
+from worker.engines.torch_device import choose
+from worker.imaging.matting import matte
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8))
 

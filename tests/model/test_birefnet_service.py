@@ -18,7 +18,7 @@ from tests.hub import WEIGHTS, Hub, running_hub
 from tests.photos import opened
 from tests.service import Service, wait_for
 from worker.birefnet import from_state_dict
-from worker.engines.birefnet import normalised
+from worker.engines.birefnet_engine import normalised
 
 MODEL = "ZhengPeng7/BiRefNet_512x512"  # the family's quickest
 INPUT = (512, 512)

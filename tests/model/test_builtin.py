@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from shared.errors import BuiltinModelFailed
-from supervisor.builtin_model import SHA256, BuiltinModel
+from supervisor.models.builtin_model import SHA256, BuiltinModel
 from tests.conftest import SAMPLES
 from tests.photos import encoded, opened
 from tests.service import Service

@@ -16,8 +16,8 @@ from shared.messages import RemovalJob, RemovalResult, WorkerConfig
 from shared.options import RemovalOptions
 from tests.photos import encoded, opened
 from worker import pipeline
-from worker.engines.birefnet import BirefnetEngine
-from worker.torch_device import best_dtype
+from worker.engines.birefnet_engine import BirefnetEngine
+from worker.engines.torch_device import best_dtype
 
 ROOM = 64 * 64  # pixels
 LARGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8))

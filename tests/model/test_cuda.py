@@ -14,8 +14,8 @@ from worker.birefnet.fused import sampling
 from worker.birefnet.fused.sampling import by_embedding_bag, sampler
 from worker.birefnet.fused.taps import Shifts
 from worker.engines import native
-from worker.engines.birefnet import BirefnetEngine
-from worker.matte import matte
+from worker.engines.birefnet_engine import BirefnetEngine
+from worker.imaging.matting import matte
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 NOISE = np.random.default_rng(0).integers(0, 256, (3, 30, 40, 3), np.uint8)

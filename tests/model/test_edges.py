@@ -7,10 +7,10 @@ import pytest
 
 from shared.messages import WorkerConfig
 from tests.conftest import SAMPLES
-from worker.engines.builtin import BuiltinEngine
-from worker.foreground import decontaminated
-from worker.image_io import decode
-from worker.matte import matte
+from worker.engines.builtin_engine import BuiltinEngine
+from worker.imaging.decode import decode
+from worker.imaging.foreground import decontaminated
+from worker.imaging.matting import matte
 
 
 @pytest.mark.parametrize("enlargement", [1, 6], ids=["as it is", "9 megapixels"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from shared.errors import WorkerStartFailed
-from worker.torch_device import choose
+from worker.engines.torch_device import choose
 
 NO_KERNEL = "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors might"
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from shared.errors import ModelUnfit, WorkerStartFailed
 from shared.messages import WorkerConfig
 from tests.remote_code import CODE, CONFIG, alpha_of, repository
-from worker.engines import birefnet, transformers
-from worker.matte import matte
+from worker.engines import birefnet_engine, transformers_loader
+from worker.imaging.matting import matte
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def own_modules_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def engine(folder: Path) -> birefnet.BirefnetEngine:
+def engine(folder: Path) -> birefnet_engine.BirefnetEngine:
     """Load a model as the worker does."""
     config = WorkerConfig("transformers", str(folder), 10**9, "owner/tiny", "cpu", "float32", (32, 32))
-    return birefnet.BirefnetEngine(config, transformers.load, lambda _percent, _message: None)
+    return birefnet_engine.BirefnetEngine(config, transformers_loader.load, lambda _percent, _message: None)
 
 
 @pytest.mark.filterwarnings("ignore")  # transformers' own

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.public_addresses import is_public
+from supervisor.net.public_addresses import is_public
 
 PUBLIC = {
     "dns server": "8.8.8.8",

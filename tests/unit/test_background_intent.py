@@ -9,7 +9,7 @@ from PIL import Image
 from shared.options import RemovalOptions
 from tests import icc
 from tests.photos import encoded
-from worker import background
+from worker.imaging import background
 
 
 def behind(folder: Path, colour: tuple[int, int, int], profile: bytes) -> NDArray[np.int16]:

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benches import BenchFailed, checkpoints, plot
-from benches.floor import Goal, floor_s, holds, machine_rate, memory_goal_gb, ratio_goal, shares
-from benches.model import summary
+from benches.model_speed import summary
+from benches.roofline import Goal, floor_s, holds, machine_rate, memory_goal_gb, ratio_goal, shares
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMPONENTS = ("stage 0", "stage 1", "stage 2", "stage 3", "squeeze", "decoder 4", "decoder 1", "head")

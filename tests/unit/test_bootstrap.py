@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import bootstrap
-import stamps
+import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = "app/requirements.txt"
@@ -28,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     python.parent.mkdir(parents=True)
     python.write_bytes(b"")
     (tmp_path / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.4\n")
-    stamps.save(bootstrap._stamp_file(), {LIST: bootstrap._stamp(LIST)})
+    fingerprint.save(bootstrap._stamp_file(), {LIST: bootstrap._stamp(LIST)})
     return tmp_path
 
 
@@ -72,7 +72,7 @@ def test_an_unknown_list_is_pending_beside_a_known_one(project: Path) -> None:
 
 def test_lists_that_include_each_other_are_read_once() -> None:
     """The project's own lists include others by paths relative to themselves."""
-    assert stamps.with_includes(ROOT, bootstrap.TESTS) == [
+    assert fingerprint.with_includes(ROOT, bootstrap.TESTS) == [
         bootstrap.TESTS,
         bootstrap.SUPERVISOR,
         bootstrap.BUILTIN_MODEL,
@@ -106,7 +106,7 @@ def test_a_venv_is_pending_whose_python_was_uninstalled_on_windows(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     (project / ".venv" / "pyvenv.cfg").write_text(f"home = {installed.parent}\nversion = 3.11.4\n")
-    stamps.save(bootstrap._stamp_file(), {LIST: bootstrap._stamp(LIST)})
+    fingerprint.save(bootstrap._stamp_file(), {LIST: bootstrap._stamp(LIST)})
     assert bootstrap._pending([LIST]) == []
     installed.unlink()
     assert bootstrap._pending([LIST]) == [LIST]

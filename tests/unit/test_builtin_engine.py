@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import WorkerStartFailed
 from shared.messages import WorkerConfig
-from worker.engines.builtin import BuiltinEngine
+from worker.engines.builtin_engine import BuiltinEngine
 
 SHORT = "bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of size 52428800"
 

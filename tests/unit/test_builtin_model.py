@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BuiltinModelFailed
-from supervisor import builtin_model, pip
-from supervisor.builtin_model import BuiltinModel
+from supervisor.environment import pip
+from supervisor.models import builtin_model
+from supervisor.models.builtin_model import BuiltinModel
 
 
 def ignore(_percent: float, _message: str) -> None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from tests import icc
 from tests.corpus import P3
 from tests.photos import encoded
-from worker.image_io import Photo, decode
+from worker.imaging.decode import Photo, decode
 
 GAMMA = 2.2
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import corpus
-from worker.image_io import decode
+from worker.imaging.decode import decode
 
 LIMIT = 1_000_000
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.deadline import PARTS, Deadline
+from supervisor.workers.deadline import PARTS, Deadline
 
 TIMEOUT_S = 1000.0  # longer than the test may take
 SLEEP_S = 10 * TIMEOUT_S

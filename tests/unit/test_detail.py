@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.detail import blended, second_look
-from worker.geometry import Box
+from worker.imaging.detail import blended, second_look
+from worker.imaging.geometry import Box
 
 
 def subject(height: int, width: int, box: Box) -> NDArray[np.uint8]:

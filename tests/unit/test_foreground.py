@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from worker import foreground
+from worker.imaging import foreground
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from shared.errors import InvalidOption
-from shared.option_checks import Margin, margin_from
-from worker.geometry import Box, Cut, Pixels, coverage, fitted, subject_box, with_margin
+from shared.option_validation import Margin, margin_from
+from worker.imaging.geometry import Box, Cut, Pixels, coverage, fitted, subject_box, with_margin
 
 RED, GREEN = (200, 30, 30), (20, 220, 20)
 

@@ -9,8 +9,8 @@ import pytest
 
 from shared.catalog import find
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
-from shared.model_files import ModelCache, cache_root, wanted_among, weights_among
-from supervisor.model_store import ModelStore, import_folder
+from shared.hub_cache import ModelCache, cache_root, wanted_among, weights_among
+from supervisor.models.store import ModelStore, import_folder
 from tests.hub import WEIGHTS, weights
 
 SPEC = find("BiRefNet")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from supervisor.own_networks import is_on_own_network, network_of
-from supervisor.public_addresses import is_elsewhere
+from supervisor.net.own_networks import is_on_own_network, network_of
+from supervisor.net.public_addresses import is_elsewhere
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from supervisor.environment.pip import PipFailed, reason_of
 from supervisor.environment.pip_progress import PipProgress, progress_arguments
-from supervisor.pip import PipFailed, reason_of
 
 NEW_PIP = """
 Looking in indexes: https://pypi.org/simple

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
 
-from worker import png
+from worker.imaging import png
 
 Pixels = npt.NDArray[np.uint8]
 

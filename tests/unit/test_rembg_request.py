@@ -5,7 +5,7 @@ import pytest
 from shared.catalog import CATALOG, find
 from shared.errors import InvalidOption, ModelNotServed
 from shared.options import RemovalOptions
-from supervisor.api.rembg_request import RembgOptions, model_choice, removal_options, served_names
+from supervisor.api.compat.rembg_request import RembgOptions, model_choice, removal_options, served_names
 
 GENERAL = find("BiRefNet")
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi import Request
 from starlette.types import Message
 
-from supervisor.api.removebg_body import ESCAPED_BYTES, MAX_MARKS, fields_of
-from supervisor.api.removebg_errors import RemovebgRefusal
+from supervisor.api.compat.removebg_body import ESCAPED_BYTES, MAX_MARKS, fields_of
+from supervisor.api.compat.removebg_errors import RemovebgRefusal
 
 
 def request(body: bytes) -> Request:

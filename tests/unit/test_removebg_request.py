@@ -3,8 +3,8 @@
 import pytest
 
 from shared.options import RemovalOptions
-from supervisor.api.removebg_errors import RemovebgRefusal
-from supervisor.api.removebg_request import read_request
+from supervisor.api.compat.removebg_errors import RemovebgRefusal
+from supervisor.api.compat.removebg_request import read_request
 
 # What the client `removebg` of PyPI sends where its user asks for nothing.
 NOTHING_ASKED = {

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from worker.cores import available_cores
-from worker.geometry import Box
-from worker.resize import resized
-from worker.strips import STRIP_ROWS, STRIPS_A_CORE, each_strip
+from worker.imaging.geometry import Box
+from worker.imaging.parallel import available_cores
+from worker.imaging.resize import resized
+from worker.imaging.strips import STRIP_ROWS, STRIPS_A_CORE, each_strip
 
 BICUBIC, BILINEAR, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
 # Pillow rounds between its two passes, and may begin with either. (It clips there too: so no extreme greys.)

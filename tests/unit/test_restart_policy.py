@@ -1,6 +1,6 @@
 """How long to wait for a worker that keeps dying, and when to give up."""
 
-from supervisor.restart_policy import BACKOFF_S, CIRCUIT_DEATHS, CIRCUIT_WINDOW_S, RestartPolicy
+from supervisor.workers.restart_policy import BACKOFF_S, CIRCUIT_DEATHS, CIRCUIT_WINDOW_S, RestartPolicy
 
 
 class Clock:

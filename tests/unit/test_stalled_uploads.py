@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.types import Message
 
-from supervisor.guards import Guard
-from supervisor.replies import install_error_handlers
+from supervisor.api.error_handlers import install_error_handlers
+from supervisor.api.middleware.security import Guard
 
 SCOPE = {
     "type": "http",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AlreadyFinished, DamagedImage, Expired, NotFound
-from supervisor.tasks import LOG_LINES, Task, TaskKind, TaskRegistry
+from supervisor.jobs.task import LOG_LINES, Task, TaskKind, TaskRegistry
 
 
 @given(st.lists(st.floats(-50, 200)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from supervisor import windows_loop
+from supervisor.platform import windows_loop
 
 NETNAME_DELETED = OSError(22, "The specified network name is no longer available")  # WinError 64
 AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: closing resets the connection

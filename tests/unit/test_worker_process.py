@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from shared.messages import Event, Failed, Loading, Progress
-from supervisor.child_log import drop, last_line, tail
-from supervisor.worker_process import _without_overtaken, how_ended, signal_name
+from supervisor.workers.process import _without_overtaken, how_ended, signal_name
+from supervisor.workers.stderr_tail import drop, last_line, tail
 
 
 def test_of_each_load_and_removal_only_the_last_progress_is_passed_on() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.worker_state import IllegalTransition, WorkerEvent, WorkerState, transition
+from supervisor.workers.state import IllegalTransition, WorkerEvent, WorkerState, transition
 
 LIVE = set(WorkerState) - {WorkerState.STOPPED, WorkerState.FAILED}
 

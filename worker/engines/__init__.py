@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from shared.messages import Ready
-from worker.geometry import Box, Pixels
+from worker.imaging.geometry import Box, Pixels
 
 # Told how much of the load is done, 0 to 100, and what is being done.
 OnLoading = Callable[[float, str], None]

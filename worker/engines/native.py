@@ -5,9 +5,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from worker import weights
 from worker.birefnet import from_state_dict
-from worker.engines import OnLoading
+from worker.engines import OnLoading, weights
 
 
 def load(path: Path, device: torch.device, dtype: torch.dtype, on_loading: OnLoading) -> nn.Module:

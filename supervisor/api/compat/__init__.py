@@ -1,0 +1,1 @@
+"""Routes compatible with rembg's server and remove.bg's API."""

@@ -1,0 +1,135 @@
+"""How remove.bg's clients send a request: as a form of either kind, or as JSON."""
+
+import asyncio
+import base64
+import codecs
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Request, UploadFile
+from starlette.exceptions import HTTPException
+
+from supervisor.api.compat.removebg_errors import RemovebgRefusal
+from supervisor.api.compat.removebg_request import invalid
+
+STRIP_BYTES = 1024**2
+ESCAPED_BYTES = 64 * 1024  # a strip of a form, each escape in which becomes an object for a moment
+MAX_MARKS = 200  # commas and brackets, or ampersands; the fields need two dozen, base64 has none
+_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
+
+
+async def fields_of(request: Request, max_field_bytes: int) -> Mapping[str, object]:
+    """Return the request's fields by name; its files last until it is closed. Raises RemovebgRefusal."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return await _json_fields(await request.body())
+    if kind == "application/x-www-form-urlencoded":
+        return _once_each(await asyncio.to_thread(_unescaped, await request.body()))
+    try:
+        form = await request.form(max_part_size=max_field_bytes)
+    except HTTPException as error:
+        if error.status_code != 400:
+            raise
+        raise RemovebgRefusal("invalid_request", "The form cannot be read", str(error.detail)) from error
+    return _once_each(form.multi_items())
+
+
+async def decoded(text: str) -> UploadFile:
+    """Return the file that a base64 field, or a data URL in it, holds. Raises RemovebgRefusal."""
+    start = _DATA_URL.match(text)
+    try:
+        data = await asyncio.to_thread(_decode, text[start.end() :] if start else text)
+    except ValueError as error:
+        raise invalid("image_file_b64", "It is not base64.") from error
+    return UploadFile(io.BytesIO(data), size=len(data), filename="image")
+
+
+def _decode(text: str) -> bytes:
+    """Decode base64 with any white space in it, strip by strip: the decoder lets no other thread run."""
+    pieces, rest = [], ""
+    for start in range(0, len(text), STRIP_BYTES):
+        rest += "".join(text[start : start + STRIP_BYTES].split())
+        whole = len(rest) // 4 * 4
+        pieces.append(base64.b64decode(rest[:whole], validate=True))
+        rest = rest[whole:]
+    return b"".join([*pieces, base64.b64decode(rest, validate=True)])
+
+
+async def _json_fields(body: bytes) -> Mapping[str, object]:
+    try:
+        fields = await asyncio.to_thread(_parsed, body)
+    except ValueError as error:
+        title = "The body is not valid JSON, or not a flat object"
+        raise RemovebgRefusal("invalid_request", title) from error
+    if not isinstance(fields, dict):
+        raise RemovebgRefusal("invalid_request", "The body is not a JSON object")
+    return fields
+
+
+def _parsed(body: bytes) -> object:
+    """Parse the JSON of an object without others in it. Raises ValueError, at once where it is anything else.
+
+    The parser lets no other thread run, and would make millions of lists, or fall over deep ones.
+    """
+    if _has_many(body, b"[", b"{", b","):
+        raise ValueError
+    return json.loads(body)
+
+
+def _unescaped(body: bytes) -> list[tuple[str, str]]:
+    """Read an urlencoded form. Raises RemovebgRefusal.
+
+    Starlette does it in one go on the event loop, and takes eighty bytes for each escape.
+    """
+    if _has_many(body, b"&"):
+        raise RemovebgRefusal("invalid_request", "The form cannot be read", "It has too many fields.")
+    fields = []
+    start = 0
+    while start < len(body):
+        end = _place(body, b"&", start, len(body))
+        equals = _place(body, b"=", start, end)
+        if start < end:
+            fields.append(("".join(_texts(body, start, equals)), "".join(_texts(body, equals + 1, end))))
+        start = end + 1
+    return fields
+
+
+def _place(body: bytes, mark: bytes, start: int, end: int) -> int:
+    """Return where the mark is; `end` without one."""
+    found = body.find(mark, start, end)
+    return end if found < 0 else found
+
+
+def _texts(body: bytes, start: int, end: int) -> Iterator[str]:
+    """Yield the text in a part of a form, strip by strip: a long one would keep all others waiting."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while start < end:
+        stop = min(start + ESCAPED_BYTES, end)
+        if stop < end:  # an escape that goes on in the next strip is left to that
+            stop = _place(body, b"%", stop - 2, stop)
+        yield decoder.decode(unquote_to_bytes(body[start:stop].replace(b"+", b" ")))
+        start = stop
+    yield decoder.decode(b"", final=True)
+
+
+def _has_many(body: bytes, *marks: bytes) -> bool:
+    """Whether there are more of these bytes than any request needs."""
+    count = 0
+    for start in range(0, len(body), STRIP_BYTES):
+        strip = body[start : start + STRIP_BYTES]
+        count += sum(map(strip.count, marks))
+        if count > MAX_MARKS:
+            return True
+    return False
+
+
+def _once_each(pairs: Iterable[tuple[str, object]]) -> Mapping[str, object]:
+    fields: dict[str, object] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise invalid(name, f"{name} was sent more than once.")
+        fields[name] = value
+    return fields

@@ -1,0 +1,1 @@
+"""ASGI middleware: host, origin and token checks, body limits."""

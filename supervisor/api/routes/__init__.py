@@ -1,0 +1,1 @@
+"""Routes of the service's own API, a module per resource."""

@@ -1,0 +1,110 @@
+"""The environment: what is installed, what is missing, and the install of it."""
+
+import platform
+import sys
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.sse import ServerSentEvent
+from typing_extensions import TypedDict
+
+from shared.errors import Expired, LocalOnly, NotFound, Stopping
+from supervisor.api.dependencies import Accepted, EventStream, KnownTask, NoBody, Supervisor, task_events
+from supervisor.api.error_handlers import answers_with
+from supervisor.api.middleware.security import is_loopback
+from supervisor.environment.report import PackageState
+from supervisor.jobs.task import Task, TaskKind
+
+STREAM_INTERVAL_S = 0.5
+
+router = APIRouter(prefix="/env", tags=["env"])
+
+
+class ModuleStatus(TypedDict):
+    """One module: what pip installs it by, whether it is there, who needs it, what is wrong with it."""
+
+    module: str
+    package: str
+    required: bool
+    installed: bool
+    version: str | None
+    needed_by: list[str]
+    problem: str | None
+
+
+class EnvironmentStatus(TypedDict):
+    """The Python environment. `ready`: all that the service needs as it is set is there and imports.
+
+    `task_id` is the install under way.
+    """
+
+    installed: bool
+    ready: bool
+    missing: list[str]
+    modules: list[ModuleStatus]
+    python: str
+    venv: str | None
+    task_id: str | None
+
+
+async def _from_here(request: Request, services: Supervisor) -> None:
+    """Let in clients on this machine, and those whose token the guard has checked. Raises LocalOnly."""
+    address = request.client.host if request.client else ""
+    if services.settings.token is None and not is_loopback(address):
+        raise LocalOnly
+
+
+async def _install_task(task: KnownTask) -> Task:
+    if task.kind is not TaskKind.INSTALL:
+        raise NotFound("That task is not an install.")
+    return task
+
+
+@router.get("/status")
+async def status(services: Supervisor) -> EnvironmentStatus:
+    """What is installed, missing or broken. The first answer after a change tries every import."""
+    report = await services.environment.report()
+    installing = services.installs.current
+    return {
+        "installed": all(row.installed for row in report.rows),
+        "ready": report.ready,
+        "missing": [state.package.requirement for state in report.missing],
+        "modules": [_module(row) for row in report.rows],
+        "python": platform.python_version(),
+        "venv": sys.prefix if sys.prefix != sys.base_prefix else None,
+        "task_id": installing.id if installing else None,
+    }
+
+
+@router.post("/install", dependencies=[Depends(_from_here)], responses=answers_with(LocalOnly, Stopping))
+async def install(services: Supervisor, _: NoBody = None) -> Accepted:
+    """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
+    task = await services.installs.start()
+    return {"task_id": task.id if task else None}
+
+
+@router.get(
+    "/install/stream/{task_id}", response_class=EventStream, responses=answers_with(NotFound, Expired)
+)
+async def stream(task: Annotated[Task, Depends(_install_task)]) -> AsyncIterable[ServerSentEvent]:
+    """The install's progress as server-sent events: its state now, then every change until its end.
+
+    The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms,
+    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
+    `EventSource` then, which would connect again for ever.
+    """
+    async for event in task_events(task, STREAM_INTERVAL_S):
+        yield event
+
+
+def _module(row: PackageState) -> ModuleStatus:
+    return {
+        "module": row.package.module,
+        "package": row.package.requirement,
+        "required": row.required,
+        "installed": row.installed,
+        "version": row.version,
+        "needed_by": list(row.package.needed_by),
+        "problem": row.problem.sentence if row.problem else None,
+    }

@@ -1,0 +1,30 @@
+"""Tasks: listed, read and cancelled."""
+
+from fastapi import APIRouter
+
+from shared.errors import AlreadyFinished, Expired, NotFound
+from supervisor.api.dependencies import KnownTask, Supervisor
+from supervisor.api.error_handlers import answers_with
+from supervisor.jobs.task import TaskPayload
+
+router = APIRouter(tags=["tasks"])
+_UNKNOWN = answers_with(NotFound, Expired)
+
+
+@router.get("/tasks")
+async def list_tasks(services: Supervisor) -> list[TaskPayload]:
+    """Every task still known, newest first."""
+    return [task.payload() for task in services.tasks]
+
+
+@router.get("/tasks/{task_id}", responses=_UNKNOWN)
+async def read_task(task: KnownTask) -> TaskPayload:
+    """One task."""
+    return task.payload()
+
+
+@router.delete("/tasks/{task_id}", responses=_UNKNOWN | answers_with(AlreadyFinished))
+async def cancel_task(task: KnownTask, services: Supervisor) -> TaskPayload:
+    """Cancel a queued or running task, and answer once it has ended."""
+    await services.tasks.cancel(task)
+    return task.payload()

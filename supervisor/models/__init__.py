@@ -1,0 +1,1 @@
+"""Models: their files on disk, their downloads, and their lifecycle in memory."""

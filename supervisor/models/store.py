@@ -1,0 +1,161 @@
+"""The chosen model's files on this machine: whether they are all there, and how to bring them in by hand."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.catalog import ModelSpec
+from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
+from shared.file_replace import replace
+from shared.hub_cache import (
+    CHUNK_BYTES,
+    WEIGHTS_SUFFIX,
+    ModelCache,
+    cache_root,
+    flush_to_disk,
+    in_words,
+    sha256_of,
+    wanted_among,
+    weights_among,
+)
+from shared.messages import Loader
+from supervisor.jobs.task import OnProgress
+
+MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A complete model. `commit` is None for a folder of the user's own."""
+
+    folder: Path
+    commit: str | None
+
+
+class ModelStore:
+    """Answers from the record and the files' sizes and times, which costs a few calls of the file system.
+
+    Nothing is kept, so what other processes change shows.
+    """
+
+    def __init__(self, data_dir: Path, spec: ModelSpec, revision: str, loader: Loader) -> None:
+        self.spec = spec
+        self.root = cache_root(data_dir)
+        self.revision = None if spec.folder else revision
+        self.needs_code = loader == "transformers"
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether the model is there and whole."""
+        return self.current() is not None
+
+    def snapshot(self) -> Path | None:
+        """Return the folder of the model's files; None unless all are there as they were when checked."""
+        current = self.current()
+        return current.folder if current else None
+
+    def current(self) -> Snapshot | None:
+        """Return the complete model, if there is one."""
+        if self.spec.folder is not None:
+            return Snapshot(self.spec.folder, None) if _has_weights(self.spec.folder) else None
+        if self.spec.repo_id is None or self.revision is None:
+            return None
+        cache = ModelCache(self.root, self.spec.repo_id)
+        record = cache.read_record(self.revision)
+        if record is None or (self.needs_code and not record.code) or not cache.is_sound(record):
+            return None
+        return Snapshot(cache.snapshot(record.commit), record.commit)
+
+
+def import_folder(
+    source: Path, data_dir: Path, spec: ModelSpec, revision: str, on_progress: OnProgress
+) -> str:
+    """Copy a model from a folder to where a download would have put it; return the name it gets as a commit.
+
+    For machines without a connection. `source` is a plain folder, or a snapshot in a hub cache. Blocks.
+    Raises ModelUnusable, DownloadDamaged or StorageFailed.
+    """
+    if spec.repo_id is None:
+        raise ModelUnusable(
+            "A model in a folder of your own is used where it lies; there is nothing to import."
+        )
+    try:
+        cache = ModelCache(cache_root(data_dir), spec.repo_id)
+        return _import(source, cache, revision, on_progress)
+    except OSError as error:
+        raise StorageFailed(f"The model cannot be copied: {error.strerror or error}.") from error
+
+
+def _import(source: Path, cache: ModelCache, revision: str, on_progress: OnProgress) -> str:
+    if not _has_weights(source):
+        raise ModelUnusable(f"{source} has no *{WEIGHTS_SUFFIX} file; name the folder that holds it.")
+    names = wanted_among((path.name for path in source.iterdir() if path.is_file()), code=True)
+    files = [source / name for name in sorted(names)]
+    total = sum(path.stat().st_size for path in files)
+    blobs = cache.blob("")
+    blobs.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(blobs).free
+    if total > free:
+        raise StorageFailed(
+            f"The model needs {in_words(total)}; the data folder's disk has {in_words(free)} free."
+        )
+    done = 0
+
+    def count(step: int) -> None:
+        nonlocal done
+        done += step
+        on_progress(100 * done / total, f"Copying, {in_words(done)} of {in_words(total)}")
+
+    hashes = {path.name: _copy(path, cache, count) for path in files}
+    summary = "".join(f"{name} {sha256}\n" for name, sha256 in sorted(hashes.items()))
+    commit = f"local-{hashlib.sha256(summary.encode()).hexdigest()[:34]}"
+    for name, sha256 in hashes.items():
+        cache.link(commit, name, sha256)
+    cache.write_record(revision, commit, hashes, code=any(name.endswith(".py") for name in hashes))
+    return commit
+
+
+def _copy(source: Path, cache: ModelCache, count: Callable[[int], None]) -> str:
+    """Copy a file among the blobs, under its SHA-256."""
+    if source.suffix == WEIGHTS_SUFFIX and not _is_whole(source):
+        raise DownloadDamaged(f"{source.name} is cut short or damaged and was not copied.")
+    part = cache.partial(f"import-{uuid.uuid4().hex}")
+    digest = hashlib.sha256()
+    try:
+        with source.open("rb") as original, part.open("wb") as copy:
+            while chunk := original.read(CHUNK_BYTES):
+                digest.update(chunk)
+                copy.write(chunk)
+                count(len(chunk))
+        flush_to_disk(part)
+        sha256 = digest.hexdigest()
+        blob = cache.blob(sha256)
+        # What is there already keeps its time of change, by which other records know it.
+        if not blob.is_file() or sha256_of(blob, lambda _: None) != sha256:
+            replace(part, blob)
+    finally:
+        part.unlink(missing_ok=True)
+    return sha256
+
+
+def _is_whole(weights: Path) -> bool:
+    """Whether a safetensors file is as long as its header says; the hub's hash is not known here."""
+    try:
+        with weights.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else {}
+        ends = [facts["data_offsets"][1] for name, facts in header.items() if name != "__metadata__"]
+        return bool(ends) and weights.stat().st_size == 8 + size + max(ends)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return False
+
+
+def _has_weights(folder: Path) -> bool:
+    try:
+        return bool(weights_among(path.name for path in folder.iterdir()))
+    except OSError:
+        return False

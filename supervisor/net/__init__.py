@@ -1,0 +1,1 @@
+"""Outgoing network access: fetching images by URL with protection against SSRF."""

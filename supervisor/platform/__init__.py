@@ -1,0 +1,1 @@
+"""Platform: what differs between operating systems."""

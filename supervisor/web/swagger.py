@@ -1,0 +1,48 @@
+"""The reference at `/docs`: Swagger UI, from files of this service's own.
+
+FastAPI's page has it from another host: nothing without a connection, and foreign scripts on this origin.
+"""
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from supervisor.web.page import HEADERS, WebFiles
+
+PATH = "/docs"
+STYLES, SCRIPT = "swagger-ui.css", "swagger-ui-bundle.js"
+START = "SwaggerUIBundle({url: '/openapi.json', dom_id: '#reference', deepLinking: true})"
+PAGE = f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>bgremove: the HTTP API</title>
+<link rel="icon" href="/web/icon.svg">
+<link rel="stylesheet" href="{PATH}/{STYLES}">
+<div id="reference"></div>
+<script src="{PATH}/{SCRIPT}"></script>
+<script>{START}</script>
+</html>
+"""
+START_HASH = base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()
+# As the page's, but that Swagger UI writes HTML by itself; its icons are data.
+POLICY = (
+    f"default-src 'none'; script-src 'self' 'sha256-{START_HASH}'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def docs_routes() -> list[BaseRoute]:
+    """Return the routes of the reference and of the two files that it names."""
+    files = WebFiles(directory=Path(str(resources.files("fastapi_offline"))) / "static")
+    routes = [Route(f"/{name}", files) for name in (STYLES, SCRIPT)]
+    return [Route(PATH, _page, include_in_schema=False), Mount(PATH, routes=routes)]
+
+
+async def _page(_: Request) -> HTMLResponse:
+    return HTMLResponse(PAGE, headers={**HEADERS, "Content-Security-Policy": POLICY})

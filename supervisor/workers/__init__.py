@@ -1,0 +1,1 @@
+"""Workers: processes that hold a model, their supervision and their pools."""

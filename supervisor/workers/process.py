@@ -1,0 +1,180 @@
+"""One worker process with its pipe, its queue and its thread, from spawn to reap."""
+
+import asyncio
+import logging
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+from shared import child_bootstrap
+from shared.messages import Command, DownloadConfig, Event, Loading, Progress, WorkerConfig
+
+BATCH_EVENTS = 256
+HANDLING_TIMEOUT_S = 5.0
+log = logging.getLogger("supervisor.worker")
+context = multiprocessing.get_context("spawn")
+# A start reaps whatever other child has ended; between that and its join, nobody knew the exit code.
+_reaping = threading.Lock()
+
+
+class WorkerProcess:
+    """One process. Its methods are called on the event loop and never block it.
+
+    A thread spawns the process, hands its events to the loop in batches, and reaps it. The thread lives
+    as long as the process, since the kernel's parent-death signal watches the thread that spawned.
+    `on_events` and `on_exit` are called on the loop; `on_exit` last, once, with the exit code: negative
+    for a signal, None where the process could not be spawned.
+    """
+
+    def __init__(
+        self,
+        entry: str,
+        config: WorkerConfig | DownloadConfig,
+        log_path: Path,
+        on_events: Callable[[list[Event]], None],
+        on_exit: Callable[[int | None], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_events = on_events
+        self._on_exit = on_exit
+        commands_far, self._commands = context.Pipe(duplex=False)
+        self._events: SimpleQueue[Event] = context.SimpleQueue()
+        self._far_ends: tuple[Connection, Connection] = (commands_far, self._events._writer)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._process = context.Process(
+            target=child_bootstrap.run,
+            args=(entry, str(log_path), commands_far, self._events, config),
+            name=f"bgremove {entry}",
+            daemon=True,
+        )
+        self.pid: int | None = None
+        self._lock = threading.Lock()  # guards the process object between kill and reap
+        self._doomed = False
+        self._thread = threading.Thread(target=self._live, name="worker-watch", daemon=True)
+        self._thread.start()
+
+    def send(self, command: Command) -> None:
+        """Send a command. A dying process does not take it: its end is told by `on_exit`."""
+        try:
+            self._commands.send(command)
+        except OSError:
+            log.debug("command not taken", extra={"command": type(command).__name__})
+
+    def kill(self) -> None:
+        """Kill the process, by SIGKILL: a stopped process ignores anything softer."""
+        with self._lock:
+            if not self._doomed and self.pid is not None:
+                self._process.kill()
+            self._doomed = True
+
+    def _live(self) -> None:
+        code = None
+        try:
+            if self._spawn():
+                self._pass_events_on()
+                code = self._reap()
+        except OSError:
+            log.exception("worker cannot be spawned")
+        finally:
+            self._close_far_ends()
+            self._commands.close()
+            self._events.close()
+            del self._events  # its semaphores go now, not when the garbage collector comes round
+            self._call_on_loop(lambda: self._on_exit(code))
+
+    def _spawn(self) -> bool:
+        with self._lock:
+            if self._doomed:
+                return False
+            with _reaping:
+                self._process.start()
+            self.pid = self._process.pid
+        self._close_far_ends()
+        return True
+
+    def _close_far_ends(self) -> None:
+        # Without our copies of its ends, the process's death reads as the end of the queue.
+        for end in self._far_ends:
+            end.close()
+
+    def _pass_events_on(self) -> None:
+        reader: Connection = self._events._reader  # type: ignore[attr-defined]  # noqa: SLF001
+        while True:
+            ended = self._process.sentinel in wait([reader, self._process.sentinel])
+            try:
+                batch = self._batch(reader)
+            except (EOFError, OSError):  # nothing more will come
+                wait([self._process.sentinel])
+                return
+            if batch:
+                handled = threading.Event()
+                self._call_on_loop(partial(self._handle, batch, handled))
+                # A worker that floods is slowed down by its full pipe, and the loop stays free.
+                handled.wait(HANDLING_TIMEOUT_S)
+            elif ended:
+                return
+
+    def _batch(self, reader: Connection) -> list[Event]:
+        batch: list[Event] = []
+        try:
+            while len(batch) < BATCH_EVENTS and reader.poll():
+                batch.append(self._events.get())
+        except (EOFError, OSError):
+            if not batch:
+                raise
+            # The end is met again with the next batch: what the process said last is not to be lost.
+        return _without_overtaken(batch)
+
+    def _handle(self, batch: list[Event], handled: threading.Event) -> None:
+        try:
+            self._on_events(batch)
+        finally:
+            handled.set()
+
+    def _reap(self) -> int | None:
+        with self._lock, _reaping:
+            self._doomed = True
+            self._process.join()
+            code = self._process.exitcode
+            self._process.close()
+        return code
+
+    def _call_on_loop(self, function: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            log.debug("event loop closed before the worker ended")
+
+
+def signal_name(code: int | None) -> str | None:
+    """Return the name of the signal that an exit code stands for; None where it stands for none."""
+    if code is None or code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # one of the real-time signals, which have no names of their own
+        return f"signal {-code}"
+
+
+def how_ended(code: int | None) -> str:
+    """Return "by SIGKILL" or "with code 3"."""
+    name = signal_name(code)
+    return f"by {name}" if name else f"with code {code}"
+
+
+def _without_overtaken(events: list[Event]) -> list[Event]:
+    """Leave out progress that later progress of the same load or removal overtakes: only the last is seen."""
+    kept: dict[object, Event] = {}
+    for number, event in enumerate(events):
+        subject: object = number
+        if isinstance(event, Loading):
+            subject = Loading
+        elif isinstance(event, Progress):
+            subject = event.task_id
+        kept.pop(subject, None)  # it takes the later one's place in line
+        kept[subject] = event
+    return list(kept.values())

@@ -1,0 +1,55 @@
+"""Uploads on their way into a removal's folder, when something breaks that nobody thought of."""
+
+import asyncio
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from starlette.datastructures import UploadFile
+
+from shared.options import RemovalOptions
+from supervisor.api.uploads import Sent, start
+from supervisor.container import Address, Services
+from supervisor.settings import load_settings
+from tests.photos import wish
+from tests.service import OBEYS, Service
+
+
+class Torn(io.BytesIO):
+    """A file that is looked at without trouble, and breaks when it is copied."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the signature only."""
+        if size is not None and size > 64:
+            raise RuntimeError("can't start new thread")
+        return super().read(size)
+
+
+def test_an_upload_that_breaks_for_whatever_reason_gives_its_place_back(tmp_path: Path) -> None:
+    """After as many of these as there are places, every photo would be refused until a restart."""
+
+    async def scenario() -> None:
+        settings = load_settings(["--data-dir", str(tmp_path), "--temp-dir", str(tmp_path / "temp")])
+        services = Services(settings, Address("127.0.0.1", 1))
+        with pytest.raises(RuntimeError):
+            await start(services, RemovalOptions(), Sent("file", UploadFile(Torn(wish()), filename="a.png")))
+        assert services.removals.queue_length == 0
+        assert not list(services.tasks)
+        await services.close()
+
+    asyncio.run(scenario())
+
+
+def test_large_uploads_need_no_folder_but_the_one_that_was_set(data_dir: Path, tmp_path: Path) -> None:
+    """In a container with one writable folder they were refused; elsewhere they filled the system's own."""
+    system, large = tmp_path / "system", wish("x" * 2_000_000)
+    system.mkdir()
+    variables = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(system))
+    service = Service(data_dir, tmp_path / "temp", {"builtin_worker": OBEYS}, variables=variables)
+    try:
+        assert service.cut(large) == large
+        shutil.rmtree(system)
+        assert service.cut(large) == large
+    finally:
+        service.end()

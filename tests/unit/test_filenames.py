@@ -1,0 +1,22 @@
+"""What becomes of clients' file names."""
+
+import pytest
+
+from supervisor.jobs.filenames import safe_name
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("cat.jpg", "cat.jpg"),
+        ("/home/me/cat.jpg", "cat.jpg"),
+        (r"C:\photos\cat.jpg", "cat.jpg"),
+        ("c\ra\x1b]t\x9b.jpg", "ca]t.jpg"),
+        ("\ud800cat\udfff.jpg", "cat.jpg"),
+        ("\ud800", "image"),
+        ("", "image"),
+    ],
+)
+def test_a_name_is_one_that_can_be_told_again(sent: str, kept: str) -> None:
+    """What UTF-8 cannot write would make a finished removal's files answer with 500."""
+    assert safe_name(sent) == kept

@@ -1,0 +1,36 @@
+"""A model's tensors, from the safetensors files in its folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from shared.errors import ModelUnfit
+from shared.hub_cache import weights_among
+
+TELL_EVERY = 50  # tensors
+
+
+def read(folder: Path, on_share: Callable[[float], None]) -> dict[str, Tensor]:
+    """Return all tensors of a folder by their names, memory-mapped, on the CPU.
+
+    `on_share` is told how much is done, 0 to 1. Raises ModelUnfit.
+    """
+    state: dict[str, Tensor] = {}
+    files = [folder / name for name in sorted(weights_among(path.name for path in folder.iterdir()))]
+    if not files:
+        raise ModelUnfit("The model's folder has no safetensors file.")
+    try:
+        for number, file in enumerate(files):
+            with safe_open(file, framework="pt") as tensors:  # mapped, not read
+                names = list(tensors.keys())
+                for position, name in enumerate(names):
+                    if name in state:
+                        raise ModelUnfit("Two files of the model hold the same tensors: keep one of them.")
+                    state[name] = tensors.get_tensor(name)
+                    if position % TELL_EVERY == 0:
+                        on_share((number + position / len(names)) / len(files))
+    except (SafetensorError, OSError) as error:
+        raise ModelUnfit("The model's file is damaged; download it again.") from error
+    return state

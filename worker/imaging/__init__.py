@@ -1,0 +1,1 @@
+"""Imaging: decode, colour, geometry, matting, compositing and encoding."""

@@ -1,0 +1,58 @@
+"""A second look, for `detail=high`: at the subject's box alone, at the network's full resolution.
+
+A network sees the whole photo at its own size, so a small subject in a large photo gets few of its pixels.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.option_validation import Margin
+from worker.imaging.geometry import Box, box_of, with_margin
+from worker.imaging.strips import each_strip
+
+SEEN = 32  # of 255: what the first look is at least so sure of belongs to the subject
+MARGIN = 0.15  # of the box's longer side: room for what the first look has missed
+WORTHWHILE = 0.75  # of the photo's sides: a larger box would gain the second look next to nothing
+
+
+def second_look(alpha: NDArray[np.uint8]) -> Box | None:
+    """Return where to look again, given the first look's alpha (H, W); None where it would gain nothing."""
+    seen = box_of(alpha >= SEEN)
+    if seen is None:
+        return None
+    height, width = alpha.shape
+    room = Margin(Fraction(MARGIN * max(seen.width, seen.height) + 1), is_share=False)
+    box = with_margin(seen, room, (width, height))
+    return None if box.width > WORTHWHILE * width and box.height > WORTHWHILE * height else box
+
+
+def blended(first: NDArray[np.uint8], second: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return `first` with `second` in `box`, fading over half the margin to its borders inside the photo."""
+    height, width = first.shape
+    left, top, right, bottom = box.corners
+    fade = max(1, round(MARGIN * max(box.width, box.height) / (1 + 2 * MARGIN) / 2))
+    across = _ramp(box.width, fade, start=left > 0, end=right < width)
+    down = _ramp(box.height, fade, start=top > 0, end=bottom < height)
+    mixed = first.copy()
+    inside = mixed[top:bottom, left:right]
+
+    def mix(start: int, end: int) -> None:
+        share = np.minimum(down[start:end, None], across)
+        below = inside[start:end].astype(np.float32)
+        inside[start:end] = np.rint(below + share * (second[start:end] - below))
+
+    each_strip(box.height, mix)  # a few rows at a time: in float32 all of them would take a photo's memory
+    return mixed
+
+
+def _ramp(length: int, fade: int, *, start: bool, end: bool) -> NDArray[np.float32]:
+    """Return 0..1 for each pixel of a side: rising at the start and falling at the end, where asked for."""
+    place = np.arange(length, dtype=np.float32)
+    ramp = np.ones(length, np.float32)
+    if start:
+        ramp = np.minimum(ramp, (place + 0.5) / fade)
+    if end:
+        ramp = np.minimum(ramp, (length - 0.5 - place) / fade)
+    return ramp
