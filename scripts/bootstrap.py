@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # a script's own folder is on the path, the project's is not
 
 from shared import file_lock  # noqa: E402
-from shared.pip_cleanup import drop_torn  # noqa: E402
+from shared.pip_cleanup import remove_partial_packages  # noqa: E402
 
 # Here and not in a function: the scripts import this module before any that an older Python can't read.
 if sys.version_info < (3, 11):  # noqa: UP036
@@ -216,7 +216,7 @@ def _works() -> bool:
 def _drop_torn_packages() -> None:
     for pattern in ("lib/python*/site-packages", "Lib/site-packages"):
         for folder in _venv().glob(pattern):
-            drop_torn(folder)
+            remove_partial_packages(folder)
 
 
 def _pending(lists: Sequence[str]) -> list[str]:

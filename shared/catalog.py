@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UnknownModel
-from shared.input_size import InputSize
+
+# (width, height) in pixels; or the sides that are allowed, for a network that takes photos as they are.
+InputSize = tuple[int, int] | range
 
 DEFAULT_MODEL = "ZhengPeng7/BiRefNet"
 DEFAULT_REVISION = "main"
@@ -52,7 +54,7 @@ CATALOG = (
 )
 
 
-def find(wanted: str) -> ModelSpec:
+def find_model(wanted: str) -> ModelSpec:
     """Return the model of a name in the catalogue (in any case), a hub id "owner/name", or a local folder.
 
     A folder is told by its beginning: "/", "./", "../", "~" or a drive's letter. A fine-tune or a folder
@@ -85,3 +87,17 @@ def _input_size(name: str) -> InputSize:
     """Return the input size of the model that another one seems to be made from, by its name."""
     kin = [spec for spec in CATALOG if name.lower().startswith(spec.name.lower())]
     return max(kin, key=lambda spec: len(spec.name)).input_size if kin else SQUARE
+
+
+def fit_input_size(wanted: InputSize, photo: tuple[int, int]) -> tuple[int, int]:
+    """Return the (width, height) in pixels at which a network sees a photo of that (width, height).
+
+    For a range it is the photo's own size, each side rounded to the range's step. A photo that is too large
+    or too small is scaled to the range's ends first, in its own proportions as far as both ends allow.
+    """
+    if isinstance(wanted, tuple):
+        return wanted
+    least, most = wanted[0], wanted[-1]
+    scale = max(min(1, most / max(photo)), least / min(photo))
+    width, height = (round(side * scale / wanted.step) * wanted.step for side in photo)
+    return min(max(width, least), most), min(max(height, least), most)

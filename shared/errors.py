@@ -1,4 +1,4 @@
-"""Every error a client can meet, in one tree. A class's docstring is its default sentence.
+"""Every error a client can meet, in one tree. `default_detail` is the sentence that clients read.
 
 BgremoveError                       500  internal_error
 ├── BadInput                        422  invalid_request
@@ -51,10 +51,11 @@ from collections.abc import Iterator
 
 
 class BgremoveError(Exception):
-    """Something went wrong inside the service."""
+    """Base of all errors that cross a process boundary or reach a client: HTTP status, code and sentence."""
 
     status = 500
     code = "internal_error"
+    default_detail = "Something went wrong inside the service."
 
     def __init_subclass__(cls, *, code: str, status: int | None = None) -> None:
         """Give a kind of error its code and, unless it has its parent's, its HTTP status."""
@@ -62,184 +63,186 @@ class BgremoveError(Exception):
         cls.status = status or cls.status
 
     def __init__(self, detail: str | None = None) -> None:
-        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.detail = detail or self.default_detail
         super().__init__(self.detail)
 
 
 class BadInput(BgremoveError, code="invalid_request", status=422):
-    """The request cannot be understood."""
+    default_detail = "The request cannot be understood."
 
 
 class MalformedRequest(BadInput, code="malformed_request", status=400):
-    """The request's body cannot be read."""
+    default_detail = "The request's body cannot be read."
 
 
 class InvalidOption(BadInput, code="invalid_option"):
-    """An option has a value that is not allowed."""
+    default_detail = "An option has a value that is not allowed."
 
 
 class ResultTooLarge(BadInput, code="result_too_large"):
-    """The result is larger than its format can hold."""
+    default_detail = "The result is larger than its format can hold."
 
 
 class UnknownModel(BadInput, code="unknown_model"):
-    """There is no model by that name."""
+    default_detail = "There is no model by that name."
 
 
 class ModelNotServed(BadInput, code="model_not_served", status=400):
-    """This service has no model like that one."""
+    default_detail = "This service has no model like that one."
 
 
 class NotAnImage(BadInput, code="not_an_image", status=415):
-    """The file is not an image of a known format."""
+    default_detail = "The file is not an image of a known format."
 
 
 class DamagedImage(BadInput, code="damaged_image"):
-    """The image is damaged or cut short."""
+    default_detail = "The image is damaged or cut short."
 
 
 class TooManyPixels(BadInput, code="too_many_pixels", status=413):
-    """The image has more pixels than this service accepts."""
+    default_detail = "The image has more pixels than this service accepts."
 
 
 class UploadTooLarge(BadInput, code="upload_too_large", status=413):
-    """The file is larger than this service accepts."""
+    default_detail = "The file is larger than this service accepts."
 
 
 class UploadStalled(BadInput, code="upload_stalled", status=408):
-    """The request's body stopped coming in."""
+    default_detail = "The request's body stopped coming in."
 
 
 class UrlRefused(BadInput, code="url_refused", status=400):
-    """This service does not fetch from that address."""
+    default_detail = "This service does not fetch from that address."
 
 
 class UrlFailed(BadInput, code="url_failed", status=400):
-    """The image could not be fetched from its address."""
+    default_detail = "The image could not be fetched from its address."
 
 
 class AccessDenied(BgremoveError, code="access_denied", status=403):
-    """This request is not allowed."""
+    default_detail = "This request is not allowed."
 
 
 class Unauthorized(AccessDenied, code="unauthorized", status=401):
-    """This service wants its token: send it as 'Authorization: Bearer' or 'X-API-Key'."""
+    default_detail = "This service wants its token: send it as 'Authorization: Bearer' or 'X-API-Key'."
 
 
 class HostRefused(AccessDenied, code="host_refused"):
-    """This service does not answer under that host name."""
+    default_detail = "This service does not answer under that host name."
 
 
 class OriginRefused(AccessDenied, code="origin_refused"):
-    """Pages of that origin may not change anything here."""
+    default_detail = "Pages of that origin may not change anything here."
 
 
 class LocalOnly(AccessDenied, code="local_only"):
-    """Packages are installed only for clients on this machine itself, or for those with its token."""
+    default_detail = (
+        "Packages are installed only for clients on this machine itself, or for those with its token."
+    )
 
 
 class NotFound(BgremoveError, code="not_found", status=404):
-    """There is nothing by that name."""
+    default_detail = "There is nothing by that name."
 
 
 class MethodRefused(BgremoveError, code="method_refused", status=405):
-    """That address does not take requests by this method."""
+    default_detail = "That address does not take requests by this method."
 
 
 class WrongState(BgremoveError, code="wrong_state", status=409):
-    """That cannot be done now."""
+    default_detail = "That cannot be done now."
 
 
 class StillRunning(WrongState, code="still_running"):
-    """The task has not finished yet."""
+    default_detail = "The task has not finished yet."
 
 
 class AlreadyFinished(WrongState, code="already_finished"):
-    """The task has already finished."""
+    default_detail = "The task has already finished."
 
 
 class Cancelled(WrongState, code="cancelled"):
-    """The task was cancelled."""
+    default_detail = "The task was cancelled."
 
 
 class ModelUnavailable(WrongState, code="model_unavailable"):
-    """The model is not on this machine yet: download it first."""
+    default_detail = "The model is not on this machine yet: download it first."
 
 
 class ModelUnfit(WrongState, code="model_unfit"):
-    """The model's files do not fit any network that this service knows."""
+    default_detail = "The model's files do not fit any network that this service knows."
 
 
 class Expired(BgremoveError, code="expired", status=410):
-    """It has expired and was deleted."""
+    default_detail = "It has expired and was deleted."
 
 
 class QueueFull(BgremoveError, code="queue_full", status=429):
-    """The queue is full; try again shortly."""
+    default_detail = "The queue is full; try again shortly."
 
 
 class NotReady(BgremoveError, code="not_ready", status=503):
-    """A removal would not be accepted now."""
+    default_detail = "A removal would not be accepted now."
 
 
 class Stopping(BgremoveError, code="stopping", status=503):
-    """The service is shutting down."""
+    default_detail = "The service is shutting down."
 
 
 class StorageFailed(BgremoveError, code="storage_failed", status=507):
-    """The result could not be stored."""
+    default_detail = "The result could not be stored."
 
 
 class BuiltinModelFailed(BgremoveError, code="builtin_model_failed", status=503):
-    """The built-in model could not be fetched."""
+    default_detail = "The built-in model could not be fetched."
 
 
 class DownloadFailed(BgremoveError, code="download_failed", status=503):
-    """The model could not be downloaded."""
+    default_detail = "The model could not be downloaded."
 
 
 class DownloadDenied(DownloadFailed, code="download_denied"):
-    """The hub does not give this model without a token that may read it: set HF_TOKEN."""
+    default_detail = "The hub does not give this model without a token that may read it: set HF_TOKEN."
 
 
 class DownloadDamaged(DownloadFailed, code="download_damaged"):
-    """A file of the model is damaged and was not kept."""
+    default_detail = "A file of the model is damaged and was not kept."
 
 
 class ModelNotFound(DownloadFailed, code="model_not_found"):
-    """The hub has no such model."""
+    default_detail = "The hub has no such model."
 
 
 class ModelUnusable(DownloadFailed, code="model_unusable"):
-    """The model has no *.safetensors file, the only weights that this service reads."""
+    default_detail = "The model has no *.safetensors file, the only weights that this service reads."
 
 
 class InstallFailed(BgremoveError, code="install_failed", status=503):
-    """The packages could not be installed."""
+    default_detail = "The packages could not be installed."
 
 
 class WorkerFailed(BgremoveError, code="worker_failed", status=503):
-    """The worker process failed."""
+    default_detail = "The worker process failed."
 
 
 class WorkerStartFailed(WorkerFailed, code="worker_start_failed"):
-    """The worker process could not start."""
+    default_detail = "The worker process could not start."
 
 
 class WorkerCrashed(WorkerFailed, code="worker_crashed"):
-    """The worker process ended unexpectedly."""
+    default_detail = "The worker process ended unexpectedly."
 
 
 class WorkerTimeout(WorkerFailed, code="worker_timeout"):
-    """The worker process took too long and was ended."""
+    default_detail = "The worker process took too long and was ended."
 
 
 class OutOfMemory(WorkerFailed, code="out_of_memory"):
-    """There was not enough memory for this image."""
+    default_detail = "There was not enough memory for this image."
 
 
 class WorkerReplaced(WorkerFailed, code="requested"):
-    """The worker process was ended on request."""
+    default_detail = "The worker process was ended on request."
 
 
 def _tree(root: type[BgremoveError]) -> Iterator[type[BgremoveError]]:

@@ -1,4 +1,4 @@
-"""The image formats that the service accepts, told by their first bytes."""
+"""Image formats: those that the service accepts, detected by magic bytes, and those that it writes."""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +31,16 @@ ACCEPTED = (
 )
 SIGNATURE_BYTES = 64
 
+# By result format: the file name's extension, and the media type.
+ENDINGS = {"png": "png", "webp": "webp", "jpeg": "jpg", "zip": "zip"}
+MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg", "zip": "application/zip"}
 
-def sniff(head: bytes) -> ImageFormat | None:
+
+def detect_format(head: bytes) -> ImageFormat | None:
     """Return the accepted format whose signature `head` (the file's first 64 bytes) starts with."""
     return next((known for known in ACCEPTED if known.signature.match(head)), None)
+
+
+def result_name(stem: str, content: str, file_format: str) -> str:
+    """Return the name of a result: the photo's without its ending, what it holds, and the format's ending."""
+    return f"{stem}-{content}.{ENDINGS[file_format]}"

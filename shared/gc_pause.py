@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quick_imports() -> Iterator[None]:
+def pause_gc() -> Iterator[None]:
     """Import inside. What is there at the end is passed over by later looks, which then hold nobody up."""
     gc.disable()
     try:

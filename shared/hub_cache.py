@@ -49,7 +49,7 @@ class Record:
     files: dict[str, FileRecord]
 
 
-class ModelCache:
+class HubCache:
     """One repository's part of the cache. Every method may block."""
 
     def __init__(self, root: Path, repo_id: str) -> None:
@@ -80,7 +80,7 @@ class ModelCache:
         except OSError:  # Windows lets only some users make links
             replace(self.blob(etag), shown)
 
-    def read_record(self, revision: str) -> Record | None:
+    def read_manifest(self, revision: str) -> Record | None:
         """Return the record of a branch or a commit; None where there is none that can be read."""
         try:
             told = json.loads(self._record_path(revision).read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ class ModelCache:
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return None
 
-    def write_record(self, revision: str, commit: str, hashes: dict[str, str], *, code: bool) -> None:
+    def write_manifest(self, revision: str, commit: str, hashes: dict[str, str], *, code: bool) -> None:
         """Record that a snapshot's files, given with their SHA-256, are all there and were checked."""
         files = {}
         for name, sha256 in hashes.items():
@@ -100,7 +100,7 @@ class ModelCache:
         if revision != commit:
             _write(self.folder / "refs" / revision, commit)
 
-    def is_sound(self, record: Record) -> bool:
+    def is_intact(self, record: Record) -> bool:
         """Whether every recorded file is there as it was, by size and time of change; no bytes are read."""
         try:
             for name, known in record.files.items():
@@ -120,7 +120,7 @@ def cache_root(data_dir: Path) -> Path:
     return data_dir / "models" / "birefnet"
 
 
-def weights_among(names: Iterable[str]) -> set[str]:
+def select_weights(names: Iterable[str]) -> set[str]:
     """Return which of a folder's files are the model's weights.
 
     Beside the one of the usual name, others are of other precisions or models; without it, all are shards.
@@ -129,14 +129,14 @@ def weights_among(names: Iterable[str]) -> set[str]:
     return {WEIGHTS_NAME} if WEIGHTS_NAME in weights else weights
 
 
-def wanted_among(names: Iterable[str], *, code: bool) -> set[str]:
+def select_files(names: Iterable[str], *, code: bool) -> set[str]:
     """Return what of a repository is the model's: weights, configuration and, if asked for, code."""
     plain = {name for name in names if PLAIN_NAME.fullmatch(name)}
     scripts = {name for name in plain if code and name.endswith(CODE_SUFFIX)}
-    return weights_among(plain) | (plain & {CONFIG_NAME}) | scripts
+    return select_weights(plain) | (plain & {CONFIG_NAME}) | scripts
 
 
-def sha256_of(path: Path, on_bytes: Callable[[int], None]) -> str:
+def hash_file(path: Path, on_bytes: Callable[[int], None]) -> str:
     """Return the SHA-256 of what a file holds, telling `on_bytes` how many bytes each step has read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -152,7 +152,7 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def size_of(path: Path) -> int:
+def file_size(path: Path) -> int:
     """Return a file's size in bytes; 0 for one that is not there."""
     try:
         return path.stat().st_size
@@ -160,7 +160,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def in_words(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Return a number of bytes for people, in megabytes of a million."""
     megabytes = size / 1_000_000
     return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.1f} MB"

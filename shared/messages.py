@@ -9,7 +9,7 @@ worker killed while it writes therefore leaves no half message behind.
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.input_size import InputSize
+from shared.catalog import InputSize
 from shared.options import RemovalOptions
 
 Loader = Literal["native", "transformers"]  # how BiRefNet may be loaded
@@ -37,16 +37,17 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class RemovalJob:
-    """One photo to cut out: where it lies, and where the result is to be written.
+    """One removal, as a worker gets it: the image's path, and the path to write the result to.
 
-    `stem` is the photo's name without its ending, for files within the result. The options'
-    `background_file` is a path here.
+    `background_path` is the image to put behind the subject, if there is one. `stem` is the image's file
+    name without its extension, for the names of files within a zip.
     """
 
     task_id: str
     source_path: str
     result_path: str
     options: RemovalOptions
+    background_path: str | None = None
     stem: str = "image"
 
 
@@ -114,16 +115,21 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """The model is loaded and removals may be sent."""
+class ModelInfo:
+    """The loaded model: its name, the device and dtype it computes with, and its capacity."""
 
     model_id: str
     device: str
     dtype: str
-    loader: str
-    input_size: InputSize
-    device_memory_bytes: int = 0  # held on a device of its own, beside the process's memory
-    removals_at_once: int = 1  # one is computed while others are decoded and encoded
+    device_memory_bytes: int = 0  # on a GPU, in addition to the process's own memory
+    max_concurrency: int = 1  # one removal is computed while others are decoded and encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded and removals may be sent."""
+
+    model: ModelInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +183,7 @@ class Downloading:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """Every file is there and was checked; the process ends after this."""
-
-    commit: str
+    """Every file was downloaded and verified; the process ends after this."""
 
 
 @dataclass(frozen=True, slots=True)

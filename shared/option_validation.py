@@ -1,13 +1,37 @@
-"""What the declaration of the options cannot say: how their strings read, and which exclude each other."""
+"""Cross-field validation of removal options, and the syntax of their colours and margins."""
 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from shared.colour_names import COLOUR_NAMES
 from shared.errors import InvalidOption
 from shared.options import RemovalOptions
 
+# The named colours of CSS Color Module Level 4, section 6.1.
+# fmt: off
+COLOUR_NAMES = frozenset((
+    "aliceblue", "antiquewhite", "aqua", "aquamarine", "azure", "beige", "bisque", "black",
+    "blanchedalmond", "blue", "blueviolet", "brown", "burlywood", "cadetblue", "chartreuse",
+    "chocolate", "coral", "cornflowerblue", "cornsilk", "crimson", "cyan", "darkblue", "darkcyan",
+    "darkgoldenrod", "darkgray", "darkgreen", "darkgrey", "darkkhaki", "darkmagenta", "darkolivegreen",
+    "darkorange", "darkorchid", "darkred", "darksalmon", "darkseagreen", "darkslateblue",
+    "darkslategray", "darkslategrey", "darkturquoise", "darkviolet", "deeppink", "deepskyblue",
+    "dimgray", "dimgrey", "dodgerblue", "firebrick", "floralwhite", "forestgreen", "fuchsia",
+    "gainsboro", "ghostwhite", "gold", "goldenrod", "gray", "green", "greenyellow", "grey", "honeydew",
+    "hotpink", "indianred", "indigo", "ivory", "khaki", "lavender", "lavenderblush", "lawngreen",
+    "lemonchiffon", "lightblue", "lightcoral", "lightcyan", "lightgoldenrodyellow", "lightgray",
+    "lightgreen", "lightgrey", "lightpink", "lightsalmon", "lightseagreen", "lightskyblue",
+    "lightslategray", "lightslategrey", "lightsteelblue", "lightyellow", "lime", "limegreen", "linen",
+    "magenta", "maroon", "mediumaquamarine", "mediumblue", "mediumorchid", "mediumpurple",
+    "mediumseagreen", "mediumslateblue", "mediumspringgreen", "mediumturquoise", "mediumvioletred",
+    "midnightblue", "mintcream", "mistyrose", "moccasin", "navajowhite", "navy", "oldlace", "olive",
+    "olivedrab", "orange", "orangered", "orchid", "palegoldenrod", "palegreen", "paleturquoise",
+    "palevioletred", "papayawhip", "peachpuff", "peru", "pink", "plum", "powderblue", "purple",
+    "rebeccapurple", "red", "rosybrown", "royalblue", "saddlebrown", "salmon", "sandybrown", "seagreen",
+    "seashell", "sienna", "silver", "skyblue", "slateblue", "slategray", "slategrey", "snow",
+    "springgreen", "steelblue", "tan", "teal", "thistle", "tomato", "turquoise", "violet", "wheat",
+    "white", "whitesmoke", "yellow", "yellowgreen",
+))
 _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6}(?P<alpha>[0-9a-f]{2})?)", re.IGNORECASE)
 _MARGIN = re.compile(r"\s{0,9}(?P<amount>[0-9]{1,5}(?:\.[0-9]{1,3})?)(?P<unit>%|px)?\s{0,9}")
 
@@ -23,7 +47,7 @@ class Margin:
     is_share: bool
 
 
-def margin_from(text: str) -> Margin:
+def parse_margin(text: str) -> Margin:
     """Return what `crop_margin` says: "20", "20px" or "5%". Raises InvalidOption."""
     said = _MARGIN.fullmatch(text)
     if said is None:
@@ -32,16 +56,19 @@ def margin_from(text: str) -> Margin:
     return Margin(amount / 100 if is_share else amount, is_share)
 
 
-def check(options: RemovalOptions) -> None:
-    """Raise InvalidOption for options that cannot be honoured, together or alone."""
-    margin_from(options.crop_margin)
+def validate_options(options: RemovalOptions, *, has_background_file: bool = False) -> None:
+    """Raise InvalidOption for options that cannot be honoured, alone or together.
+
+    `has_background_file` says whether an image to put behind the subject comes with them.
+    """
+    parse_margin(options.crop_margin)
     if options.background is not None:
-        check_colour(options.background)
-        if options.background_file is not None:
+        validate_colour(options.background)
+        if has_background_file:
             raise InvalidOption("Give either 'background' or 'background_file', not both.")
     if options.format != "jpeg" or options.output == "mask":
         return
-    if options.background is None and options.background_file is None:
+    if options.background is None and not has_background_file:
         raise InvalidOption(
             "A jpeg has no transparency: give 'background' or 'background_file', or take png or webp."
         )
@@ -49,7 +76,7 @@ def check(options: RemovalOptions) -> None:
         raise InvalidOption("A jpeg has no transparency: give 'background' an opaque colour.")
 
 
-def check_colour(colour: str) -> None:
+def validate_colour(colour: str) -> None:
     """Raise InvalidOption for what is no colour."""
     if _HEX.fullmatch(colour) is None and colour.lower() not in COLOUR_NAMES:
         raise InvalidOption(

@@ -6,7 +6,10 @@ A field's type says what may be sent: one of a `Literal`'s words, a `bool`, an `
 - `help`: what it does, in a sentence for people;
 - `minimum`, `maximum`: the limits of an integer, both included;
 - `unit`: what an integer counts, such as "px";
-- `kind`: what a string is, where it is not just "text": "colour", or "image" for an uploaded file.
+- `kind`: what a string is, where it is not just "text": "colour".
+
+Images that come with a removal are no fields: their bytes are in the job's folder. The one that a client may
+send besides the photo is declared by `BACKGROUND_FILE`.
 """
 
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -45,10 +48,6 @@ class RemovalOptions:
     background: str | None = field(
         default=None,
         metadata={"kind": "colour", "help": "#rgb, #rrggbb, #rrggbbaa or a CSS colour name to put behind"},
-    )
-    background_file: str | None = field(
-        default=None,
-        metadata={"kind": "image", "help": "an image to put behind, scaled to cover the photo"},
     )
     refine: bool = field(
         default=True,
@@ -96,10 +95,29 @@ class Option:
     help: str
 
 
-def declared_options(declaration: type = RemovalOptions) -> list[Option]:
-    """Return the options that a dataclass declares, in their order."""
+BACKGROUND_FILE = Option(
+    name="background_file",
+    kind="image",
+    default=None,
+    choices=(),
+    minimum=None,
+    maximum=None,
+    unit=None,
+    help="an image to put behind, scaled to cover the photo",
+)
+
+
+def option_fields(declaration: type = RemovalOptions) -> list[Option]:
+    """Return the options that are fields of a dataclass, in their order."""
     types = get_type_hints(declaration)
     return [_described(option, types[option.name]) for option in fields(declaration)]
+
+
+def declared_options() -> list[Option]:
+    """Return every option that a client may send, in the order to offer them."""
+    options = option_fields()
+    place = [option.name for option in options].index("background") + 1
+    return [*options[:place], BACKGROUND_FILE, *options[place:]]
 
 
 def _described(option: Field[Any], kind: type) -> Option:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 
-def drop_torn(site_packages: Path) -> None:
+def remove_partial_packages(site_packages: Path) -> None:
     """Delete what makes pip take a package for installed that it was killed in the middle of.
 
     It writes INSTALLER when a package's files are done, and moves files that it replaces to names with ~.

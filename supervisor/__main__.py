@@ -4,10 +4,10 @@ if __name__ == "__main__":
     # Imported here only: spawned children must not load the server.
     import sys
 
-    from shared.gc_pause import quick_imports
+    from shared.gc_pause import pause_gc
 
     try:
-        with quick_imports():
+        with pause_gc():
             from supervisor.server import main
     except ImportError as error:  # a newer checkout over an older .venv, or another Python than .venv's
         mend = "'python3 scripts/bgremove.py remove PHOTO' installs what is needed into .venv"

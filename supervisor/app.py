@@ -15,10 +15,10 @@ from supervisor import __version__
 from supervisor.api.compat import rembg_routes, removebg_routes
 from supervisor.api.compat.removebg_errors import removebg_error_response
 from supervisor.api.dependencies import EventStream
-from supervisor.api.error_handlers import METHODS, Dialects, ErrorBody, install_error_handlers
-from supervisor.api.middleware.security import Guard, KnownNames
+from supervisor.api.error_handlers import METHODS, ErrorBody, ErrorFormats, install_error_handlers
+from supervisor.api.middleware.security import SecurityMiddleware, TrustedHostMiddleware
 from supervisor.api.routes import env, files, metrics, options, removals, status, tasks
-from supervisor.container import Address, Services
+from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.settings import Settings
 from supervisor.web.page import page_routes
@@ -46,7 +46,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = Services(settings, where, lists)
+        services = Container(settings, where, lists)
         app.state.services = services
         await services.open()
         yield
@@ -97,10 +97,10 @@ def _heads(modules: Iterable[ModuleType]) -> APIRouter:
     return heads
 
 
-def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
+def _guard(app: FastAPI, settings: Settings, dialects: ErrorFormats) -> None:
     """Put the guards around the routes; the last one added is the outermost."""
     app.add_middleware(
-        Guard,
+        SecurityMiddleware,
         allowed_origins=settings.allowed_origins,
         token=None if settings.token is None else settings.token.get_secret_value(),
         max_upload_bytes=settings.max_upload_bytes,
@@ -125,4 +125,4 @@ def _guard(app: FastAPI, settings: Settings, dialects: Dialects) -> None:
             ],
             expose_headers=["Content-Disposition", "Retry-After", *removebg_routes.RESULT_HEADERS],
         )
-    app.add_middleware(KnownNames, allowed_hosts=settings.allowed_hosts, dialects=dialects)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, dialects=dialects)

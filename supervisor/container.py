@@ -5,13 +5,13 @@ import logging
 import time
 from dataclasses import dataclass
 
-from shared.catalog import find
+from shared.catalog import find_model
 from supervisor.environment.installer import Installs
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
 from supervisor.jobs.dispatcher import Removals
-from supervisor.jobs.spool import ResultStore
-from supervisor.jobs.task import TaskRegistry
+from supervisor.jobs.spool import Spool
+from supervisor.jobs.task import TaskStore
 from supervisor.models.downloads import Downloads
 from supervisor.models.registry import Models
 from supervisor.models.store import ModelStore
@@ -29,7 +29,7 @@ class Address:
     port: int
 
 
-class Services:
+class Container:
     """The supervisor's parts. Must be made on a running event loop.
 
     `lists` are the packages that the environment is to hold; without them, the project's own.
@@ -40,10 +40,10 @@ class Services:
         self.address = address
         self.started_at = time.monotonic()
         self.metrics = Metrics()
-        self.tasks = TaskRegistry(settings.retention_s)
-        self.results = ResultStore(settings.temp_dir)
+        self.tasks = TaskStore(settings.retention_s)
+        self.results = Spool(settings.temp_dir)
         logs = self.results.folder / "workers"
-        spec = find(settings.model)
+        spec = find_model(settings.model)
         self.model_store = ModelStore(settings.data_dir, spec, settings.revision, settings.loader)
         self.downloads = Downloads(self.tasks, self.model_store, logs)
         self.models = Models(settings, self.tasks, self.model_store, self.downloads, logs)

@@ -18,11 +18,11 @@ from shared import logs
 from shared.errors import StorageFailed
 from supervisor import __version__
 from supervisor.app import create_app
-from supervisor.container import Address, Services
+from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.platform import windows_loop
 from supervisor.platform.file_limit import raise_file_limit
-from supervisor.platform.private_dir import make_private, may_use
+from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.settings import BadSettings, Settings, load_settings
 
 KEEPALIVE_IDLE_S = 60  # then the system asks whether the other side of a connection is still there
@@ -103,7 +103,7 @@ class Server(uvicorn.Server):
         # No new ones from here on: one accepted while uvicorn ends the others would be waited for in vain.
         for server in self.servers:
             server.close()
-        services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        services: Container = self.config.app.state.services  # type: ignore[union-attr]
         await services.close()
         await super().shutdown(sockets)
 
@@ -141,12 +141,12 @@ def _check_writable(settings: Settings) -> None:
     """Raise BadSettings for a temporary folder that no photo could be written to, or not in private."""
     folder = settings.temp_dir
     try:
-        make_private(folder)
+        make_private_dir(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except (StorageFailed, OSError) as error:
         raise BadSettings(f"cannot write to the temporary folder {folder}") from error
     # It was free, or this user's, when it was chosen. One that the user has chosen is trusted.
-    if "temp_dir" not in settings.model_fields_set and not may_use(folder):
+    if "temp_dir" not in settings.model_fields_set and not is_owned_or_free(folder):
         raise BadSettings(f"the temporary folder {folder} belongs to somebody else")
 
 

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, CliSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find
+from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find_model
 from shared.errors import UnknownModel
 from shared.messages import Loader
-from supervisor.platform.private_dir import may_use
+from supervisor.platform.private_dir import is_owned_or_free
 
 PREFIX = "BGREMOVE_"
 FOLDER_NAME = "psi-ai-content-hub"
@@ -36,10 +36,10 @@ def _default_data_dir() -> Path:
 def _default_temp_dir() -> Path:
     """Return a folder of this user's own: on Linux all users share the system's temporary one."""
     folder = Path(tempfile.gettempdir()) / TEMP_FOLDER_NAME
-    if may_use(folder):
+    if is_owned_or_free(folder):
         return folder
     own = folder.with_name(f"{TEMP_FOLDER_NAME}-{os.getuid()}")
-    if may_use(own):
+    if is_owned_or_free(own):
         return own
     raise BadSettings(f"{own} belongs to somebody else: name another folder with {PREFIX}TEMP_DIR")
 
@@ -88,7 +88,7 @@ def _host_name(value: str) -> str:
 
 def _known_model(value: str) -> str:
     try:
-        find(value)
+        find_model(value)
     except UnknownModel as error:
         raise ValueError(error.detail) from error
     return value

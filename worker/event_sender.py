@@ -6,7 +6,7 @@ from multiprocessing.queues import SimpleQueue
 from shared.messages import Event
 
 
-class Outbox:
+class EventSender:
     """A queue's end for several threads: on Windows, the queue itself loses an event put beside another."""
 
     def __init__(self, queue: "SimpleQueue[Event]") -> None:

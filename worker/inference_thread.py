@@ -9,14 +9,14 @@ from typing import Self
 
 from PIL import Image
 
-from shared.messages import Ready
+from shared.messages import ModelInfo
 from worker.engines import Engine, Step
 from worker.imaging.geometry import Box, Pixels
 
 CHECK_EVERY_S = 0.1
 
 
-class ModelThread:
+class InferenceThread:
     """Loads an engine on a thread, and lets removals on other threads use it there, first in, first out."""
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class ModelThread:
         self._engine = self._thread.submit(load).result()
 
     @property
-    def facts(self) -> Ready:
+    def model_info(self) -> ModelInfo:
         """The loaded engine's."""
-        return self._loaded.facts
+        return self._loaded.model_info
 
     @property
     def _loaded(self) -> Engine:
@@ -46,19 +46,19 @@ class ModelThread:
             raise RuntimeError("no engine is loaded yet")
         return self._engine
 
-    def engine(self, check: Callable[[], None]) -> "QueuedEngine":
+    def engine(self, check: Callable[[], None]) -> "EngineProxy":
         """Return the engine for one removal; while it waits for its turn, `check` may raise to give up."""
-        return QueuedEngine(self._thread, self._loaded, check, self._loaded.facts)
+        return EngineProxy(self._thread, self._loaded, check, self._loaded.model_info)
 
 
 @dataclass(slots=True)
-class QueuedEngine:
+class EngineProxy:
     """An engine that other removals use too. `facts` are those of this removal's own photo."""
 
     thread: ThreadPoolExecutor
     shared: Engine
     check: Callable[[], None]
-    facts: Ready
+    model_info: ModelInfo
     waited_ms: float = 0
 
     def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
@@ -74,7 +74,7 @@ class QueuedEngine:
             self.waited_ms += (time.perf_counter() - asked) * 1000
             step(0)
             alpha = self.shared.alpha(pixels, step)
-            self.facts = self.shared.facts
+            self.model_info = self.shared.model_info
             return alpha
 
         looking: Future[Pixels] = self.thread.submit(look)

@@ -23,16 +23,17 @@ from shared.messages import (
     LoadFailed,
     Loading,
     Progress,
+    Ready,
     RemovalJob,
     Remove,
     WorkerConfig,
 )
 from worker import pipeline
 from worker.engines import DeviceLost, loaders
-from worker.event_sender import Outbox
+from worker.event_sender import EventSender
 from worker.imaging import decode
 from worker.imaging.parallel import available_cores
-from worker.inference_thread import ModelThread
+from worker.inference_thread import InferenceThread
 
 log = logging.getLogger("worker")
 
@@ -49,9 +50,9 @@ def serve(
 ) -> None:
     """Entry point of every worker: serve the model that `config.loader` loads."""
     logs.configure("warning")
-    events = Outbox(queue)
+    events = EventSender(queue)
     decode.configure()
-    with ModelThread() as model:
+    with InferenceThread() as model:
         try:
             model.load(lambda: loaders.load(config, lambda percent, told: events.put(Loading(percent, told))))
         except BgremoveError as error:
@@ -60,20 +61,20 @@ def serve(
         except MemoryError:
             events.put(LoadFailed(OutOfMemory.code, "There is not enough memory for the model."))
             return
-        at_once = removals_at_once(model.facts.device)
-        events.put(replace(model.facts, removals_at_once=at_once))
+        at_once = max_concurrency(model.model_info.device)
+        events.put(Ready(replace(model.model_info, max_concurrency=at_once)))
         with ThreadPoolExecutor(at_once, "removal") as pool:
-            _obey(commands, Work(pool, model, events, config.max_pixels))
+            _obey(commands, JobRunner(pool, model, events, config.max_pixels))
 
 
-def removals_at_once(device: str) -> int:
+def max_concurrency(device: str) -> int:
     """Return how many removals keep the device that infers busy."""
     if device == "cpu":
         return REMOVALS_AT_ONCE
     return min(max(available_cores(), REMOVALS_AT_ONCE), MOST_AT_ONCE)
 
 
-def _obey(commands: "Connection[Command, Command]", work: "Work") -> None:
+def _obey(commands: "Connection[Command, Command]", work: "JobRunner") -> None:
     """Pass commands on until the supervisor closes the pipe."""
     while True:
         try:
@@ -87,10 +88,10 @@ def _obey(commands: "Connection[Command, Command]", work: "Work") -> None:
                 work.cancel(task_id)
 
 
-class Work:
+class JobRunner:
     """The removals that this worker has been given and has not finished."""
 
-    def __init__(self, pool: Executor, model: ModelThread, events: Outbox, max_pixels: int) -> None:
+    def __init__(self, pool: Executor, model: InferenceThread, events: EventSender, max_pixels: int) -> None:
         self._pool = pool
         self._model = model
         self._events = events

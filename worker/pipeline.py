@@ -11,10 +11,10 @@ import numpy as np
 
 from shared.errors import StorageFailed
 from shared.file_replace import replace
+from shared.formats import result_name
 from shared.messages import RemovalJob, RemovalResult
-from shared.option_validation import margin_from
+from shared.option_validation import parse_margin
 from shared.options import RemovalOptions
-from shared.result_files import file_name
 from worker.engines import Engine
 from worker.imaging import background, compositing, decode, geometry
 from worker.imaging.background import Background
@@ -52,7 +52,9 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     report(5, "Decoding the image")
     with clock.step("decode"):
         photo = decode.decode(Path(job.source_path), max_pixels)
-        behind = None if options.output == "mask" else background.chosen(options, max_pixels)
+        behind = None
+        if options.output != "mask":
+            behind = background.load_background(options.background, job.background_path, max_pixels)
         if behind is not None:
             photo = photo.ready_for_background()
         if not options.crop:
@@ -82,8 +84,8 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
     return RemovalResult(
         *cut.rgb.size,
         options.format if len(pictures) == 1 else "zip",
-        engine.facts.model_id,
-        engine.facts.device,
+        engine.model_info.model_id,
+        engine.model_info.device,
         clock.timings_ms,
         subject=box is not None,
         coverage=round(coverage, 4),
@@ -109,7 +111,7 @@ def _framed(box: Box | None, size: tuple[int, int], options: RemovalOptions) -> 
     """Return what of a photo of `size` (width, height), with its subject in `box`, becomes the result."""
     if not options.crop or box is None:
         return Box(0, 0, *size)
-    return geometry.with_margin(box, margin_from(options.crop_margin), size)
+    return geometry.with_margin(box, parse_margin(options.crop_margin), size)
 
 
 def _laid_out(cut: Cut, options: RemovalOptions) -> Cut:
@@ -164,5 +166,5 @@ def _write(stem: str, pictures: dict[str, Picture], encoder: Encoder, stream: IO
         return
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for content, picture in pictures.items():
-            with archive.open(file_name(stem, content, encoder.format), "w") as entry:
+            with archive.open(result_name(stem, content, encoder.format), "w") as entry:
                 encoder.write(picture, entry)

@@ -20,7 +20,7 @@ from benches.components import Marks, watched
 from seeded_weights import seeded_image
 from shared.errors import BgremoveError
 from worker.birefnet import from_state_dict
-from worker.birefnet.cuda_graph import Replayed
+from worker.birefnet.cuda_graph import CudaGraph
 from worker.birefnet.fused import FusedBiRefNet
 from worker.engines import torch_device, weights
 from worker.imaging.parallel import available_cores
@@ -104,7 +104,7 @@ def _passes(network: FusedBiRefNet, image: Tensor) -> dict[str, Pass]:
     """Return the ways to run the network here, the one that a worker takes last."""
     passes: dict[str, Pass] = {EAGER: lambda: network(image)}
     if image.device.type == "cuda":
-        replayed = Replayed(network, image)
+        replayed = CudaGraph(network, image)
         passes[GRAPH] = lambda: replayed(image)
     return passes
 

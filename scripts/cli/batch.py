@@ -12,7 +12,7 @@ from cli.outputs import Job
 from cli.progress_line import BatchProgress
 from cli.removal_client import Cutter, Show
 from cli.retry import GivenUp
-from cli.thread_pool import Crew
+from cli.thread_pool import DaemonThreadPool
 
 # What the first photo met with, every other one will: there is no use in sending thousands.
 HOPELESS = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}
@@ -46,9 +46,9 @@ def run_batch(jobs: list[Job], cutter: Cutter, size: int, report: Report) -> Non
 
 
 @contextlib.contextmanager
-def working(cutter: Cutter, size: int, show: Show) -> Iterator[Crew[Job, Outcome]]:
+def working(cutter: Cutter, size: int, show: Show) -> Iterator[DaemonThreadPool[Job, Outcome]]:
     """Threads that cut photos out; where the block ends early, what is on its way is given up."""
-    crew = Crew(size, _attempts(cutter, show))
+    crew = DaemonThreadPool(size, _attempts(cutter, show))
     try:
         yield crew
     except BaseException:

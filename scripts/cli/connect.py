@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import bootstrap
 from cli.command_errors import Unreachable, misuse
-from cli.server_process import PrivateServer
+from cli.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from cli.api_client import Client
@@ -40,7 +40,7 @@ def running_service(address: str, token: str | None) -> Iterator[Service]:
 @contextlib.contextmanager
 def own_service(python: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     """A service started for this command."""
-    with PrivateServer(python, bootstrap.ROOT, settings) as server:
+    with ServerProcess(python, bootstrap.ROOT, settings) as server:
         # Imported here: only .venv's Python has it, and it loads while the server starts.
         from cli.api_client import Client  # noqa: PLC0415
 

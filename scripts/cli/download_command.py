@@ -9,7 +9,7 @@ from cli.command_errors import MISUSED, CommandFailed
 from cli.connect import own_service
 from cli.progress_line import Progress
 from cli.server_process import MODEL_VARIABLE
-from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find
+from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find_model
 from shared.errors import BgremoveError, UnknownModel
 
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _model(value: str) -> ModelSpec:
     try:
-        return find(value)
+        return find_model(value)
     except UnknownModel as error:
         raise argparse.ArgumentTypeError(error.detail) from error
 
@@ -74,7 +74,7 @@ def _folder(value: str) -> Path:
 
 def _chosen(given: ModelSpec | None) -> ModelSpec:
     try:
-        return given or find(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL)
+        return given or find_model(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL)
     except UnknownModel as error:
         raise CommandFailed(f"{MODEL_VARIABLE}: {error.detail}", "usage", MISUSED) from error
 

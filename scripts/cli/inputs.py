@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from cli.command_errors import CommandFailed, misuse
-from shared.formats import ACCEPTED, SIGNATURE_BYTES, sniff
+from shared.formats import ACCEPTED, SIGNATURE_BYTES, detect_format
 
 STDIN = "-"
 SHOWN = 5  # names in one error
@@ -139,7 +139,7 @@ def _is_picture(path: Path) -> bool:
     unclear = not path.suffix or (kind or "").startswith("image/")
     if not (kind in _ACCEPTED_TYPES or unclear) or not _is_file(path):
         return False
-    return kind in _ACCEPTED_TYPES or sniff(_head(path)) is not None
+    return kind in _ACCEPTED_TYPES or detect_format(_head(path)) is not None
 
 
 def _is_file(path: Path) -> bool:

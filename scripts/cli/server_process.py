@@ -44,7 +44,7 @@ def _placed(name: str, value: str) -> str:
     return str(Path(value).absolute()) if is_folder and value and not value.startswith("~") else value
 
 
-class PrivateServer:
+class ServerProcess:
     """Starts at once; wait_ready() gives its address when it answers; as a context it ends with the block.
 
     Whoever else is on this machine reaches it too, but has not its `token`.

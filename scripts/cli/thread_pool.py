@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
-class Crew(Generic[Item, Outcome]):
+class DaemonThreadPool(Generic[Item, Outcome]):
     """`size` threads that call `work` on what is handed in. What it raises comes out of the outcomes."""
 
     def __init__(self, size: int, work: Callable[[Item], Outcome]) -> None:

@@ -17,7 +17,7 @@ from cli.outputs import Job, Naming, check_folder
 from cli.removal_client import Cutter
 from cli.retry import is_passing
 from cli.stable_files import Settling, Stamp
-from cli.thread_pool import Crew
+from cli.thread_pool import DaemonThreadPool
 
 POLL_S = 0.5
 POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
@@ -75,7 +75,7 @@ class _Taking:
     """Hands in each state of a picture once."""
 
     watched: Watched
-    crew: Crew[Job, Outcome]
+    crew: DaemonThreadPool[Job, Outcome]
     report: Report
     busy: set[str] = field(default_factory=set)
     taken: dict[str, Stamp] = field(default_factory=dict)

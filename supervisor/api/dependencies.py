@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from shared.errors import BadInput
-from supervisor.container import Services
+from supervisor.container import Container
 from supervisor.jobs.task import Task
 
 RETRY_MS = 1000  # after which a browser connects again to a stream that broke off
 
 
 # A coroutine, as all dependencies here are: FastAPI calls others on threads, which downloads may hold.
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+async def _services(request: Request) -> Container:
+    services: Container = request.app.state.services
     return services
 
 
@@ -28,7 +28,7 @@ class Accepted(TypedDict):
     task_id: str | None
 
 
-Supervisor = Annotated[Services, Depends(_services)]
+Supervisor = Annotated[Container, Depends(_services)]
 
 
 async def _known_task(task_id: str, services: Supervisor) -> Task:

@@ -34,9 +34,9 @@ IMAGE_NAMES = frozenset(option.name for option in declared_options() if option.k
 log = logging.getLogger("supervisor.http")
 
 # Returns the response that tells a client of an error.
-Teller = Callable[[BgremoveError], Response]
+ErrorRenderer = Callable[[BgremoveError], Response]
 # By path: the routes whose clients, made for another service, read errors in another form.
-Dialects = Mapping[str, Teller]
+ErrorFormats = Mapping[str, ErrorRenderer]
 
 
 class ErrorBody(BaseModel):
@@ -52,11 +52,11 @@ def error_response(error: BgremoveError) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=error.status, headers=retry_headers(error))
 
 
-def answers_with(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, Any]]:
+def error_responses(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, Any]]:
     """Return what the reference says of a route that may answer with these kinds of errors."""
     said: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
-        sentence = f"`{kind.code}`: {(kind.__doc__ or '').strip()}"
+        sentence = f"`{kind.code}`: {kind.default_detail}"
         about = said.setdefault(kind.status, {"model": ErrorBody, "description": ""})
         about["description"] = "  \n".join(filter(None, (about["description"], sentence)))
         if retry_headers(kind()):
@@ -71,12 +71,12 @@ def retry_headers(error: BgremoveError) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
-def response_for(path: str, error: BgremoveError, dialects: Dialects) -> Response:
+def response_for(path: str, error: BgremoveError, dialects: ErrorFormats) -> Response:
     """Return the response that tells of `error` in the form that the clients of `path` read."""
     return dialects.get(path, error_response)(error)
 
 
-def install_error_handlers(app: FastAPI, dialects: Dialects) -> None:
+def install_error_handlers(app: FastAPI, dialects: ErrorFormats) -> None:
     """Make every error that leaves a route speak the one form, or that of the route's dialect."""
 
     def told(request: Request, error: BgremoveError) -> Response:

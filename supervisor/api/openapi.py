@@ -5,7 +5,7 @@ from typing import Any
 FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 
 
-def say_fields(schema: dict[str, Any]) -> None:
+def describe_form_fields(schema: dict[str, Any]) -> None:
     """Tell files from texts, and that a field without a default may be empty; for a model's configuration.
 
     As FastAPI says them, generated clients send a file's text, and the form at `/docs` the word "string".

@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from supervisor.api.routes.files import StoredFileResponse
-from supervisor.container import Services
+from supervisor.container import Container
 from supervisor.jobs.spool import Result
 from supervisor.jobs.task import Task
 
 
-class OnceFile(StoredFileResponse):
+class DeleteAfterSendResponse(StoredFileResponse):
     """A result as a response; its files are deleted when it was sent, or could not be."""
 
-    def __init__(self, services: Services, task: Task, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, services: Container, task: Task, headers: Mapping[str, str] | None = None) -> None:
         stored = services.results.get(services.removals.result(task)["result_file_id"])
         super().__init__(stored.path, stored.media_type, headers or {})
         self._services = services
@@ -29,7 +29,7 @@ class OnceFile(StoredFileResponse):
             await self._services.removals.forget(self._task)
 
 
-async def finish(request: Request, services: Services, task: Task) -> Result:
+async def finish(request: Request, services: Container, task: Task) -> Result:
     """Wait for a removal's end and return its result. Cancel it should the client go away before.
 
     Raises the error that it failed with. The request's body must have been read.

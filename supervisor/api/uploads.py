@@ -2,18 +2,18 @@
 
 import asyncio
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from starlette.datastructures import UploadFile
 
 from shared.errors import BadInput, NotAnImage, StorageFailed, UploadTooLarge
-from shared.formats import SIGNATURE_BYTES, sniff
-from shared.hub_cache import size_of
+from shared.formats import SIGNATURE_BYTES, detect_format
+from shared.hub_cache import file_size
 from shared.options import RemovalOptions
-from supervisor.container import Services
-from supervisor.jobs.filenames import safe_name
+from supervisor.container import Container
+from supervisor.jobs.filenames import sanitize_name
 from supervisor.jobs.task import Task
 from supervisor.net.public_addresses import GuardedBackend
 from supervisor.net.url_fetch import check_url, fetch
@@ -29,10 +29,12 @@ class Sent:
     @property
     def name(self) -> str:
         """What a person knows the file by; "image" for one that is still to be fetched."""
-        return "image" if isinstance(self.image, str) else safe_name(self.image.filename or "")
+        return "image" if isinstance(self.image, str) else sanitize_name(self.image.filename or "")
 
 
-async def start(services: Services, options: RemovalOptions, photo: Sent, behind: Sent | None = None) -> Task:
+async def start(
+    services: Container, options: RemovalOptions, photo: Sent, behind: Sent | None = None
+) -> Task:
     """Queue the removal of a photo, with an image to put behind if there is one, and return its task.
 
     What lies at an address is fetched as the removal's first step. Raises UploadTooLarge, NotAnImage,
@@ -44,8 +46,7 @@ async def start(services: Services, options: RemovalOptions, photo: Sent, behind
             await _check(behind, services)
         except BadInput as error:
             raise _in_field(behind, error) from error
-        options = replace(options, background_file=behind.name)
-    removal = services.removals.admit(options)
+    removal = services.removals.admit(options, has_background_file=behind is not None)
     try:
         await _store(photo, removal.source)
         if behind is not None:
@@ -70,14 +71,14 @@ async def start(services: Services, options: RemovalOptions, photo: Sent, behind
     return services.removals.start(removal, fetched)
 
 
-async def _check(sent: Sent, services: Services) -> None:
+async def _check(sent: Sent, services: Container) -> None:
     """Raise UrlRefused for an address, UploadTooLarge or NotAnImage for a file, that need not be tried."""
     if isinstance(sent.image, str):
         check_url(sent.image)
         return
     if sent.image.size is not None and sent.image.size > services.settings.max_upload_bytes:
         raise UploadTooLarge
-    if sniff(await sent.image.read(SIGNATURE_BYTES)) is None:
+    if detect_format(await sent.image.read(SIGNATURE_BYTES)) is None:
         raise NotAnImage
     await sent.image.seek(0)
 
@@ -88,7 +89,7 @@ async def _store(sent: Sent, target: Path) -> None:
         await asyncio.to_thread(_copy, sent.image.file, target)
 
 
-async def _fetch(sent: Sent, target: Path, services: Services, task: Task) -> str:
+async def _fetch(sent: Sent, target: Path, services: Container, task: Task) -> str:
     """Bring what lies at an address, and return the image's name."""
     if not isinstance(sent.image, str):
         return sent.name
@@ -99,7 +100,7 @@ async def _fetch(sent: Sent, target: Path, services: Services, task: Task) -> st
         name = await fetch(sent.image, target, max_bytes=settings.max_upload_bytes, backend=anywhere)
     except OSError as error:
         raise StorageFailed("The temporary folder cannot take the image.") from error
-    services.metrics.received("url", size_of(target))
+    services.metrics.received("url", file_size(target))
     return name
 
 

@@ -14,7 +14,7 @@ from shared import file_lock
 
 
 @contextmanager
-def held_if_free() -> Iterator[bool]:
+def try_acquire() -> Iterator[bool]:
     """Have the lock, unless another process has it; gives whether that is so."""
     file = _opened()
     if file is None:
@@ -29,7 +29,7 @@ async def held(on_wait: Callable[[], None]) -> AsyncIterator[None]:
     """Have the lock, waiting for whoever has it."""
     waiting = False
     while True:
-        with held_if_free() as mine:
+        with try_acquire() as mine:
             if mine:
                 yield
                 return

@@ -11,16 +11,16 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 from shared.errors import BgremoveError, Cancelled, InstallFailed, Stopping, StorageFailed
-from shared.pip_cleanup import drop_torn
+from shared.pip_cleanup import remove_partial_packages
 from supervisor.environment import install_lock, pip, torch_index
 from supervisor.environment.diagnostics import sees_nvidia_gpu
 from supervisor.environment.install_plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.inventory import loaded_versions, site_folders, version_of
 from supervisor.environment.pip_progress import PipProgress, progress_arguments
 from supervisor.environment.report import Environment
-from supervisor.jobs.task import Task, TaskKind, TaskRegistry
-from supervisor.platform.private_dir import make_private
-from supervisor.workers.worker import WorkerManager
+from supervisor.jobs.task import Task, TaskKind, TaskStore
+from supervisor.platform.private_dir import make_private_dir
+from supervisor.workers.worker import Worker
 
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
 CLOSED = (
@@ -39,7 +39,7 @@ class Installs:
     """
 
     def __init__(
-        self, tasks: TaskRegistry, environment: Environment, workers: Sequence[WorkerManager], folder: Path
+        self, tasks: TaskStore, environment: Environment, workers: Sequence[Worker], folder: Path
     ) -> None:
         self._tasks = tasks
         self._environment = environment
@@ -178,7 +178,7 @@ class Installs:
         constraints = self._folder / "constraints.txt"
         held = {**work.kept, **loaded_versions()}
         text = merged_constraints(self._environment.lists.constraints(), held)
-        make_private(self._folder)
+        make_private_dir(self._folder)
         try:
             constraints.write_text(text, encoding="utf-8")
         except OSError as error:
@@ -192,11 +192,11 @@ class Installs:
 
 def _tidy_if_alone() -> None:
     """Tidy up after a pip that was killed together with its supervisor, unless another one is writing."""
-    with install_lock.held_if_free() as mine:
+    with install_lock.try_acquire() as mine:
         if mine:
             _drop_torn()
 
 
 def _drop_torn() -> None:
     for folder in site_folders():
-        drop_torn(folder)
+        remove_partial_packages(folder)

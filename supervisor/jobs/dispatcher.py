@@ -4,20 +4,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BgremoveError, Cancelled, Expired, QueueFull, Stopping, WorkerStartFailed
-from shared.formats import SIGNATURE_BYTES, sniff
+from shared.formats import MEDIA_TYPES, SIGNATURE_BYTES, detect_format, result_name
 from shared.messages import RemovalJob, RemovalResult
-from shared.option_validation import check
+from shared.option_validation import validate_options
 from shared.options import ModelChoice, RemovalOptions
-from shared.result_files import MEDIA_TYPES, file_name
-from supervisor.jobs.filenames import stem_of
+from supervisor.jobs.filenames import name_stem
 from supervisor.jobs.queue import Turn
-from supervisor.jobs.spool import Result, ResultStore
-from supervisor.jobs.task import Task, TaskKind, TaskRegistry
-from supervisor.models.lifecycle import ModelLife
+from supervisor.jobs.spool import Result, Spool
+from supervisor.jobs.task import Task, TaskKind, TaskStore
+from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.observability.metrics import Metrics
 
 STEPS = ("queued", "decode", "inference", "refine", "encode", "total")  # as they follow each other
@@ -35,8 +34,9 @@ class Removal:
     task: Task
     folder: Path
     options: RemovalOptions
-    model: ModelLife
+    model: ModelLifecycle
     admitted_at: float  # monotonic seconds
+    has_background_file: bool = False
 
     @property
     def source(self) -> Path:
@@ -59,9 +59,9 @@ class Removals:
 
     def __init__(
         self,
-        tasks: TaskRegistry,
-        results: ResultStore,
-        choose: Callable[[ModelChoice], ModelLife],
+        tasks: TaskStore,
+        results: Spool,
+        choose: Callable[[ModelChoice], ModelLifecycle],
         metrics: Metrics,
         queue_limit: int,
         retention_s: float,
@@ -82,13 +82,13 @@ class Removals:
         """How many removals are being received, wait or run."""
         return len(self._admitted)
 
-    def admit(self, options: RemovalOptions) -> Removal:
+    def admit(self, options: RemovalOptions, *, has_background_file: bool = False) -> Removal:
         """Take a place in the queue. Write the photo to the removal's `source`, then `start` it.
 
         Where the options have a `background_file`, under whatever name, that goes to its `background`.
         Raises InvalidOption, QueueFull, Stopping, StorageFailed, or WorkerStartFailed where none starts now.
         """
-        check(options)
+        validate_options(options, has_background_file=has_background_file)
         if self._closed:
             raise Stopping
         if self.queue_length >= self.queue_limit:
@@ -105,8 +105,7 @@ class Removals:
             raise
         self._admitted.add(task.id)
         removal = Removal(task, folder, options, model, time.monotonic())
-        if options.background_file is not None:
-            removal.options = replace(options, background_file=str(removal.background))
+        removal.has_background_file = has_background_file
         return removal
 
     async def abandon(self, removal: Removal) -> None:
@@ -153,7 +152,7 @@ class Removals:
             name = await source()
             async with removal.model.worker.turns.next() as turn:
                 queued_s = time.monotonic() - removal.admitted_at
-                made = await self._remove(removal, stem_of(name), turn)
+                made = await self._remove(removal, name_stem(name), turn)
             self._publish(removal, name, made, queued_s)
         except asyncio.CancelledError:
             failure = Stopping() if self._closed else Cancelled()
@@ -177,18 +176,21 @@ class Removals:
 
     async def _remove(self, removal: Removal, stem: str, turn: Turn) -> RemovalResult:
         def on_progress(percent: float, message: str) -> None:
-            loading = removal.model.worker.facts is None
+            loading = removal.model.worker.model_info is None
             removal.task.progress(percent * DECODE_PERCENT / 100 if loading else percent, message)
 
-        job = RemovalJob(removal.task.id, str(removal.source), str(removal.cutout), removal.options, stem)
-        if removal.model.worker.facts is None:
+        background = str(removal.background) if removal.has_background_file else None
+        job = RemovalJob(
+            removal.task.id, str(removal.source), str(removal.cutout), removal.options, background, stem
+        )
+        if removal.model.worker.model_info is None:
             await removal.model.fetch(on_progress)
         return await removal.model.worker.remove(job, on_progress, turn)
 
     def _publish(self, removal: Removal, name: str, made: RemovalResult, queued_s: float) -> None:
         task, options = removal.task, removal.options
         with removal.source.open("rb") as file:
-            known = sniff(file.read(SIGNATURE_BYTES))
+            known = detect_format(file.read(SIGNATURE_BYTES))
         original = self._results.publish(
             task.id, removal.source, known.media_type if known else "application/octet-stream", name
         )
@@ -196,7 +198,7 @@ class Removals:
             task.id,
             removal.cutout,
             MEDIA_TYPES[made.format],
-            file_name(stem_of(name), options.output, made.format),
+            result_name(name_stem(name), options.output, made.format),
         )
         total_ms = (time.monotonic() - removal.admitted_at) * 1000
         queued_ms = queued_s * 1000 + made.timings_ms.get("queued", 0)  # here, and in the worker

@@ -15,9 +15,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.errors import Expired
-from shared.result_files import MEDIA_TYPES
-from supervisor.jobs.tombstones import Forgotten
-from supervisor.platform.private_dir import make_private
+from shared.formats import MEDIA_TYPES
+from supervisor.jobs.tombstones import Tombstones
+from supervisor.platform.private_dir import make_private_dir
 
 ORPHAN_AGE_S = 3600
 log = logging.getLogger("supervisor.results")
@@ -67,7 +67,7 @@ class Result(TypedDict):
     expires_at: Annotated[float, Field(description="when the files are deleted, in Unix seconds")]
 
 
-class ResultStore:
+class Spool:
     """One folder a removal, inside a folder of this supervisor's own.
 
     The folder's name carries this process's id and start time, so that a later supervisor can tell the
@@ -79,12 +79,12 @@ class ResultStore:
         self.folder = temp_dir / f"run-{os.getpid()}-{int(psutil.Process().create_time() * 1000)}"
         self._files: dict[str, StoredFile] = {}
         self._by_task: dict[str, list[str]] = {}
-        self._forgotten = Forgotten("file")
+        self._forgotten = Tombstones("file")
         self._in_use: set[Path] = set()  # folders that were to go and are still there
 
     def make_folder(self, task_id: str) -> Path:
         """Make the folder of one removal, and return it. Raises StorageFailed."""
-        return make_private(self.folder / task_id)
+        return make_private_dir(self.folder / task_id)
 
     def publish(self, task_id: str, path: Path, media_type: str, download_name: str) -> StoredFile:
         """Let clients download `path`, which lies in the task's folder, until the task expires."""
@@ -120,7 +120,7 @@ class ResultStore:
 
         Once the clock is set, or from another container, nobody can tell its process by id and start time.
         """
-        os.utime(make_private(self.folder))
+        os.utime(make_private_dir(self.folder))
 
     async def drop_all(self) -> None:
         """Delete every file of this supervisor; for its end."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from shared.errors import AlreadyFinished, BgremoveError, Cancelled, error_from
-from supervisor.jobs.tombstones import Forgotten
+from supervisor.jobs.tombstones import Tombstones
 
 LOG_LINES = 200
 
@@ -159,13 +159,13 @@ class Task:
             self._followers.discard(changed)
 
 
-class TaskRegistry:
+class TaskStore:
     """Every task still known. Finished ones are forgotten after the retention, their ids a while later."""
 
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
         self._tasks: dict[str, Task] = {}
-        self._forgotten = Forgotten("task")
+        self._forgotten = Tombstones("task")
 
     def __iter__(self) -> Iterator[Task]:
         """Iterate over the known tasks, newest first."""

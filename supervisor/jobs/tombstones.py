@@ -7,7 +7,7 @@ from shared.errors import Expired, NotFound
 REMEMBERED_IDS = 10_000
 
 
-class Forgotten:
+class Tombstones:
     """Remembers the latest ids of one `kind` of thing, and how to say that one is not there."""
 
     def __init__(self, kind: str) -> None:

@@ -14,9 +14,9 @@ from shared.errors import (
     error_from,
 )
 from shared.messages import DownloadConfig, Downloaded, Downloading, Event, NotDownloaded
-from supervisor.jobs.task import OnProgress, Task, TaskKind, TaskRegistry
+from supervisor.jobs.task import OnProgress, Task, TaskKind, TaskStore
 from supervisor.models.store import ModelStore
-from supervisor.platform.private_dir import make_private
+from supervisor.platform.private_dir import make_private_dir
 from supervisor.workers.deadline import Deadline
 from supervisor.workers.process import WorkerProcess, how_ended
 from supervisor.workers.stderr_tail import drop, last_line
@@ -30,7 +30,7 @@ log = logging.getLogger("supervisor.downloads")
 class Downloads:
     """Starts a download, follows it, and says how the last one ended. Lives on the event loop."""
 
-    def __init__(self, tasks: TaskRegistry, store: ModelStore, log_folder: Path) -> None:
+    def __init__(self, tasks: TaskStore, store: ModelStore, log_folder: Path) -> None:
         self.error: str | None = None  # why the last download failed, in a sentence
         self._tasks = tasks
         self._store = store
@@ -55,7 +55,7 @@ class Downloads:
         if self._store.downloaded:
             return None
         config = self._config()
-        folder = make_private(self._log_folder)
+        folder = make_private_dir(self._log_folder)
         self.error = None
         task = self._tasks.create(TaskKind.DOWNLOAD)
         try:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, Stopping, WorkerReplaced
-from supervisor.jobs.task import OnProgress, Task, TaskKind, TaskRegistry
+from supervisor.jobs.task import OnProgress, Task, TaskKind, TaskStore
 from supervisor.platform.process_memory import rss_bytes
 from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import WorkerManager
+from supervisor.workers.worker import Worker
 
 log = logging.getLogger("supervisor.models")
 
@@ -22,7 +22,7 @@ class Unloaded(TypedDict):
     freed_bytes: int | None
 
 
-class ModelLife:
+class ModelLifecycle:
     """Loads, unloads and restarts one model's worker; one load at a time.
 
     `on_disk` says whether the model's files are there, or need not be asked for; `fetch` brings them there.
@@ -30,8 +30,8 @@ class ModelLife:
 
     def __init__(
         self,
-        tasks: TaskRegistry,
-        worker: WorkerManager,
+        tasks: TaskStore,
+        worker: Worker,
         on_disk: Callable[[], bool],
         fetch: Callable[[OnProgress], Awaitable[object]],
     ) -> None:
@@ -67,7 +67,7 @@ class ModelLife:
 
         Raises ModelUnavailable for a model that has to be downloaded first, Stopping.
         """
-        if self.loading or self.worker.facts:
+        if self.loading or self.worker.model_info:
             return self.loading
         self._check()
         return self._begin(restart=False)
@@ -80,7 +80,7 @@ class ModelLife:
         """
         if self.loading and self._restarting:
             return self.loading
-        if not self.worker.facts:
+        if not self.worker.model_info:
             self._check()
         if self.loading and self._running:
             self._running.cancel()
@@ -89,7 +89,7 @@ class ModelLife:
 
     async def unload(self) -> Unloaded:
         """Kill the worker, cancel a load, and wait until both have ended, so that all memory is free."""
-        pid, facts = self.worker.pid, self.worker.facts
+        pid, facts = self.worker.pid, self.worker.model_info
         held_bytes = await asyncio.to_thread(rss_bytes, pid) if pid else None
         loading = self.loading
         if loading:

@@ -7,14 +7,14 @@ from pathlib import Path
 from shared.errors import ModelUnavailable
 from shared.messages import WorkerConfig
 from shared.options import ModelChoice
-from supervisor.jobs.task import OnProgress, TaskRegistry
+from supervisor.jobs.task import OnProgress, TaskStore
 from supervisor.models.builtin_model import BuiltinModel
 from supervisor.models.downloads import Downloads
-from supervisor.models.lifecycle import ModelLife, Unloaded
+from supervisor.models.lifecycle import ModelLifecycle, Unloaded
 from supervisor.models.store import ModelStore
 from supervisor.settings import Settings
 from supervisor.workers.handle import WorkerSpec
-from supervisor.workers.worker import WorkerManager
+from supervisor.workers.worker import Worker
 
 BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay
 log = logging.getLogger("supervisor.models")
@@ -26,7 +26,7 @@ class Models:
     def __init__(
         self,
         settings: Settings,
-        tasks: TaskRegistry,
+        tasks: TaskStore,
         store: ModelStore,
         downloads: Downloads,
         log_folder: Path,
@@ -35,20 +35,20 @@ class Models:
         self._settings = settings
         self._store = store
         idle_s = settings.keep_alive_s
-        birefnet = WorkerManager("birefnet", self._prepare_birefnet, log_folder, idle_s)
-        builtin = WorkerManager("builtin", self._prepare_builtin, log_folder, idle_s or BUILTIN_KEEP_ALIVE_S)
+        birefnet = Worker("birefnet", self._prepare_birefnet, log_folder, idle_s)
+        builtin = Worker("builtin", self._prepare_builtin, log_folder, idle_s or BUILTIN_KEEP_ALIVE_S)
         self.lives = {
-            "birefnet": ModelLife(tasks, birefnet, lambda: store.downloaded, downloads.ensure),
+            "birefnet": ModelLifecycle(tasks, birefnet, lambda: store.downloaded, downloads.ensure),
             # Always counts as there: where its file is missing, the worker's start fetches it.
-            "builtin": ModelLife(tasks, builtin, lambda: True, self.builtin_file.ensure),
+            "builtin": ModelLifecycle(tasks, builtin, lambda: True, self.builtin_file.ensure),
         }
 
     @property
-    def workers(self) -> list[WorkerManager]:
+    def workers(self) -> list[Worker]:
         """Every model's worker."""
         return [life.worker for life in self.lives.values()]
 
-    def life(self, choice: ModelChoice) -> ModelLife:
+    def life(self, choice: ModelChoice) -> ModelLifecycle:
         """Return the chosen model's life; "auto" is BiRefNet once it is loaded or on disk."""
         if choice != "auto":
             return self.lives[choice]

@@ -14,13 +14,13 @@ from shared.file_replace import replace
 from shared.hub_cache import (
     CHUNK_BYTES,
     WEIGHTS_SUFFIX,
-    ModelCache,
+    HubCache,
     cache_root,
     flush_to_disk,
-    in_words,
-    sha256_of,
-    wanted_among,
-    weights_among,
+    format_bytes,
+    hash_file,
+    select_files,
+    select_weights,
 )
 from shared.messages import Loader
 from supervisor.jobs.task import OnProgress
@@ -64,9 +64,9 @@ class ModelStore:
             return Snapshot(self.spec.folder, None) if _has_weights(self.spec.folder) else None
         if self.spec.repo_id is None or self.revision is None:
             return None
-        cache = ModelCache(self.root, self.spec.repo_id)
-        record = cache.read_record(self.revision)
-        if record is None or (self.needs_code and not record.code) or not cache.is_sound(record):
+        cache = HubCache(self.root, self.spec.repo_id)
+        record = cache.read_manifest(self.revision)
+        if record is None or (self.needs_code and not record.code) or not cache.is_intact(record):
             return None
         return Snapshot(cache.snapshot(record.commit), record.commit)
 
@@ -84,16 +84,16 @@ def import_folder(
             "A model in a folder of your own is used where it lies; there is nothing to import."
         )
     try:
-        cache = ModelCache(cache_root(data_dir), spec.repo_id)
+        cache = HubCache(cache_root(data_dir), spec.repo_id)
         return _import(source, cache, revision, on_progress)
     except OSError as error:
         raise StorageFailed(f"The model cannot be copied: {error.strerror or error}.") from error
 
 
-def _import(source: Path, cache: ModelCache, revision: str, on_progress: OnProgress) -> str:
+def _import(source: Path, cache: HubCache, revision: str, on_progress: OnProgress) -> str:
     if not _has_weights(source):
         raise ModelUnusable(f"{source} has no *{WEIGHTS_SUFFIX} file; name the folder that holds it.")
-    names = wanted_among((path.name for path in source.iterdir() if path.is_file()), code=True)
+    names = select_files((path.name for path in source.iterdir() if path.is_file()), code=True)
     files = [source / name for name in sorted(names)]
     total = sum(path.stat().st_size for path in files)
     blobs = cache.blob("")
@@ -101,25 +101,25 @@ def _import(source: Path, cache: ModelCache, revision: str, on_progress: OnProgr
     free = shutil.disk_usage(blobs).free
     if total > free:
         raise StorageFailed(
-            f"The model needs {in_words(total)}; the data folder's disk has {in_words(free)} free."
+            f"The model needs {format_bytes(total)}; the data folder's disk has {format_bytes(free)} free."
         )
     done = 0
 
     def count(step: int) -> None:
         nonlocal done
         done += step
-        on_progress(100 * done / total, f"Copying, {in_words(done)} of {in_words(total)}")
+        on_progress(100 * done / total, f"Copying, {format_bytes(done)} of {format_bytes(total)}")
 
     hashes = {path.name: _copy(path, cache, count) for path in files}
     summary = "".join(f"{name} {sha256}\n" for name, sha256 in sorted(hashes.items()))
     commit = f"local-{hashlib.sha256(summary.encode()).hexdigest()[:34]}"
     for name, sha256 in hashes.items():
         cache.link(commit, name, sha256)
-    cache.write_record(revision, commit, hashes, code=any(name.endswith(".py") for name in hashes))
+    cache.write_manifest(revision, commit, hashes, code=any(name.endswith(".py") for name in hashes))
     return commit
 
 
-def _copy(source: Path, cache: ModelCache, count: Callable[[int], None]) -> str:
+def _copy(source: Path, cache: HubCache, count: Callable[[int], None]) -> str:
     """Copy a file among the blobs, under its SHA-256."""
     if source.suffix == WEIGHTS_SUFFIX and not _is_whole(source):
         raise DownloadDamaged(f"{source.name} is cut short or damaged and was not copied.")
@@ -135,7 +135,7 @@ def _copy(source: Path, cache: ModelCache, count: Callable[[int], None]) -> str:
         sha256 = digest.hexdigest()
         blob = cache.blob(sha256)
         # What is there already keeps its time of change, by which other records know it.
-        if not blob.is_file() or sha256_of(blob, lambda _: None) != sha256:
+        if not blob.is_file() or hash_file(blob, lambda _: None) != sha256:
             replace(part, blob)
     finally:
         part.unlink(missing_ok=True)
@@ -156,6 +156,6 @@ def _is_whole(weights: Path) -> bool:
 
 def _has_weights(folder: Path) -> bool:
     try:
-        return bool(weights_among(path.name for path in folder.iterdir()))
+        return bool(select_weights(path.name for path in folder.iterdir()))
     except OSError:
         return False

@@ -7,12 +7,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from supervisor import __version__
-from supervisor.container import Services
+from supervisor.container import Container
 from supervisor.observability.status_view import WorkerStatus, worker_status
 from supervisor.workers.state import WorkerState
 
 
-async def exposition(services: Services) -> bytes:
+async def exposition(services: Container) -> bytes:
     """Return the metrics in Prometheus' text format, version 0.0.4."""
     workers = {worker.name: await worker_status(worker) for worker in services.models.workers}
     return generate_latest(_Page(services, workers))
@@ -21,7 +21,7 @@ async def exposition(services: Services) -> bytes:
 class _Page(Collector):
     """Both kinds of metrics, in one."""
 
-    def __init__(self, services: Services, workers: Mapping[str, WorkerStatus]) -> None:
+    def __init__(self, services: Container, workers: Mapping[str, WorkerStatus]) -> None:
         self._services = services
         self._workers = workers
 

@@ -4,11 +4,11 @@ import asyncio
 
 from typing_extensions import TypedDict
 
-from supervisor.container import Services
+from supervisor.container import Container
 from supervisor.platform.process_memory import rss_bytes
 from supervisor.workers.handle import WorkerExit
 from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import WorkerManager
+from supervisor.workers.worker import Worker
 
 
 class WorkerStatus(TypedDict):
@@ -59,13 +59,13 @@ class ModelStatus(TypedDict):
     task_id: str | None
 
 
-async def model_status(services: Services) -> ModelStatus:
+async def model_status(services: Container) -> ModelStatus:
     """Describe BiRefNet."""
     settings, store, downloads = services.settings, services.model_store, services.downloads
     downloading, download_error = downloads.current, downloads.error
     snapshot = await asyncio.to_thread(store.current)
     life = services.models.lives["birefnet"]
-    facts = life.worker.facts
+    facts = life.worker.model_info
     size = store.spec.input_size
     under_way = downloading or life.loading
     return {
@@ -93,7 +93,7 @@ def _sides(sides: range) -> InputSides:
     return {"least": sides[0], "most": sides[-1], "step": sides.step}
 
 
-async def worker_status(worker: WorkerManager) -> WorkerStatus:
+async def worker_status(worker: Worker) -> WorkerStatus:
     """Describe a worker; its memory is asked of the operating system."""
     pid = worker.pid
     rss = await asyncio.to_thread(rss_bytes, pid) if pid else None
@@ -103,7 +103,7 @@ async def worker_status(worker: WorkerManager) -> WorkerStatus:
         "generation": worker.starts,
         "restarts": max(0, worker.starts - 1),
         "rss_bytes": rss,
-        "device_memory_bytes": worker.facts.device_memory_bytes if worker.facts else None,
+        "device_memory_bytes": worker.model_info.device_memory_bytes if worker.model_info else None,
         "last_exit": worker.last_exit,
         "problem": worker.problem,
     }

@@ -12,7 +12,7 @@ from shared.errors import StorageFailed
 MODE = 0o777 if sys.platform == "win32" else 0o700
 
 
-def make_private(folder: Path) -> Path:
+def make_private_dir(folder: Path) -> Path:
     """Make a folder that only this user may enter, with what is missing above it, and return it.
 
     One that is there stays as it is. Raises StorageFailed, also where somebody else made one meanwhile.
@@ -20,14 +20,14 @@ def make_private(folder: Path) -> Path:
     try:
         for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
             missing.mkdir(mode=MODE, exist_ok=True)
-            if not may_use(missing):
+            if not is_owned_or_free(missing):
                 raise StorageFailed("The temporary folder belongs to somebody else.")
     except OSError as error:
         raise StorageFailed("The temporary folder cannot be written.") from error
     return folder
 
 
-def may_use(folder: Path) -> bool:
+def is_owned_or_free(folder: Path) -> bool:
     """Whether the place is free or this user's: who owns a folder can replace whatever lies in it."""
     try:
         found = folder.lstat()

@@ -1,4 +1,4 @@
-"""The web page: the plain files of `static/`, served as they lie, under headers that let them do little else."""
+"""The web page: the files of `static/`, served with a strict Content-Security-Policy."""
 
 import os
 from pathlib import Path

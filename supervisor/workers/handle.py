@@ -26,6 +26,7 @@ from shared.messages import (
     Finished,
     LoadFailed,
     Loading,
+    ModelInfo,
     Progress,
     Ready,
     RemovalJob,
@@ -71,7 +72,7 @@ class WorkerExit:
     at: str
 
 
-class WorkerGeneration:
+class WorkerHandle:
     """One process, what is awaited from it, and one deadline for each thing awaited.
 
     Everything awaited fails when the process ends, so that no caller waits in vain.
@@ -86,13 +87,13 @@ class WorkerGeneration:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.number = number
-        self.facts: Ready | None = None
+        self.model_info: ModelInfo | None = None
         self.exit: WorkerExit | None = None
         self.exited = asyncio.Event()
         self._spec = spec
         self._log_path = log_path
         self._on_change = on_change
-        self._ready: asyncio.Future[Ready] = self._loop.create_future()
+        self._ready: asyncio.Future[ModelInfo] = self._loop.create_future()
         self._answers: dict[str, asyncio.Future[RemovalResult]] = {}
         self._listeners: dict[str, OnProgress] = {}
         self._load_listeners: list[OnProgress] = []
@@ -111,7 +112,7 @@ class WorkerGeneration:
         """Whether the process was killed or has ended."""
         return self._cause is not None or self.exited.is_set()
 
-    async def ready(self, on_loading: OnProgress) -> Ready:
+    async def ready(self, on_loading: OnProgress) -> ModelInfo:
         """Wait until the model is loaded. Raises the error that prevented it."""
         self._load_listeners.append(on_loading)
         try:
@@ -173,10 +174,10 @@ class WorkerGeneration:
                     self._load_deadline = self._deadline(self._spec.load_timeout_s, "stopped loading")
                     for listener in self._load_listeners:
                         listener(percent, message)
-                case Ready() if not self._ready.done() and not self.doomed:
+                case Ready(model) if not self._ready.done() and not self.doomed:
                     self._load_deadline.cancel()
-                    self.facts = event
-                    self._ready.set_result(event)
+                    self.model_info = model
+                    self._ready.set_result(model)
                     self._on_change(WorkerEvent.LOADED)
                 case LoadFailed(code, detail):
                     self.kill(error_from(code, detail))
@@ -224,7 +225,7 @@ class WorkerGeneration:
         if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
             return OutOfMemory("The system ran out of memory and killed the worker.")
         how = how_ended(code)
-        if self.facts is None:
+        if self.model_info is None:
             last = last_line(self._log_path)
             return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")
         return WorkerCrashed(f"The worker ended {how}.")
@@ -234,7 +235,7 @@ class WorkerGeneration:
         return Deadline(timeout_s, partial(self.kill, error))
 
 
-def _settle(future: asyncio.Future[Any], outcome: Ready | RemovalResult | BgremoveError) -> None:
+def _settle(future: asyncio.Future[Any], outcome: ModelInfo | RemovalResult | BgremoveError) -> None:
     if future.done():
         return
     if isinstance(outcome, BgremoveError):

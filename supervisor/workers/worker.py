@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from shared.errors import BgremoveError, WorkerFailed, WorkerReplaced, WorkerStartFailed
-from shared.messages import Ready, RemovalJob, RemovalResult
+from shared.messages import ModelInfo, RemovalJob, RemovalResult
 from supervisor.jobs.queue import Turn, Turns
 from supervisor.jobs.task import OnProgress
-from supervisor.platform.private_dir import make_private
+from supervisor.platform.private_dir import make_private_dir
 from supervisor.workers.handle import (
     WorkerExit,
-    WorkerGeneration,
+    WorkerHandle,
     WorkerSpec,
 )
 from supervisor.workers.restart_policy import RestartPolicy
@@ -25,7 +25,7 @@ log = logging.getLogger("supervisor.worker")
 Prepare = Callable[[OnProgress], Awaitable[WorkerSpec]]
 
 
-class WorkerManager:
+class Worker:
     """Starts a worker when one is needed, replaces it when it dies, ends it on request or when idle.
 
     `prepare` is asked before every start how to start; it may fetch what is missing. `keep_alive_s` is how
@@ -44,9 +44,9 @@ class WorkerManager:
         self._log_folder = log_folder
         self._keep_alive_s = keep_alive_s
         self._idle: asyncio.TimerHandle | None = None
-        self.turns = Turns(lambda: self.facts.removals_at_once if self.facts else 1)
+        self.turns = Turns(lambda: self.model_info.max_concurrency if self.model_info else 1)
         self._policy = RestartPolicy()
-        self._generation: WorkerGeneration | None = None
+        self._generation: WorkerHandle | None = None
         self._starting = asyncio.Lock()
         self._reloading: asyncio.Task[None] | None = None
 
@@ -56,10 +56,10 @@ class WorkerManager:
         return self._generation.pid if self._generation else None
 
     @property
-    def facts(self) -> Ready | None:
+    def model_info(self) -> ModelInfo | None:
         """What the loaded model says of itself, while one is loaded."""
         loaded = self.state in (WorkerState.READY, WorkerState.BUSY)
-        return self._generation.facts if loaded and self._generation else None
+        return self._generation.model_info if loaded and self._generation else None
 
     @property
     def problem(self) -> str | None:
@@ -70,7 +70,7 @@ class WorkerManager:
         said = "The worker died too often: a load or a restart starts it again, or a removal minutes later."
         return f"{said} {last}".strip()
 
-    async def load(self, on_progress: OnProgress) -> Ready:
+    async def load(self, on_progress: OnProgress) -> ModelInfo:
         """Start the worker if need be, whatever happened before, and wait until its model is loaded.
 
         Raises WorkerFailed.
@@ -141,7 +141,7 @@ class WorkerManager:
         await generation.ready(on_progress)
         return await generation.remove(job, on_progress)
 
-    async def _live_generation(self, on_progress: OnProgress) -> WorkerGeneration:
+    async def _live_generation(self, on_progress: OnProgress) -> WorkerHandle:
         async with self._starting:
             generation = self._generation
             if generation is not None and generation.doomed:
@@ -154,11 +154,11 @@ class WorkerManager:
                 generation = self._start(await self._prepare(on_progress))
             return generation
 
-    def _start(self, spec: WorkerSpec) -> WorkerGeneration:
-        folder = make_private(self._log_folder)
+    def _start(self, spec: WorkerSpec) -> WorkerHandle:
+        folder = make_private_dir(self._log_folder)
         self.starts += 1
         log_path = folder / f"{self.name}-{self.starts}.log"
-        generation = WorkerGeneration(self.starts, spec, log_path, self._change)
+        generation = WorkerHandle(self.starts, spec, log_path, self._change)
         self._generation = generation
         self._change(WorkerEvent.START)
         return generation

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from shared.messages import WorkerConfig
-from tests.fake_workers.talk import FACTS
+from tests.fake_workers.talk import MODEL
 from worker import main
 from worker.engines import DeviceLost, Step, loaders
 from worker.imaging.geometry import Box, Pixels
@@ -19,7 +19,7 @@ from worker.imaging.geometry import Box, Pixels
 class Light:
     """An engine that takes no time and whose alpha shows every pixel that it was given."""
 
-    facts = FACTS
+    model_info = MODEL
 
     def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
         """Return all of them."""

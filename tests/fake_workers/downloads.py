@@ -24,4 +24,4 @@ def falls_silent(_commands: Any, events: Any, _config: Any) -> None:
 
 def claims(_commands: Any, events: Any, _config: Any) -> None:
     """Say that all is well when nothing is there."""
-    events.put(Downloaded("f" * 40))
+    events.put(Downloaded())

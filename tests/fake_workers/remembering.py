@@ -16,7 +16,7 @@ class Remembering:
     """An engine in front of another one."""
 
     def __init__(self, engine: Engine) -> None:
-        self.facts = engine.facts
+        self.model_info = engine.model_info
         self.pixels = engine.pixels
         self._engine = engine
         self._known: dict[tuple[tuple[int, ...], bytes], Pixels] = {}

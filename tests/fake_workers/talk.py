@@ -4,14 +4,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from shared.messages import Finished, Progress, Ready, RemovalJob, RemovalResult, Remove
+from shared.messages import Finished, ModelInfo, Progress, Ready, RemovalJob, RemovalResult, Remove
 
-FACTS = Ready("fake", "cpu", "float32", "fake", (1, 1))
+MODEL = ModelInfo("fake", "cpu", "float32")
 
 
-def jobs(commands: Any, events: Any, facts: Ready = FACTS) -> Iterator[RemovalJob]:
+def jobs(commands: Any, events: Any, model: ModelInfo = MODEL) -> Iterator[RemovalJob]:
     """Say that the worker is ready, then yield the removals it is sent until the pipe closes."""
-    events.put(facts)
+    events.put(Ready(model))
     while True:
         try:
             command = commands.recv()

@@ -7,10 +7,10 @@ from typing import Any
 
 from shared.messages import WorkerConfig
 from tests.fake_workers.behaviours import obey
-from tests.fake_workers.talk import FACTS, finish, jobs
+from tests.fake_workers.talk import MODEL, finish, jobs
 
 DEVICE_MEMORY_BYTES = 7_000_000_000
-TWO = replace(FACTS, removals_at_once=2, device_memory_bytes=DEVICE_MEMORY_BYTES)
+TWO = replace(MODEL, max_concurrency=2, device_memory_bytes=DEVICE_MEMORY_BYTES)
 
 
 def in_pairs(commands: Connection, events: Any, _: WorkerConfig) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from shared.catalog import find
+from shared.catalog import find_model
 from shared.errors import DownloadFailed, ModelUnusable, Stopping
-from supervisor.jobs.task import TaskRegistry
+from supervisor.jobs.task import TaskStore
 from supervisor.models import downloads
 from supervisor.models.downloads import Downloads
 from supervisor.models.store import ModelStore, import_folder
 from tests.hub import WEIGHTS, weights
 
 BEHAVIOURS = "tests.fake_workers.downloads"
-SPEC = find("BiRefNet")
+SPEC = find_model("BiRefNet")
 
 
 def ignore(_percent: float, _message: str) -> None:
@@ -25,8 +25,8 @@ def ignore(_percent: float, _message: str) -> None:
 
 def make(tmp_path: Path, model: str = "BiRefNet") -> Downloads:
     """Return downloads into an empty data folder. On a running loop."""
-    store = ModelStore(tmp_path / "data", find(model), "main", "native")
-    return Downloads(TaskRegistry(60), store, tmp_path / "logs")
+    store = ModelStore(tmp_path / "data", find_model(model), "main", "native")
+    return Downloads(TaskStore(60), store, tmp_path / "logs")
 
 
 def do(coroutine: Coroutine[Any, Any, None]) -> None:

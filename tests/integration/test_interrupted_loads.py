@@ -10,11 +10,11 @@ import pytest
 
 from shared.errors import Stopping
 from shared.messages import WorkerConfig
-from supervisor.jobs.task import OnProgress, TaskRegistry
-from supervisor.models.lifecycle import ModelLife
+from supervisor.jobs.task import OnProgress, TaskStore
+from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.workers.handle import WorkerSpec
 from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import WorkerManager
+from supervisor.workers.worker import Worker
 
 SLOW = "tests.fake_workers.behaviours:loads_slowly"
 
@@ -24,19 +24,19 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 30))
 
 
-async def until(manager: WorkerManager, state: WorkerState) -> None:
+async def until(manager: Worker, state: WorkerState) -> None:
     """Wait for a state."""
     while manager.state is not state:  # noqa: ASYNC110  # no event to wait for
         await asyncio.sleep(0.01)
 
 
-def life(manager: WorkerManager, tasks: TaskRegistry | None = None) -> ModelLife:
+def life(manager: Worker, tasks: TaskStore | None = None) -> ModelLifecycle:
     """Return the life of a model whose files are there."""
 
     async def fetch(_: OnProgress) -> None:
         """Bring nothing."""
 
-    return ModelLife(tasks or TaskRegistry(60), manager, lambda: True, fetch)
+    return ModelLifecycle(tasks or TaskStore(60), manager, lambda: True, fetch)
 
 
 async def prepare_slow(_: OnProgress) -> WorkerSpec:
@@ -48,7 +48,7 @@ def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) 
     """The user has asked for the model; after the packages have changed it is there."""
 
     async def scenario() -> None:
-        manager = WorkerManager("test", prepare_slow, tmp_path)
+        manager = Worker("test", prepare_slow, tmp_path)
         model = life(manager)
         task = model.load()
         assert task is not None
@@ -74,7 +74,7 @@ def test_a_load_that_meets_an_unforeseen_error_ends_and_can_be_tried_again(tmp_p
         raise OSError(errno.EMFILE, "Too many open files")
 
     async def scenario() -> None:
-        model = life(WorkerManager("test", prepare, tmp_path))
+        model = life(Worker("test", prepare, tmp_path))
         for count in (1, 2):
             task = model.load()
             assert task is not None
@@ -89,7 +89,7 @@ def test_a_load_asked_for_while_another_is_cancelled_is_carried_out(tmp_path: Pa
     """Its client has cancelled nothing; `turns` of the event loop lie between the two requests."""
 
     async def scenario() -> None:
-        tasks, manager = TaskRegistry(60), WorkerManager("test", prepare_slow, tmp_path)
+        tasks, manager = TaskStore(60), Worker("test", prepare_slow, tmp_path)
         model = life(manager, tasks)
         first = model.load()
         assert first is not None
@@ -112,7 +112,7 @@ def test_no_load_begins_once_the_service_ends(tmp_path: Path) -> None:
     """Its worker would be started in the middle of the end, and hold it up."""
 
     async def scenario() -> None:
-        model = life(WorkerManager("test", prepare_slow, tmp_path))
+        model = life(Worker("test", prepare_slow, tmp_path))
         begun = model.load()
         await model.close()
         assert begun is not None

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 
 from shared.options import RemovalOptions
 from supervisor.api.uploads import Sent, start
-from supervisor.container import Address, Services
+from supervisor.container import Address, Container
 from supervisor.settings import load_settings
 from tests.photos import wish
 from tests.service import OBEYS, Service
@@ -31,7 +31,7 @@ def test_an_upload_that_breaks_for_whatever_reason_gives_its_place_back(tmp_path
 
     async def scenario() -> None:
         settings = load_settings(["--data-dir", str(tmp_path), "--temp-dir", str(tmp_path / "temp")])
-        services = Services(settings, Address("127.0.0.1", 1))
+        services = Container(settings, Address("127.0.0.1", 1))
         with pytest.raises(RuntimeError):
             await start(services, RemovalOptions(), Sent("file", UploadFile(Torn(wish()), filename="a.png")))
         assert services.removals.queue_length == 0

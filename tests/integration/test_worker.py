@@ -12,12 +12,12 @@ import pytest
 from shared.errors import OutOfMemory, WorkerCrashed, WorkerStartFailed, WorkerTimeout
 from shared.messages import RemovalJob, RemovalResult, WorkerConfig
 from shared.options import RemovalOptions
-from supervisor.jobs.task import OnProgress, TaskRegistry
-from supervisor.models.lifecycle import ModelLife
+from supervisor.jobs.task import OnProgress, TaskStore
+from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.workers import handle, restart_policy
 from supervisor.workers.deadline import Deadline
-from supervisor.workers.handle import WorkerGeneration, WorkerSpec
-from supervisor.workers.worker import WorkerManager
+from supervisor.workers.handle import WorkerHandle, WorkerSpec
+from supervisor.workers.worker import Worker
 from tests.fake_workers.two_at_once import DEVICE_MEMORY_BYTES
 from tests.photos import wish
 
@@ -37,7 +37,7 @@ class Bench:
         self.folder = folder
         self.started_at: list[float] = []  # monotonic seconds
         self._spec = WorkerSpec(worker, WorkerConfig("builtin", "", 1), TIMEOUT_S, load_timeout_s, TIMEOUT_S)
-        self.manager = WorkerManager("test", self.prepare, folder)
+        self.manager = Worker("test", self.prepare, folder)
 
     async def prepare(self, _: OnProgress) -> WorkerSpec:
         """Say how to start the worker, and remember when."""
@@ -71,14 +71,14 @@ def test_as_many_photos_are_on_their_way_as_the_worker_takes(
     """One by one, a GPU would wait for each photo to be decoded; and the one that waits needs more time."""
     bench = Bench(tmp_path, f"{TWO_AT_ONCE}:in_pairs")
     bounds: list[float] = []
-    deadline = WorkerGeneration._deadline
+    deadline = WorkerHandle._deadline
 
-    def noted(self: WorkerGeneration, timeout_s: float, what: str) -> Deadline:
+    def noted(self: WorkerHandle, timeout_s: float, what: str) -> Deadline:
         if "removal" in what:
             bounds.append(timeout_s)
         return deadline(self, timeout_s, what)
 
-    monkeypatch.setattr(WorkerGeneration, "_deadline", noted)
+    monkeypatch.setattr(WorkerHandle, "_deadline", noted)
 
     async def scenario() -> None:
         for first, second in ("ab", "cd"):  # the worker has to be loaded for the first two
@@ -155,7 +155,7 @@ def test_an_unload_tells_of_the_devices_memory_too(tmp_path: Path) -> None:
         async def fetch(_: OnProgress) -> None:
             """Have nothing to fetch."""
 
-        life = ModelLife(TaskRegistry(60), bench.manager, lambda: True, fetch)
+        life = ModelLifecycle(TaskStore(60), bench.manager, lambda: True, fetch)
         await bench.manager.load(ignore)
         freed = await life.unload()
         assert (freed["freed_bytes"] or 0) > DEVICE_MEMORY_BYTES

@@ -21,7 +21,7 @@ from shared.options import RemovalOptions
 from supervisor.jobs.task import OnProgress
 from supervisor.workers.handle import WorkerSpec
 from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import WorkerManager
+from supervisor.workers.worker import Worker
 from tests.photos import wish
 from tests.service import OBEYS
 
@@ -46,13 +46,13 @@ class ManagerMachine(RuleBasedStateMachine):
         """Run a coroutine to its end, in bounded time."""
         return self.loop.run_until_complete(asyncio.wait_for(coroutine, 30))
 
-    async def make(self) -> WorkerManager:
+    async def make(self) -> Worker:
         """Make the manager on its loop."""
 
         async def prepare(_: OnProgress) -> WorkerSpec:
             return WorkerSpec(OBEYS, WorkerConfig("builtin", "", 1), 20, 20, 20)
 
-        return WorkerManager("test", prepare, Path(self.folder.name))
+        return Worker("test", prepare, Path(self.folder.name))
 
     def job(self, text: str) -> RemovalJob:
         """Write a photo and return its job."""

@@ -82,10 +82,10 @@ def test_a_photo_too_large_for_the_device_is_done_on_the_cpu(tmp_path: Path, dty
     for _ in range(2):
         told, mask = remove(LARGE, loaded, tmp_path)
         assert told.device == "cpu"
-        assert loaded.facts.dtype == str(best_dtype("cpu")).removeprefix("torch.")
+        assert loaded.model_info.dtype == str(best_dtype("cpu")).removeprefix("torch.")
         assert np.array_equal(np.asarray(mask), np.asarray(expected))
         assert remove(SMALL, loaded, tmp_path)[0].device == "meta"
-        assert loaded.facts.dtype == dtype
+        assert loaded.model_info.dtype == dtype
     assert torch.equal(network.weight, weight), "no try may wear the weights off"
 
 

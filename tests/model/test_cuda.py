@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from make_checkpoint import write_plain
-from shared.input_size import InputSize
+from shared.catalog import InputSize
 from shared.messages import WorkerConfig
 from worker.birefnet.fused import sampling
 from worker.birefnet.fused.sampling import by_embedding_bag, sampler
@@ -70,7 +70,7 @@ def test_a_graph_is_recorded_without_triton_too(folder: Path, monkeypatch: pytes
 def test_every_photo_has_the_alpha_that_a_cpu_gives(folder: Path, dtype: str) -> None:
     """A replayed graph must see each new photo, and half precision must change no alpha visibly."""
     exact, fast = engine(folder, "cpu", "float32"), engine(folder, "cuda", dtype)
-    assert fast.facts.device_memory_bytes > 0
+    assert fast.model_info.device_memory_bytes > 0
     for photo in PHOTOS:
         error = np.abs(matte(photo, exact, ignore).astype(int) - matte(photo, fast, ignore)) / 255
         assert error.max() < 0.02

@@ -44,7 +44,6 @@ def engine(folder: Path) -> birefnet_engine.BirefnetEngine:
 def test_the_hubs_own_code_gives_the_alpha(snapshot: Path) -> None:
     """Eval mode, and the last output's sigmoid."""
     loaded = engine(snapshot)
-    assert loaded.facts.loader == "transformers"
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8))
     alpha = matte(photo, loaded, lambda _share: None)
     assert np.abs(alpha.astype(int) - alpha_of(photo, (32, 32))).max() <= 1

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.options import RemovalOptions
 from tests import icc
 from tests.photos import encoded
 from worker.imaging import background
@@ -16,7 +15,7 @@ def behind(folder: Path, colour: tuple[int, int, int], profile: bytes) -> NDArra
     """Return what an image of one colour, described by a profile, is behind a photo without one."""
     file = folder / "beach.png"
     file.write_bytes(encoded(Image.new("RGB", (4, 3), colour), icc_profile=profile))
-    chosen = background.chosen(RemovalOptions(background_file=str(file)), 100)
+    chosen = background.load_background(None, str(file), 100)
     assert chosen is not None
     return np.asarray(chosen.covering((4, 3), None).rows(0, 3, 4), np.int16)
 

@@ -169,9 +169,9 @@ def test_a_run_without_installs_takes_the_running_python(
 @pytest.mark.parametrize(
     "name",
     [
-        *(f"scripts/{name}" for name in ("bootstrap", "stamps", "bgremove", "test", "check")),
-        "shared/locking",
-        "shared/torn",
+        *(f"scripts/{name}" for name in ("bootstrap", "fingerprint", "bgremove", "test", "check")),
+        "shared/file_lock",
+        "shared/pip_cleanup",
     ],
 )
 def test_an_old_python_can_read_the_scripts(name: str) -> None:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find
+from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find_model
 from shared.errors import UnknownModel
 
 
 @pytest.mark.parametrize("spec", CATALOG, ids=lambda spec: spec.name)
 def test_every_model_is_found_by_its_name_in_any_case_and_by_its_hub_id(spec: ModelSpec) -> None:
     """Nobody remembers which letters are capitals."""
-    assert find(spec.name.lower()) is find(spec.name.upper()) is find(spec.model_id) is spec
+    assert find_model(spec.name.lower()) is find_model(spec.name.upper()) is find_model(spec.model_id) is spec
 
 
 def test_the_family_is_what_it_is() -> None:
@@ -24,12 +24,12 @@ def test_the_family_is_what_it_is() -> None:
     assert sizes["BiRefNet_dynamic"] == range(256, 2305, 32)
     assert {spec.licence for spec in CATALOG} == {"MIT"}
     assert all(spec.model_id == f"ZhengPeng7/{spec.name}" for spec in CATALOG)
-    assert find(DEFAULT_MODEL) is CATALOG[0]
+    assert find_model(DEFAULT_MODEL) is CATALOG[0]
 
 
 def test_a_fine_tune_is_known_by_its_hub_id_alone() -> None:
     """What it is made of, its weights tell; under which licence it is, we cannot say."""
-    spec = find("somebody/my.fine-tune_2")
+    spec = find_model("somebody/my.fine-tune_2")
     assert (spec.name, spec.model_id) == ("my.fine-tune_2", "somebody/my.fine-tune_2")
     assert (spec.licence, spec.input_size) == (None, (1024, 1024))
 
@@ -50,7 +50,7 @@ def test_what_is_named_after_a_model_sees_photos_at_its_size(
     """At 1024 pixels a network trained for 2048 loses what it was made for, and nobody would know why."""
     (tmp_path / "BiRefNet_HR").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert find(name).input_size == find(kin).input_size
+    assert find_model(name).input_size == find_model(kin).input_size
 
 
 def test_a_folder_is_a_model_and_its_path_is_nobodys_business(
@@ -61,7 +61,7 @@ def test_a_folder_is_a_model_and_its_path_is_nobodys_business(
     folder.mkdir()
     monkeypatch.chdir(tmp_path)
     for name in (str(folder), "./mine"):
-        spec = find(name)
+        spec = find_model(name)
         assert (spec.folder, spec.repo_id, spec.model_id) == (folder.resolve(), None, "mine")
 
 
@@ -82,5 +82,5 @@ def test_a_folder_is_a_model_and_its_path_is_nobodys_business(
 def test_anything_else_is_refused_with_the_names_or_the_folder(name: str) -> None:
     """The person has mistyped, and needs to see what there is."""
     with pytest.raises(UnknownModel) as caught:
-        find(name)
+        find_model(name)
     assert "BiRefNet_lite-2K" in caught.value.detail or "no folder" in caught.value.detail

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
-from shared.options import RemovalOptions
 from tests.photos import encoded
 from worker.imaging import background, compositing
 from worker.imaging.background import Background
@@ -35,9 +34,9 @@ def whole(rows: Rows) -> Pixels:
     return np.concatenate([rows(0, 40), rows(40, SIZE[1])])
 
 
-def behind(**options: str) -> Background:
-    """Return the background that these options ask for."""
-    chosen = background.chosen(RemovalOptions(**options), LIMIT)  # type: ignore[arg-type]  # by name
+def behind(colour: str | None = None, path: str | None = None) -> Background:
+    """Return the background of a colour, or the image at a path."""
+    chosen = background.load_background(colour, path, LIMIT)
     assert chosen is not None
     return chosen
 
@@ -70,7 +69,7 @@ def test_a_cutout_keeps_the_photos_pixels_and_blackens_hidden_ones() -> None:
 def test_a_colour_lies_behind_the_subject(colour: str, rgb: tuple[int, int, int]) -> None:
     """In every spelling; where the subject is clear, exactly that colour."""
     cut = Cut(noise(), None, ramp())
-    backdrop = behind(background=colour).covering(SIZE, None)
+    backdrop = behind(colour=colour).covering(SIZE, None)
     assert backdrop.is_opaque
     result = whole(compositing.over(backdrop, cut.alpha, photo_colours(cut)))
     expected = blended(np.asarray(cut.rgb), cut.alpha, np.array(rgb))
@@ -81,13 +80,13 @@ def test_a_colour_lies_behind_the_subject(colour: str, rgb: tuple[int, int, int]
 def test_a_translucent_colour_leaves_a_translucent_result() -> None:
     """#rrggbbaa: the subject stays opaque, the rest is tinted."""
     cut = Cut(noise(), None, ramp())
-    backdrop = behind(background="#0000ff80").covering(SIZE, None)
+    backdrop = behind(colour="#0000ff80").covering(SIZE, None)
     assert not backdrop.is_opaque
     result = whole(compositing.over(backdrop, cut.alpha, photo_colours(cut)))
     assert tuple(result[0, 0]) == (0, 0, 255, 128)
     assert tuple(result[0, -1]) == (*np.asarray(cut.rgb)[0, -1], 255)
     assert not whole(
-        compositing.over(behind(background="#00ff0000").covering(SIZE, None), cut.alpha, photo_colours(cut))
+        compositing.over(behind(colour="#00ff0000").covering(SIZE, None), cut.alpha, photo_colours(cut))
     )[0, 0].any()
 
 
@@ -104,7 +103,7 @@ def test_an_image_covers_the_result_whatever_its_shape(tmp_path: Path, size: tup
     file = tmp_path / "back"
     file.write_bytes(encoded(halves(size)))
     cut = Cut(noise(), None, np.zeros(SIZE[::-1], np.uint8))
-    backdrop = behind(background_file=str(file)).covering(SIZE, None)
+    backdrop = behind(path=str(file)).covering(SIZE, None)
     result = whole(compositing.over(backdrop, cut.alpha, photo_colours(cut)))
     assert result.shape == (*SIZE[::-1], 3)
     if size != (1, 1):
@@ -118,7 +117,7 @@ def test_an_image_stands_upright(tmp_path: Path) -> None:
     exif[0x0112] = 3
     file = tmp_path / "back"
     file.write_bytes(encoded(halves(SIZE).transpose(Image.Transpose.ROTATE_180), exif=exif))
-    image = behind(background_file=str(file)).covering(SIZE, None).rows(0, 90, SIZE[0])
+    image = behind(path=str(file)).covering(SIZE, None).rows(0, 90, SIZE[0])
     assert image.getpixel((5, 45)) == (255, 0, 0)
 
 
@@ -128,7 +127,7 @@ def test_an_images_own_transparency_shines_through_or_becomes_white(tmp_path: Pa
     image.paste((0, 0, 0, 0), (0, 0, 60, 90))
     file = tmp_path / "back"
     file.write_bytes(encoded(image))
-    backdrop = behind(background_file=str(file)).covering(SIZE, None)
+    backdrop = behind(path=str(file)).covering(SIZE, None)
     assert backdrop.rows(0, 90, SIZE[0]).getpixel((5, 5)) == (0, 0, 0, 0)
     assert backdrop.on_white().is_opaque
     assert backdrop.on_white().rows(0, 90, SIZE[0]).getpixel((5, 5)) == (255, 255, 255)
@@ -156,7 +155,7 @@ def seen_in_srgb(image: Image.Image, profile: bytes) -> tuple[int, ...]:
 def test_a_colour_looks_as_asked_for_under_the_photos_profile() -> None:
     """The photo keeps its profile and its pixels, so the background must be said in that profile's terms."""
     profile = swapped_profile()
-    image = behind(background="#c04020").covering(SIZE, profile).rows(0, 1, 1)
+    image = behind(colour="#c04020").covering(SIZE, profile).rows(0, 1, 1)
     assert image.getpixel((0, 0)) != (192, 64, 32)
     assert np.abs(np.subtract(seen_in_srgb(image, profile), (192, 64, 32))).max() <= 2
 
@@ -164,7 +163,7 @@ def test_a_colour_looks_as_asked_for_under_the_photos_profile() -> None:
 def test_a_profile_that_says_srgb_changes_no_colour() -> None:
     """White has to stay #ffffff."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    image = behind(background="#123456").covering(SIZE, srgb).rows(0, 1, 1)
+    image = behind(colour="#123456").covering(SIZE, srgb).rows(0, 1, 1)
     assert image.getpixel((0, 0)) == (0x12, 0x34, 0x56)
 
 
@@ -182,7 +181,7 @@ def test_a_bad_image_is_told_from_a_bad_photo(tmp_path: Path, content: bytes, er
     file = tmp_path / "back"
     file.write_bytes(content)
     with pytest.raises(error, match="'background_file'"):
-        behind(background_file=str(file))
+        behind(path=str(file))
 
 
 def test_refining_takes_the_old_background_out_of_the_edge() -> None:
@@ -193,7 +192,7 @@ def test_refining_takes_the_old_background_out_of_the_edge() -> None:
     right = blended(
         np.broadcast_to(red, (*alpha.shape, 3)).astype(np.uint8), alpha, np.array((255, 255, 255))
     )
-    white = behind(background="white").covering(SIZE, None)
+    white = behind(colour="white").covering(SIZE, None)
 
     def error(colours: compositing.Colours) -> float:
         result = whole(compositing.over(white, alpha, colours))

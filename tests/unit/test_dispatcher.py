@@ -8,12 +8,12 @@ import pytest
 from shared.errors import Stopping
 from shared.options import RemovalOptions
 from supervisor.jobs.dispatcher import Removals
-from supervisor.jobs.spool import ResultStore
-from supervisor.jobs.task import OnProgress, TaskRegistry
-from supervisor.models.lifecycle import ModelLife
+from supervisor.jobs.spool import Spool
+from supervisor.jobs.task import OnProgress, TaskStore
+from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.observability.metrics import Metrics
 from supervisor.workers.handle import WorkerSpec
-from supervisor.workers.worker import WorkerManager
+from supervisor.workers.worker import Worker
 
 
 async def never() -> str:
@@ -21,7 +21,7 @@ async def never() -> str:
     raise AssertionError("somebody looked at the photo")
 
 
-def removals_of(folder: Path, tasks: TaskRegistry | None = None) -> Removals:
+def removals_of(folder: Path, tasks: TaskStore | None = None) -> Removals:
     """Return removals whose model is never to be asked for."""
 
     async def prepare(_: OnProgress) -> WorkerSpec:
@@ -30,16 +30,16 @@ def removals_of(folder: Path, tasks: TaskRegistry | None = None) -> Removals:
     async def fetch(_: OnProgress) -> None:
         raise AssertionError("a model was fetched")
 
-    tasks = tasks or TaskRegistry(60)
-    model = ModelLife(tasks, WorkerManager("test", prepare, folder), lambda: True, fetch)
-    return Removals(tasks, ResultStore(folder), lambda _: model, Metrics(), queue_limit=2, retention_s=60)
+    tasks = tasks or TaskStore(60)
+    model = ModelLifecycle(tasks, Worker("test", prepare, folder), lambda: True, fetch)
+    return Removals(tasks, Spool(folder), lambda _: model, Metrics(), queue_limit=2, retention_s=60)
 
 
 def test_a_removal_cancelled_while_its_photo_comes_in_is_not_done(tmp_path: Path) -> None:
     """It would take the worker's time for a result that nobody can fetch."""
 
     async def scenario() -> None:
-        tasks = TaskRegistry(60)
+        tasks = TaskStore(60)
         removals = removals_of(tmp_path, tasks)
         removal = removals.admit(RemovalOptions(model="builtin"))
         await tasks.cancel(removal.task)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.errors import DownloadDamaged, DownloadFailed
-from shared.hub_cache import ModelCache, cache_root
+from shared.hub_cache import HubCache, cache_root
 from shared.messages import DownloadConfig
 from worker.download import downloader
 from worker.download.download_progress import Meter
@@ -124,14 +124,14 @@ class Busy(ScriptedHub):
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCache:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubCache:
     """An empty cache, and no waiting."""
     monkeypatch.setattr(downloader, "ASKING_WAITS_S", (0.0,) * 2)
     monkeypatch.setattr(downloader, "FILLING_WAITS_S", (0.0,) * 5)
-    return ModelCache(cache_root(tmp_path), "me/mine")
+    return HubCache(cache_root(tmp_path), "me/mine")
 
 
-def run(hub: ScriptedHub, cache: ModelCache) -> list[tuple[float, str]]:
+def run(hub: ScriptedHub, cache: HubCache) -> list[tuple[float, str]]:
     """Download from a hub, and return what was told."""
     told: list[tuple[float, str]] = []
     config = DownloadConfig("me/mine", "main", str(cache.root), code=False)
@@ -142,20 +142,20 @@ def run(hub: ScriptedHub, cache: ModelCache) -> list[tuple[float, str]]:
     return told
 
 
-def partial(cache: ModelCache) -> int:
+def partial(cache: HubCache) -> int:
     """Return how many bytes are kept for another try; -1 for none at all."""
     path = cache.partial(ETAG)
     return path.stat().st_size if path.exists() else -1
 
 
-def test_a_line_that_brings_a_little_each_time_gets_there(cache: ModelCache) -> None:
+def test_a_line_that_brings_a_little_each_time_gets_there(cache: HubCache) -> None:
     """More breaks than are allowed in a row, but never without a new byte."""
     hub = Trickle()
     told = run(hub, cache)
     assert hub.requests == 103
     assert told[-1] == (100, "Checking")
     assert (cache.snapshot(COMMIT) / FILE.name).read_bytes() == CONTENT
-    assert cache.read_record("main") is not None
+    assert cache.read_manifest("main") is not None
 
 
 @pytest.mark.parametrize(
@@ -163,20 +163,20 @@ def test_a_line_that_brings_a_little_each_time_gets_there(cache: ModelCache) -> 
     [(Dead, 6, 0), (NeverWhole, 6, 6000), (Short, 6, 9000)],
 )
 def test_a_hub_that_never_gets_on_is_given_up_and_what_came_is_kept(
-    cache: ModelCache, kind: Any, requests: int, kept: int
+    cache: HubCache, kind: Any, requests: int, kept: int
 ) -> None:
     """The user is told, and may try another day."""
     hub = kind()
     with pytest.raises(DownloadFailed) as caught:
         run(hub, cache)
     assert (hub.requests, caught.value.code, partial(cache)) == (requests, "download_failed", kept)
-    assert cache.read_record("main") is None
+    assert cache.read_manifest("main") is None
     run(ScriptedHub(), cache)
     assert (cache.snapshot(COMMIT) / FILE.name).read_bytes() == CONTENT
 
 
 def test_a_hub_that_asks_to_wait_is_asked_again_no_sooner(
-    cache: ModelCache, monkeypatch: pytest.MonkeyPatch
+    cache: HubCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked again at once, it would count that as well; and nobody waits for hours without a word."""
     waited: list[float] = []
@@ -184,12 +184,12 @@ def test_a_hub_that_asks_to_wait_is_asked_again_no_sooner(
     run(Busy(wait_s=7), cache)
     assert waited == [7]
     with pytest.raises(DownloadFailed, match="asks to wait"):
-        run(Busy(wait_s=3600), ModelCache(cache.root / "new", "me/mine"))
+        run(Busy(wait_s=3600), HubCache(cache.root / "new", "me/mine"))
     assert waited == [7]
 
 
 @pytest.mark.parametrize("kind", [TooLong, Refusing])
-def test_what_cannot_be_the_file_is_not_kept(cache: ModelCache, kind: Any) -> None:
+def test_what_cannot_be_the_file_is_not_kept(cache: HubCache, kind: Any) -> None:
     """Kept, it would spoil every later try."""
     hub = kind()
     with pytest.raises(DownloadDamaged):
@@ -199,7 +199,7 @@ def test_what_cannot_be_the_file_is_not_kept(cache: ModelCache, kind: Any) -> No
     assert (cache.snapshot(COMMIT) / FILE.name).read_bytes() == CONTENT
 
 
-def test_a_whole_part_is_checked_and_not_fetched(cache: ModelCache) -> None:
+def test_a_whole_part_is_checked_and_not_fetched(cache: HubCache) -> None:
     """Killed between the last byte and the check."""
     path = cache.partial(ETAG)
     path.parent.mkdir(parents=True)
@@ -209,7 +209,7 @@ def test_a_whole_part_is_checked_and_not_fetched(cache: ModelCache) -> None:
     assert hub.requests == 0
 
 
-def test_without_a_hub_only_what_the_record_proves_is_complete(cache: ModelCache) -> None:
+def test_without_a_hub_only_what_the_record_proves_is_complete(cache: HubCache) -> None:
     """A name and a size are no proof."""
     hub = ScriptedHub()
     hub.reachable = False
@@ -219,14 +219,14 @@ def test_without_a_hub_only_what_the_record_proves_is_complete(cache: ModelCache
     run(ScriptedHub(), cache)
     blob = cache.blob(ETAG)
     blob.write_bytes(CONTENT)
-    record = cache.read_record("main")
+    record = cache.read_manifest("main")
     assert record is not None
-    assert not cache.is_sound(record)
+    assert not cache.is_intact(record)
     run(hub, cache)
-    record = cache.read_record("main")
+    record = cache.read_manifest("main")
     assert record is not None
-    assert cache.is_sound(record)
+    assert cache.is_intact(record)
     blob.write_bytes(CONTENT[::-1])
     with pytest.raises(DownloadFailed, match="no connection"):
         run(hub, cache)
-    assert not cache.is_sound(record)
+    assert not cache.is_intact(record)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.messages import Loader
-from shared.pip_cleanup import drop_torn
+from shared.pip_cleanup import remove_partial_packages
 from supervisor.environment.diagnostics import Problem
 from supervisor.environment.install_plan import PipRun, Wanted, merged_constraints, steps, wanted
 from supervisor.environment.inventory import loaded_versions
@@ -166,6 +166,6 @@ def test_what_a_killed_pip_leaves_is_dropped_and_nothing_else(tmp_path: Path) ->
         (tmp_path / name / file).touch()
     for name in ("~orch", "torch"):
         (tmp_path / name).mkdir()
-    drop_torn(tmp_path)
-    drop_torn(tmp_path / "nowhere")
+    remove_partial_packages(tmp_path)
+    remove_partial_packages(tmp_path / "nowhere")
     assert {path.name for path in tmp_path.iterdir()} == {"whole-1.0.dist-info", "torch"}

@@ -11,7 +11,7 @@ import pytest
 from shared.messages import DownloadConfig, Event, Failed
 from worker.download import download_main
 from worker.download.download_progress import Meter
-from worker.event_sender import Outbox
+from worker.event_sender import EventSender
 
 FULL_S = 0.02  # as long as a put takes while the pipe is full
 THREADS = 4
@@ -36,7 +36,7 @@ class WindowsQueue(SimpleQueue[Any]):
 def test_no_event_of_several_threads_is_lost() -> None:
     """One of two photos that were done at once was lost: its task went on until its time was up."""
     queue = WindowsQueue()
-    outbox = Outbox(queue)
+    outbox = EventSender(queue)
     events = [Failed(str(number), "damaged_image", "It is damaged.") for number in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(outbox.put, events))
@@ -48,10 +48,9 @@ def test_a_download_that_tells_how_far_it_is_beside_its_steps_ends_well(
 ) -> None:
     """The bytes that came in are told by another thread than the next file's name."""
 
-    def say_much(_: DownloadConfig, meter: Meter) -> str:
+    def say_much(_: DownloadConfig, meter: Meter) -> None:
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(meter.say, ["Fetching"] * THREADS))
-        return "f" * 40
 
     monkeypatch.setattr(download_main, "_download", say_much)
     monkeypatch.setattr("shared.logs.configure", lambda _: None)

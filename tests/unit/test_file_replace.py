@@ -12,7 +12,7 @@ import pytest
 
 from cli import removal_client
 from shared import file_replace
-from shared.catalog import find
+from shared.catalog import find_model
 from shared.messages import RemovalJob
 from shared.options import RemovalOptions
 from supervisor.models import builtin_model, store
@@ -63,7 +63,7 @@ def copy_model(folder: Path) -> Path:
     """Copy a model among the downloaded ones."""
     (folder / "source").mkdir()
     (folder / "source" / WEIGHTS).write_bytes(weights(1000))
-    models = store.ModelStore(folder / "data", find("BiRefNet"), "main", "native")
+    models = store.ModelStore(folder / "data", find_model("BiRefNet"), "main", "native")
     store.import_folder(folder / "source", folder / "data", models.spec, "main", lambda *_: None)
     snapshot = models.snapshot()
     assert snapshot is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.jobs.filenames import safe_name
+from supervisor.jobs.filenames import sanitize_name
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from supervisor.jobs.filenames import safe_name
 )
 def test_a_name_is_one_that_can_be_told_again(sent: str, kept: str) -> None:
     """What UTF-8 cannot write would make a finished removal's files answer with 500."""
-    assert safe_name(sent) == kept
+    assert sanitize_name(sent) == kept

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 
-from shared.formats import ACCEPTED, SIGNATURE_BYTES, ImageFormat, sniff
+from shared.formats import ACCEPTED, SIGNATURE_BYTES, ImageFormat, detect_format
 from tests.photos import encoded
 
 register_heif_opener()
@@ -14,7 +14,7 @@ register_heif_opener()
 def test_every_accepted_format_is_recognised(known: ImageFormat) -> None:
     """A photo that the worker can read must not be refused at the door."""
     photo = encoded(Image.new("RGB", (3, 2), "red"), known.name)
-    found = sniff(photo[:SIGNATURE_BYTES])
+    found = detect_format(photo[:SIGNATURE_BYTES])
     assert found is not None
     assert (found.name, Image.MIME[found.name]) == (known.name, found.media_type)
 
@@ -22,7 +22,7 @@ def test_every_accepted_format_is_recognised(known: ImageFormat) -> None:
 @pytest.mark.parametrize("head", [b"", b"RIFF\0\0\0\0WAVE", b"<svg", b"PK\x03\x04", b"\x89PNG\n", b"II*"])
 def test_other_files_are_not(head: bytes) -> None:
     """A clear 415 beats a decoder's guess."""
-    assert sniff(head) is None
+    assert detect_format(head) is None
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_other_files_are_not(head: bytes) -> None:
 def test_avif_and_heic_are_told_apart_by_their_brands(brands: bytes, name: str | None) -> None:
     """Both, and videos too, begin with the same kind of box."""
     head = b"\0\0\0\x20ftyp" + brands[:4] + bytes(4) + brands[4:]
-    assert getattr(sniff(head), "name", None) == name
+    assert getattr(detect_format(head), "name", None) == name

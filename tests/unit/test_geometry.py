@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import InvalidOption
-from shared.option_validation import Margin, margin_from
+from shared.option_validation import Margin, parse_margin
 from worker.imaging.geometry import Box, Cut, Pixels, coverage, fitted, subject_box, with_margin
 
 RED, GREEN = (200, 30, 30), (20, 220, 20)
@@ -69,7 +69,7 @@ def test_coverage_is_the_share_of_the_photo() -> None:
 )
 def test_a_margin_reads_as_pixels_or_as_a_share(text: str, margin: Margin) -> None:
     """The forms that the help names."""
-    assert margin_from(text) == margin
+    assert parse_margin(text) == margin
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_margin_reads_as_pixels_or_as_a_share(text: str, margin: Margin) -> No
 def test_any_other_margin_is_refused(text: str) -> None:
     """A typo must not become a crop without room."""
     with pytest.raises(InvalidOption, match="20px or 5%"):
-        margin_from(text)
+        parse_margin(text)
 
 
 def test_a_margin_ends_where_the_photo_does() -> None:
@@ -93,7 +93,7 @@ def test_a_margin_ends_where_the_photo_does() -> None:
 def test_a_share_that_comes_to_whole_pixels_is_not_rounded_up(percent: int | str) -> None:
     """7 % of 100 pixels are 7; binary fractions would make it 8."""
     box = Box(5000, 5000, 1000, 1000)
-    room = with_margin(box, margin_from(f"{percent}%"), (11_000, 11_000))
+    room = with_margin(box, parse_margin(f"{percent}%"), (11_000, 11_000))
     assert room.width == 1000 + 2 * round(10 * float(percent))
 
 

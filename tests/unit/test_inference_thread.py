@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from shared.errors import Cancelled
-from shared.messages import Ready
+from shared.messages import ModelInfo
 from worker.engines import Step
 from worker.imaging.geometry import Box, Pixels
-from worker.inference_thread import ModelThread
+from worker.inference_thread import InferenceThread
 
 PIXELS = np.zeros((3, 4, 3), np.uint8)
 WAIT_S = 10
@@ -21,7 +21,7 @@ WAIT_S = 10
 class Slow:
     """An engine that looks at a photo until it is told to go on."""
 
-    facts = Ready("slow", "cpu", "float32", "test", (4, 3))
+    model_info = ModelInfo("slow", "cpu", "float32")
 
     def __init__(self) -> None:
         self.looking = threading.Event()
@@ -57,15 +57,15 @@ def slow() -> Slow:
 
 
 @pytest.fixture
-def model(slow: Slow) -> Iterator[ModelThread]:
+def model(slow: Slow) -> Iterator[InferenceThread]:
     """The engine on its thread."""
-    with ModelThread() as thread:
+    with InferenceThread() as thread:
         thread.load(lambda: slow)
         yield thread
         slow.go_on.set()
 
 
-def test_one_photo_is_seen_at_a_time_and_the_wait_is_told_apart(model: ModelThread, slow: Slow) -> None:
+def test_one_photo_is_seen_at_a_time_and_the_wait_is_told_apart(model: InferenceThread, slow: Slow) -> None:
     """Two at once would need twice the memory; and a wait is not the model's slowness."""
     with ThreadPoolExecutor(2) as pool:
         engines = [model.engine(ignore), model.engine(ignore)]
@@ -82,7 +82,9 @@ def test_one_photo_is_seen_at_a_time_and_the_wait_is_told_apart(model: ModelThre
     assert told["queued"] + told["inference"] == pytest.approx(1000, abs=0.2)
 
 
-def test_a_removal_that_waits_can_be_cancelled_while_another_is_seen(model: ModelThread, slow: Slow) -> None:
+def test_a_removal_that_waits_can_be_cancelled_while_another_is_seen(
+    model: InferenceThread, slow: Slow
+) -> None:
     """On a CPU the other one may take half a minute, and the supervisor waits two seconds."""
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(model.engine(ignore).alpha, PIXELS, ignore)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.input_size import input_for
+from shared.catalog import fit_input_size
 
 SIDES = range(256, 2304 + 1, 32)
 
@@ -26,13 +26,13 @@ def test_a_photo_is_seen_in_its_own_size_and_proportions(
     photo: tuple[int, int], seen: tuple[int, int]
 ) -> None:
     """A dynamic model was trained on photos as they are; a square would squeeze their subjects."""
-    assert input_for(SIDES, photo) == seen
+    assert fit_input_size(SIDES, photo) == seen
 
 
 @given(st.tuples(st.integers(1, 50_000), st.integers(1, 50_000)))
 def test_every_photo_gets_sides_that_the_network_can_take(photo: tuple[int, int]) -> None:
     """Whatever somebody uploads: a panorama, an icon, a line."""
-    seen = input_for(SIDES, photo)
+    seen = fit_input_size(SIDES, photo)
     assert all(side in SIDES for side in seen)
     if max(photo) <= 9 * min(photo):  # as far as the ends allow
         width, height = photo
@@ -41,4 +41,4 @@ def test_every_photo_gets_sides_that_the_network_can_take(photo: tuple[int, int]
 
 def test_any_other_model_has_one_size_for_all() -> None:
     """What it was trained with."""
-    assert input_for((1024, 1024), (300, 4000)) == (1024, 1024)
+    assert fit_input_size((1024, 1024), (300, 4000)) == (1024, 1024)

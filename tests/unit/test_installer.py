@@ -12,7 +12,7 @@ from supervisor.environment.install_plan import Wanted
 from supervisor.environment.installer import Installs
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
-from supervisor.jobs.task import Task, TaskKind, TaskRegistry
+from supervisor.jobs.task import Task, TaskKind, TaskStore
 
 
 def test_no_import_is_tried_while_pip_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +24,7 @@ def test_no_import_is_tried_while_pip_writes(tmp_path: Path, monkeypatch: pytest
         return {}
 
     async def scenario() -> None:
-        tasks, environment = TaskRegistry(60), Environment(PackageLists(), "native")
+        tasks, environment = TaskStore(60), Environment(PackageLists(), "native")
         installs = Installs(tasks, environment, [], tmp_path)
 
         async def run_pip(_task: Task, _work: Wanted) -> None:
@@ -51,7 +51,7 @@ def test_an_environment_that_cannot_be_written_is_told_before_gigabytes_are_down
     async def scenario() -> Task:
         lists = PackageLists(modules=(("found_nowhere", "found-nowhere"),))
         environment = Environment(lists, "native")
-        installs = Installs(TaskRegistry(60), environment, [], tmp_path / "pip")
+        installs = Installs(TaskStore(60), environment, [], tmp_path / "pip")
         monkeypatch.setattr(installs, "_run_pip", lambda *_: pytest.fail("pip was run"))
         task = await installs.start()
         assert task is not None

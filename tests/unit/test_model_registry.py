@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalog import find
+from shared.catalog import find_model
 from shared.messages import WorkerConfig
-from supervisor.jobs.task import TaskRegistry
+from supervisor.jobs.task import TaskStore
 from supervisor.models.downloads import Downloads
-from supervisor.models.lifecycle import ModelLife
+from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import BUILTIN_KEEP_ALIVE_S, Models
 from supervisor.models.store import ModelStore
 from supervisor.settings import load_settings
@@ -23,8 +23,8 @@ def ignore(_percent: float, _message: str) -> None:
 def models_of(folder: Path, *arguments: str) -> Models:
     """Return the models as a supervisor with these flags has them."""
     settings = load_settings(["--data-dir", str(folder / "data"), *arguments])
-    tasks = TaskRegistry(60)
-    store = ModelStore(settings.data_dir, find(settings.model), settings.revision, settings.loader)
+    tasks = TaskStore(60)
+    store = ModelStore(settings.data_dir, find_model(settings.model), settings.revision, settings.loader)
     return Models(settings, tasks, store, Downloads(tasks, store, folder), folder)
 
 
@@ -82,5 +82,5 @@ def test_a_loaded_model_is_used_though_its_files_are_gone(
     """Else a user who tidies up the disk gets results of the other model, without a word."""
     models = models_of(tmp_path)
     assert models.life("auto").worker.name == "builtin"
-    monkeypatch.setattr(ModelLife, "live", property(lambda life: life.worker.name == "birefnet"))
+    monkeypatch.setattr(ModelLifecycle, "live", property(lambda life: life.worker.name == "birefnet"))
     assert models.life("auto").worker.name == "birefnet"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalog import find
+from shared.catalog import find_model
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
-from shared.hub_cache import ModelCache, cache_root, wanted_among, weights_among
+from shared.hub_cache import HubCache, cache_root, select_files, select_weights
 from supervisor.models.store import ModelStore, import_folder
 from tests.hub import WEIGHTS, weights
 
-SPEC = find("BiRefNet")
+SPEC = find_model("BiRefNet")
 
 
 def ignore(_percent: float, _message: str) -> None:
@@ -114,9 +114,9 @@ def test_a_torn_record_is_no_record(source: Path, store: ModelStore, tmp_path: P
 
 def test_a_record_without_files_proves_nothing(store: ModelStore) -> None:
     """All of nothing is there; that is no model."""
-    cache = ModelCache(store.root, SPEC.model_id)
-    cache.write_record("main", "a" * 40, {}, code=False)
-    assert cache.read_record("main") is not None
+    cache = HubCache(store.root, SPEC.model_id)
+    cache.write_manifest("main", "a" * 40, {}, code=False)
+    assert cache.read_manifest("main") is not None
     assert store.snapshot() is None
 
 
@@ -131,7 +131,7 @@ def test_each_revision_has_its_record(source: Path, tmp_path: Path) -> None:
 
 def test_a_folder_of_the_users_own_is_used_where_it_lies(source: Path, tmp_path: Path) -> None:
     """A fine-tune under work is not copied."""
-    spec = find(str(source))
+    spec = find_model(str(source))
     store = ModelStore(tmp_path / "data", spec, "main", "native")
     assert (store.snapshot(), store.revision) == (source.resolve(), None)
     with pytest.raises(ModelUnusable):
@@ -181,12 +181,12 @@ def test_an_import_without_room_or_a_folder_to_write_is_told(
 )
 def test_of_several_weights_only_the_models_own_are_taken(names: set[str], taken: set[str]) -> None:
     """Read together, another precision or another model would overwrite it tensor by tensor, unnoticed."""
-    assert wanted_among(names, code=True) == taken
+    assert select_files(names, code=True) == taken
 
 
 def test_a_folder_of_ones_own_may_name_its_weights_as_it_likes() -> None:
     """As browsers do: the strict names are for what becomes a path by a stranger's word."""
-    assert weights_among(["BiRefNet (1).safetensors", "readme.md"]) == {"BiRefNet (1).safetensors"}
+    assert select_weights(["BiRefNet (1).safetensors", "readme.md"]) == {"BiRefNet (1).safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -206,4 +206,4 @@ def test_a_folder_of_ones_own_may_name_its_weights_as_it_likes() -> None:
 )
 def test_only_what_belongs_to_a_model_is_taken(name: str, code: bool, wanted: bool) -> None:  # noqa: FBT001
     """A name from the hub becomes a path here: it must not lead out of the folder."""
-    assert wanted_among([name], code=code) == ({name} if wanted else set())
+    assert select_files([name], code=code) == ({name} if wanted else set())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StorageFailed
-from supervisor.platform.private_dir import make_private, may_use
+from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.server import _check_writable
 from supervisor.settings import BadSettings, load_settings
 
@@ -33,19 +33,19 @@ def test_nobody_else_may_look_at_the_photos(tmp_path: Path) -> None:
     """Whatever the user's umask is."""
     before = os.umask(0)
     try:
-        folder = make_private(tmp_path / "hub" / "run" / "task")
+        folder = make_private_dir(tmp_path / "hub" / "run" / "task")
     finally:
         os.umask(before)
     for made in (folder, folder.parent, folder.parent.parent):
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
-    assert make_private(folder) == folder
+    assert make_private_dir(folder) == folder
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """As any other want of storage."""
     (tmp_path / "hub").write_text("a file")
     with pytest.raises(StorageFailed):
-        make_private(tmp_path / "hub" / "run")
+        make_private_dir(tmp_path / "hub" / "run")
 
 
 def test_a_second_user_has_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +62,8 @@ def test_a_second_user_has_a_folder_of_their_own(tmp_path: Path, monkeypatch: py
 def test_a_link_is_not_trusted(tmp_path: Path) -> None:
     """It may lead to a folder of this user's that is meant for something else."""
     (tmp_path / "link").symlink_to(tmp_path)
-    assert not may_use(tmp_path / "link")
-    assert may_use(tmp_path)
+    assert not is_owned_or_free(tmp_path / "link")
+    assert is_owned_or_free(tmp_path)
 
 
 def test_a_folder_that_somebody_else_makes_meanwhile_is_not_used(
@@ -72,7 +72,7 @@ def test_a_folder_that_somebody_else_makes_meanwhile_is_not_used(
     """Who owns it can put links in the place of photos, and the worker would write to where they lead."""
     taken(tmp_path / "other", monkeypatch)
     with pytest.raises(StorageFailed, match="somebody else"):
-        make_private(tmp_path / "hub")
+        make_private_dir(tmp_path / "hub")
 
 
 def test_a_start_looks_again_whose_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from shared.catalog import CATALOG, find
+from shared.catalog import CATALOG, find_model
 from shared.errors import InvalidOption, ModelNotServed
 from shared.options import RemovalOptions
 from supervisor.api.compat.rembg_request import RembgOptions, model_choice, removal_options, served_names
 
-GENERAL = find("BiRefNet")
+GENERAL = find_model("BiRefNet")
 
 
 def asked(**fields: object) -> RemovalOptions:
@@ -71,7 +71,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, object], n
 )
 def test_a_birefnet_answers_to_the_names_of_its_like(served: str, names: set[str]) -> None:
     """A portrait model must not pass for a general one."""
-    choices = served_names(find(served))
+    choices = served_names(find_model(served))
     assert {name for name, choice in choices.items() if choice == "birefnet"} == names
     assert choices["u2net"] == "builtin"
 

@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 
 from shared import logs
-from shared.messages import Event, Failed, Finished, LoadFailed, Progress, RemovalJob, WorkerConfig
+from shared.messages import Event, Failed, Finished, LoadFailed, Progress, Ready, RemovalJob, WorkerConfig
 from shared.options import RemovalOptions
 from tests.fake_workers.by_light import Light
-from tests.fake_workers.talk import FACTS
+from tests.fake_workers.talk import MODEL
 from tests.photos import encoded
 from worker import main
 from worker.engines import Step, loaders
 from worker.imaging import decode
 from worker.imaging.geometry import Pixels
-from worker.inference_thread import ModelThread
+from worker.inference_thread import InferenceThread
 
 WAIT_S = 20
 
@@ -41,9 +41,9 @@ class Faulty(Light):
 
 
 @pytest.fixture
-def model() -> Iterator[ModelThread]:
+def model() -> Iterator[InferenceThread]:
     """The faulty engine on its thread."""
-    with ModelThread() as thread:
+    with InferenceThread() as thread:
         thread.load(lambda: Faulty(MemoryError(), ZeroDivisionError("a fault of ours")))
         yield thread
 
@@ -55,12 +55,14 @@ def ends(events: "queue.SimpleQueue[Event]") -> Event:
     return event
 
 
-def test_whatever_a_photo_causes_is_told_and_the_next_one_is_done(tmp_path: Path, model: ModelThread) -> None:
+def test_whatever_a_photo_causes_is_told_and_the_next_one_is_done(
+    tmp_path: Path, model: InferenceThread
+) -> None:
     """Its client would wait until the worker is ended for it, five minutes later, with all that it holds."""
     (tmp_path / "photo").write_bytes(encoded(Image.new("RGB", (4, 3), "white")))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ThreadPoolExecutor(1) as pool:
-        work = main.Work(pool, model, events, 100)  # type: ignore[arg-type]  # a queue of this process
+        work = main.JobRunner(pool, model, events, 100)  # type: ignore[arg-type]  # a queue of this process
         for code in ("out_of_memory", "internal_error", None):
             work.begin(RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions()))
             end = ends(events)
@@ -90,7 +92,7 @@ def test_a_load_without_enough_memory_is_told_as_that() -> None:
 
 def test_a_worker_says_how_many_photos_it_takes_at_once() -> None:
     """It would be sent one by one, and its model would wait while each is decoded."""
-    assert first_word(return_value=Light()) == replace(FACTS, removals_at_once=2)
+    assert first_word(return_value=Light()) == Ready(replace(MODEL, max_concurrency=2))
 
 
 @pytest.mark.parametrize(
@@ -101,4 +103,4 @@ def test_a_gpu_is_fed_by_as_many_cores_as_there_are(
 ) -> None:
     """With fewer it waits for photos to be decoded; with more, photos fill the memory and wait for it."""
     monkeypatch.setattr(main, "available_cores", lambda: cores)
-    assert main.removals_at_once(device) == at_once
+    assert main.max_concurrency(device) == at_once

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from supervisor.jobs.spool import ResultStore
+from supervisor.jobs.spool import Spool
 
 
 def test_a_supervisor_never_takes_its_own_folder_for_a_dead_ones(tmp_path: Path) -> None:
     """Once a board without a clock has heard the time, no process has the start time that it had."""
-    results = ResultStore(tmp_path)
+    results = Spool(tmp_path)
     results.folder = tmp_path / f"run-{os.getpid()}-1000"
     waiting = results.make_folder("bgremove_1")
     os.utime(results.folder, (0, 0))
@@ -22,18 +22,18 @@ def test_a_supervisor_never_takes_its_own_folder_for_a_dead_ones(tmp_path: Path)
 
 def test_a_service_that_lives_keeps_its_folder_from_its_neighbours(tmp_path: Path) -> None:
     """Once the clock was set, and from another container, it seemed to be a dead one's: results were lost."""
-    living = ResultStore(tmp_path)
+    living = Spool(tmp_path)
     living.folder = tmp_path / f"run-{os.getpid()}-1000"
     kept = living.make_folder("bgremove_1")
     os.utime(living.folder, (0, 0))
     living.show_life()
-    asyncio.run(ResultStore(tmp_path).drop_orphans())
+    asyncio.run(Spool(tmp_path).drop_orphans())
     assert kept.exists()
 
 
 def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows one that is being downloaded cannot be deleted: a photo stayed on the disk past its time."""
-    store = ResultStore(tmp_path)
+    store = Spool(tmp_path)
     folder = store.make_folder("task")
     (folder / "photo.jpg").touch()
 
@@ -55,5 +55,5 @@ def test_leftovers_are_deleted_once_they_are_old(tmp_path: Path) -> None:
     for folder in (fresh, old):
         folder.mkdir()
     os.utime(old, (0, 0))
-    asyncio.run(ResultStore(tmp_path).drop_orphans())
+    asyncio.run(Spool(tmp_path).drop_orphans())
     assert (fresh.exists(), old.exists()) == (True, False)

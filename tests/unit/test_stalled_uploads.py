@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Message
 
 from supervisor.api.error_handlers import install_error_handlers
-from supervisor.api.middleware.security import Guard
+from supervisor.api.middleware.security import SecurityMiddleware
 
 SCOPE = {
     "type": "http",
@@ -21,7 +21,7 @@ SCOPE = {
 }
 
 
-def guarded(stall_timeout_s: float) -> Guard:
+def guarded(stall_timeout_s: float) -> SecurityMiddleware:
     """Return an application that reads a body, and waits for its client to leave, behind the guard."""
     app = FastAPI()
     install_error_handlers(app, {})
@@ -34,7 +34,7 @@ def guarded(stall_timeout_s: float) -> Guard:
                 await request.receive()  # as streams do, to learn that their client has left
         return size_bytes
 
-    return Guard(
+    return SecurityMiddleware(
         app,
         allowed_origins=(),
         token=None,

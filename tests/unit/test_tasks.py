@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AlreadyFinished, DamagedImage, Expired, NotFound
-from supervisor.jobs.task import LOG_LINES, Task, TaskKind, TaskRegistry
+from supervisor.jobs.task import LOG_LINES, Task, TaskKind, TaskStore
 
 
 @given(st.lists(st.floats(-50, 200)))
@@ -71,7 +71,7 @@ def test_a_stream_opened_after_the_end_tells_the_end_and_stops() -> None:
 
 def test_a_forgotten_task_is_told_from_one_that_never_was() -> None:
     """ "Expired" and "unknown" are different news to a client."""
-    tasks = TaskRegistry(retention_s=0)
+    tasks = TaskStore(retention_s=0)
     task = tasks.create(TaskKind.REMOVE)
     assert not tasks.expire()
     task.complete("done")
@@ -84,7 +84,7 @@ def test_a_forgotten_task_is_told_from_one_that_never_was() -> None:
 
 def test_cancelling_what_has_ended_is_refused() -> None:
     """The client must learn that it came too late."""
-    tasks = TaskRegistry(retention_s=60)
+    tasks = TaskStore(retention_s=60)
     task = tasks.create(TaskKind.REMOVE)
     asyncio.run(tasks.cancel(task))
     assert task.payload()["code"] == "cancelled"
@@ -96,7 +96,7 @@ def test_cancelling_twice_is_one_cancelling() -> None:
     """A double click must not break off the waiting after which a worker that does not listen is killed."""
 
     async def scenario() -> None:
-        tasks, release, steps = TaskRegistry(retention_s=60), asyncio.Event(), list[str]()
+        tasks, release, steps = TaskStore(retention_s=60), asyncio.Event(), list[str]()
         task = tasks.create(TaskKind.REMOVE)
 
         async def cancel() -> None:

@@ -4,13 +4,13 @@ import pytest
 
 from shared.errors import Expired, NotFound
 from supervisor.jobs import tombstones
-from supervisor.jobs.tombstones import Forgotten
+from supervisor.jobs.tombstones import Tombstones
 
 
 def test_only_the_latest_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that runs for months would remember every photo, and its memory would grow without end."""
     monkeypatch.setattr(tombstones, "REMEMBERED_IDS", 2)
-    files = Forgotten("file")
+    files = Tombstones("file")
     for id_ in "abc":
         files.add(id_)
     assert [type(files.error(id_)) for id_ in "abcd"] == [NotFound, Expired, Expired, NotFound]

@@ -8,7 +8,7 @@ from torch import Tensor
 WARM_UP_PASSES = 2  # so that libraries choose their kernels, and Triton compiles, before the recording
 
 
-class Replayed:
+class CudaGraph:
     """A function from one CUDA tensor to another, recorded for tensors like `example`.
 
     Raises torch.OutOfMemoryError where the device has no room for the recording's own memory.

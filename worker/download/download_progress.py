@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from shared.hub_cache import in_words
+from shared.hub_cache import format_bytes
 
 INTERVAL_S = 0.3
 SAMPLES = 17  # the rate is that of the last five seconds, so that a stall shows
@@ -58,7 +58,7 @@ class Meter:
         """Tell of the bytes of one file that are being checked."""
         self._checked, self._to_check = 0, size
         self.say("Checking")
-        self._live = lambda: f"Checking, {in_words(self._checked)} of {in_words(self._to_check)}"
+        self._live = lambda: f"Checking, {format_bytes(self._checked)} of {format_bytes(self._to_check)}"
 
     def checked(self, count: int) -> None:
         """Count bytes that were read."""
@@ -78,12 +78,12 @@ class Meter:
     def _bytes_and_rate(self) -> str:
         here, now, samples = self.here, time.monotonic(), self._samples
         samples.append((now, here))
-        said = f"{in_words(here)} of {in_words(self.total)}"
+        said = f"{format_bytes(here)} of {format_bytes(self.total)}"
         begin, then = samples[0]
         if len(samples) < MIN_SAMPLES or here <= then:
             return said
         rate = (here - then) / (now - begin)
-        return f"{said}, {in_words(rate)}/s, {_duration((self.total - here) / rate)} left"
+        return f"{said}, {format_bytes(rate)}/s, {_duration((self.total - here) / rate)} left"
 
 
 def _duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from shared.errors import DownloadDamaged, DownloadFailed, StorageFailed
 from shared.file_replace import replace
-from shared.hub_cache import ModelCache, flush_to_disk, in_words, sha256_of, size_of
+from shared.hub_cache import HubCache, file_size, flush_to_disk, format_bytes, hash_file
 from shared.messages import DownloadConfig
 from worker.download.download_progress import Meter
 from worker.download.hub import Hub, HubFile, Interrupted, Listing
@@ -32,7 +32,7 @@ log = logging.getLogger("worker.fetch")
 class Fetch:
     """One download. It may be killed at any moment: the next one goes on with what is there."""
 
-    def __init__(self, cache: ModelCache, config: DownloadConfig, meter: Meter) -> None:
+    def __init__(self, cache: HubCache, config: DownloadConfig, meter: Meter) -> None:
         self._cache = cache
         self._config = config
         self._meter = meter
@@ -85,13 +85,13 @@ class Fetch:
 
         A copied or restored folder has other times than the record; no hub is needed to see that it is whole.
         """
-        record = self._cache.read_record(self._config.revision)
+        record = self._cache.read_manifest(self._config.revision)
         if record is None or (self._config.code and not record.code):
             return None
         self._meter.total = sum(known.size for known in record.files.values())
         for name, known in record.files.items():
             path = self._cache.snapshot(record.commit) / name
-            if size_of(path) != known.size or self._sha256(path) != known.sha256:
+            if file_size(path) != known.size or self._sha256(path) != known.sha256:
                 return None
             self._meter.here += known.size
             self._hashes[name] = known.sha256
@@ -112,22 +112,23 @@ class Fetch:
     def _usable_part(self, file: HubFile) -> int:
         """Return how many bytes an earlier try has left of a file; more than there can be are deleted."""
         part = self._cache.partial(file.etag)
-        if size_of(part) > file.size:
+        if file_size(part) > file.size:
             part.unlink()
-        return size_of(part)
+        return file_size(part)
 
     def _check_room(self, needed: int) -> None:
         free = shutil.disk_usage(self._cache.folder).free
         if needed > free:
             raise StorageFailed(
-                f"The model needs {in_words(needed)} more; the data folder's disk has {in_words(free)} free."
+                f"The model needs {format_bytes(needed)} more; "
+                f"the data folder's disk has {format_bytes(free)} free."
             )
 
     def _fetch(self, file: HubFile, commit: str) -> None:
         """Have one file, sound and in its place."""
         part = self._cache.partial(file.etag)
         part.parent.mkdir(parents=True, exist_ok=True)
-        tries = 2 if size_of(part) else 1  # what was left may not be this file's: then all of it is fetched
+        tries = 2 if file_size(part) else 1  # what was left may not be this file's: then all of it is fetched
         for _ in range(tries):
             try:
                 self._fill(part, file, commit)
@@ -147,22 +148,22 @@ class Fetch:
         part.touch()
         self._meter.say(f"Fetching {file.name}")
         patience = _Patience(self._meter, FILLING_WAITS_S)
-        longest = size_of(part)
-        while size_of(part) < file.size:
+        longest = file_size(part)
+        while file_size(part) < file.size:
             try:
                 self._receive(part, file, commit)
                 why = Interrupted("The hub sent less of a file than it announced.")
             except Interrupted as error:
                 why = error
-            if size_of(part) > longest:
-                longest = size_of(part)
+            if file_size(part) > longest:
+                longest = file_size(part)
                 patience = _Patience(self._meter, FILLING_WAITS_S)
-            if size_of(part) < file.size:
+            if file_size(part) < file.size:
                 patience.wait(why)
 
     def _receive(self, part: Path, file: HubFile, commit: str) -> None:
         """Append to a part what one answer of the hub brings."""
-        offset = size_of(part)
+        offset = file_size(part)
         with self._hub.opened(commit, file, offset) as (start, chunks), part.open("rb+") as out:
             self._meter.here -= offset - start
             self._meter.receive()
@@ -176,12 +177,12 @@ class Fetch:
                     break
 
     def _drop(self, part: Path) -> None:
-        self._meter.here -= size_of(part)
+        self._meter.here -= file_size(part)
         part.unlink()
 
     def _is_sound(self, path: Path, file: HubFile) -> bool:
         """Whether a file holds exactly what the hub has."""
-        if not path.is_file() or size_of(path) != file.size:
+        if not path.is_file() or file_size(path) != file.size:
             return False
         sha256 = self._sha256(path)
         if sha256 != file.etag and (file.in_lfs or _git_sha1(path) != file.etag):
@@ -190,11 +191,11 @@ class Fetch:
         return True
 
     def _sha256(self, path: Path) -> str:
-        self._meter.check(size_of(path))
-        return sha256_of(path, self._meter.checked)
+        self._meter.check(file_size(path))
+        return hash_file(path, self._meter.checked)
 
     def _record(self, commit: str, *, code: bool) -> None:
-        self._cache.write_record(self._config.revision, commit, self._hashes, code=code)
+        self._cache.write_manifest(self._config.revision, commit, self._hashes, code=code)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

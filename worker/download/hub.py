@@ -22,7 +22,7 @@ from shared.errors import (
     ModelNotFound,
     ModelUnusable,
 )
-from shared.hub_cache import COMMIT, wanted_among, weights_among
+from shared.hub_cache import COMMIT, select_files, select_weights
 
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -77,8 +77,8 @@ class Hub:
         if not COMMIT.fullmatch(info.sha or ""):
             raise DownloadFailed(NOT_A_HUB)
         names = [file.rfilename for file in info.siblings or []]
-        wanted = wanted_among(names, code=code)
-        if not weights_among(wanted):
+        wanted = select_files(names, code=code)
+        if not select_weights(wanted):
             raise ModelUnusable(
                 f"{self._repo_id} has no *.safetensors file, the only weights that this service reads."
             )

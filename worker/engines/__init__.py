@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from shared.messages import Ready
+from shared.messages import ModelInfo
 from worker.imaging.geometry import Box, Pixels
 
 # Told how much of the load is done, 0 to 100, and what is being done.
@@ -25,7 +25,7 @@ class DeviceLost(RuntimeError):
 class Engine(Protocol):
     """A loaded model. Its facts' device and dtype are those that the last photo was computed with."""
 
-    facts: Ready
+    model_info: ModelInfo
 
     def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
         """Return the RGB photo, or a box in it, as (H, W, 3) at the size that the network looks at.

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from shared.catalog import fit_input_size
 from shared.errors import OutOfMemory
-from shared.input_size import input_for
-from shared.messages import Ready, WorkerConfig
-from worker.birefnet.cuda_graph import Replayed
+from shared.messages import ModelInfo, WorkerConfig
+from worker.birefnet.cuda_graph import CudaGraph
 from worker.birefnet.progress_hooks import watched
 from worker.engines import MEAN, STD, DeviceLost, OnLoading, Step
 from worker.engines.torch_device import best_dtype, choose, device_answers, is_out_of_memory
@@ -52,20 +52,18 @@ class BirefnetEngine:
                 ) from error
             raise
         self._replayed = self._recorded()
-        self._home_facts = Ready(
+        self._home_info = ModelInfo(
             model_id=config.model_id,
             device=self._device.type,
             dtype=_name(self._dtype),
-            loader=config.loader,
-            input_size=config.input_size,
             device_memory_bytes=torch.cuda.memory_reserved() if self._device.type == "cuda" else 0,
         )
-        self.facts = self._home_facts
+        self.model_info = self._home_info
 
     def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
         """Return the RGB photo, or a box in it, as (H, W, 3) of the size that the network wants for it."""
         size = photo.size if box is None else (box.width, box.height)
-        return resized(photo, input_for(self._config.input_size, size), Image.Resampling.BILINEAR, box)
+        return resized(photo, fit_input_size(self._config.input_size, size), Image.Resampling.BILINEAR, box)
 
     def alpha(self, pixels: Pixels, step: Step) -> Pixels:
         """Return the subject's alpha, (H, W) of (H, W, 3) pixels, 0 clear to 255 opaque.
@@ -73,7 +71,7 @@ class BirefnetEngine:
         Raises OutOfMemory, on a device other than the CPU only after a try there where that is allowed.
         """
         photo = torch.from_numpy(pixels)[None]
-        self.facts = self._home_facts
+        self.model_info = self._home_info
         try:
             return self._infer(photo, step)
         except OutOfMemory:
@@ -95,14 +93,14 @@ class BirefnetEngine:
     def _prediction(self, pixels: Tensor) -> Tensor:
         return _alpha(self._network(normalised(pixels, self._dtype)))
 
-    def _recorded(self) -> Replayed | None:
+    def _recorded(self) -> CudaGraph | None:
         """Return the network as a CUDA graph, where its input has one size and there is room for it."""
         size = self._config.input_size
         if self._device.type != "cuda" or not isinstance(size, tuple) or self._config.loader != "native":
             return None
         example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8, device=self._device)
         try:
-            return Replayed(self._prediction, example)
+            return CudaGraph(self._prediction, example)
         except RuntimeError:  # for want of memory, or of a kernel that can be recorded
             log.warning("no CUDA graph can be recorded; removals take longer", exc_info=True)
             return None
@@ -111,7 +109,7 @@ class BirefnetEngine:
         """Do the same on the CPU, with a copy of the weights: the network stays where and as it is."""
         log.warning("out of memory; trying on the CPU", extra={"device": self._device.type})
         dtype = best_dtype("cpu", by_hub_code=self._config.loader == "transformers")
-        self.facts = replace(self._home_facts, device="cpu", dtype=_name(dtype))
+        self.model_info = replace(self._home_info, device="cpu", dtype=_name(dtype))
         with _device_errors(), torch.inference_mode(), watched(self._network, step):
             named = chain(self._network.named_parameters(), self._network.named_buffers())
             copies = {

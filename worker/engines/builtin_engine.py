@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.errors import WorkerStartFailed
-from shared.messages import Ready, WorkerConfig
+from shared.messages import ModelInfo, WorkerConfig
 from worker.engines import MEAN, STD, Step
 from worker.imaging.geometry import Box, Pixels
 from worker.imaging.parallel import available_cores
@@ -40,7 +40,7 @@ class BuiltinEngine:
             raise WorkerStartFailed("The built-in model's file cannot be loaded.") from error
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
-        self.facts = Ready(MODEL_ID, "cpu", "float32", "onnxruntime", (INPUT_SIZE, INPUT_SIZE))
+        self.model_info = ModelInfo(MODEL_ID, "cpu", "float32")
 
     def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
         """Return the RGB photo, or a box in it, as (320, 320, 3)."""

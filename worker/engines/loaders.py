@@ -1,6 +1,6 @@
 """From a loader's name to a loaded engine. Each worker imports the libraries of its own engine alone."""
 
-from shared.gc_pause import quick_imports
+from shared.gc_pause import pause_gc
 from shared.messages import WorkerConfig
 from worker.engines import Engine, OnLoading
 
@@ -14,13 +14,13 @@ def load(config: WorkerConfig, on_loading: OnLoading) -> Engine:
             return BuiltinEngine(config)
         case "native":
             on_loading(0, "Starting PyTorch")
-            with quick_imports():  # torch takes seconds
+            with pause_gc():  # torch takes seconds
                 from worker.engines import birefnet_engine, native  # noqa: PLC0415  # as the module says
 
             return birefnet_engine.BirefnetEngine(config, native.load, on_loading)
         case "transformers":
             on_loading(0, "Starting transformers")
-            with quick_imports():
+            with pause_gc():
                 from worker.engines import (  # noqa: PLC0415  # as the module says
                     birefnet_engine,
                     transformers_loader,

@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from shared.errors import ModelUnfit
-from shared.hub_cache import weights_among
+from shared.hub_cache import select_weights
 
 TELL_EVERY = 50  # tensors
 
@@ -18,7 +18,7 @@ def read(folder: Path, on_share: Callable[[float], None]) -> dict[str, Tensor]:
     `on_share` is told how much is done, 0 to 1. Raises ModelUnfit.
     """
     state: dict[str, Tensor] = {}
-    files = [folder / name for name in sorted(weights_among(path.name for path in folder.iterdir()))]
+    files = [folder / name for name in sorted(select_weights(path.name for path in folder.iterdir()))]
     if not files:
         raise ModelUnfit("The model's folder has no safetensors file.")
     try:

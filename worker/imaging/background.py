@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageColor, ImageOps
 
 from shared.errors import BadInput
-from shared.options import RemovalOptions
 from worker.imaging import decode
 from worker.imaging.colour import BLACK_TO_BLACK, INTENT
 
@@ -56,16 +55,14 @@ class Backdrop:
         return self._picture.crop((0, top, width, bottom)).convert(mode)
 
 
-def chosen(options: RemovalOptions, max_pixels: int) -> Background | None:
-    """Return the background that the options ask for, None for none.
+def load_background(colour: str | None, path: str | None, max_pixels: int) -> Background | None:
+    """Return the background: the image at `path`, else the `colour`, else None.
 
     Raises what `decode.decode` raises for an image, saying that it is the background's.
     """
-    if options.background_file is not None:
-        return _from_file(Path(options.background_file), max_pixels)
-    if options.background is not None:
-        return _from_colour(options.background)
-    return None
+    if path is not None:
+        return _from_file(Path(path), max_pixels)
+    return None if colour is None else _from_colour(colour)
 
 
 def _from_colour(name: str) -> Background:

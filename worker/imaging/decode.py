@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
-from shared.formats import SIGNATURE_BYTES, ImageFormat, sniff
+from shared.formats import SIGNATURE_BYTES, ImageFormat, detect_format
 from worker.imaging import colour, dpi, flatten, icc_profiles, pixel_formats
 from worker.imaging.jpeg_limits import check_scans
 from worker.imaging.parallel import available_cores
@@ -85,7 +85,7 @@ def decode(path: Path, max_pixels: int) -> Photo:
     more than `max_pixels`, DamagedImage when decoding fails, MemoryError as it comes.
     """
     with path.open("rb") as file:
-        known = sniff(file.read(SIGNATURE_BYTES))
+        known = detect_format(file.read(SIGNATURE_BYTES))
         if known is None:
             raise NotAnImage
         try:

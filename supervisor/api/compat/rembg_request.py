@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.catalog import ModelSpec
 from shared.errors import InvalidOption, ModelNotServed
 from shared.options import ModelChoice, RemovalOptions
-from supervisor.api.openapi import say_fields
+from supervisor.api.openapi import describe_form_fields
 
 Threshold = Annotated[int, Field(ge=0, le=255)]
 # The built-in model is U²-Net-p; silueta is a smaller U²-Net. Those trained for people or clothes differ.
@@ -30,7 +30,7 @@ _CHANNEL = re.compile(r"[0-9]{1,3}")
 class RembgOptions(BaseModel):
     """The options of rembg's `/api/remove`, in a form or in the address."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=say_fields)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
 
     model: str | None = Field(None, description="a model by rembg's name; left out: the best one there is")
     a: bool | None = Field(None, description="alpha matting: here, the subject's own colour on soft edges")

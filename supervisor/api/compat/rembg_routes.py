@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from shared.errors import OriginRefused
 from supervisor.api.compat.rembg_request import RembgForm, RembgOptions, RembgQuery, removal_options
 from supervisor.api.dependencies import Supervisor
-from supervisor.api.synchronous import OnceFile, finish
+from supervisor.api.synchronous import DeleteAfterSendResponse, finish
 from supervisor.api.uploads import Sent, start
 
 router = APIRouter(prefix="/api", tags=["drop-in"], default_response_class=FileResponse)
@@ -32,21 +32,21 @@ async def remove_file(
     services: Supervisor,
     form: Annotated[RembgForm, Form(media_type="multipart/form-data")],
     query: Annotated[RembgOptions, Query()],
-) -> OnceFile:
+) -> DeleteAfterSendResponse:
     """Remove the background of an uploaded photo, as rembg's server does. The form wins over the address."""
     asked = query.model_copy(update=form.model_dump(include=form.model_fields_set - {"file"}))
     options = removal_options(asked, services.model_store.spec)
     task = await start(services, options, Sent("file", form.file))
     await finish(request, services, task)
-    return OnceFile(services, task)
+    return DeleteAfterSendResponse(services, task)
 
 
 @router.get("/remove", responses=_PNG, dependencies=[Depends(_not_for_other_pages)])
 async def remove_url(
     request: Request, services: Supervisor, query: Annotated[RembgQuery, Query()]
-) -> OnceFile:
+) -> DeleteAfterSendResponse:
     """Remove the background of the photo at a URL, as rembg's server does."""
     options = removal_options(query, services.model_store.spec)
     task = await start(services, options, Sent("url", query.url))
     await finish(request, services, task)
-    return OnceFile(services, task)
+    return DeleteAfterSendResponse(services, task)

@@ -57,6 +57,6 @@ def removebg_error_response(error: BgremoveError) -> JSONResponse:
         status, code, title = error.status, error.removebg_code, error.title
     else:
         status, code = _CODES.get(type(error), (error.status, error.code))
-        title = (type(error).__doc__ or "").strip()
+        title = type(error).default_detail
     body = RemovebgErrors(errors=[RemovebgError(code=code, title=title, detail=error.detail)])
     return JSONResponse(body.model_dump(), status_code=status, headers=retry_headers(error))

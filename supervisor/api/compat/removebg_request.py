@@ -13,10 +13,10 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import InvalidOption
-from shared.option_validation import check_colour, is_opaque, margin_from
+from shared.option_validation import is_opaque, parse_margin, validate_colour
 from shared.options import FormatChoice, RemovalOptions
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
-from supervisor.api.openapi import say_fields
+from supervisor.api.openapi import describe_form_fields
 
 MAX_PIXELS = {"preview": 250_000, "small": 250_000, "regular": 250_000, "medium": 1_500_000, "hd": 4_000_000}
 SOURCES = ("image_file", "image_file_b64", "image_url")
@@ -39,7 +39,7 @@ _HEX = re.compile(r"([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.IGNORECASE)
 class RemovebgRequest(BaseModel):
     """The fields of remove.bg's `POST /v1.0/removebg`; exactly one of the three sources is to be given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=say_fields)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=describe_form_fields)
 
     image_file: UploadFile | None = Field(None, description="the photo")
     image_file_b64: str | None = Field(None, description="the photo in base64")
@@ -168,7 +168,7 @@ def margin_of(text: str) -> str:
     """Return remove.bg's `crop_margin` as this service's: one value for all sides. Raises RemovebgRefusal."""
     parts = text.split()
     try:
-        margins = {margin_from(part) for part in parts}
+        margins = {parse_margin(part) for part in parts}
     except InvalidOption as error:
         raise invalid("crop_margin", error.detail) from error
     if len(parts) not in (1, 2, 4):
@@ -187,7 +187,7 @@ def colour_of(text: str) -> str:
     if _HEX.fullmatch(digits):
         colour = "#" + ("".join(digit * 2 for digit in digits) if len(digits) == 4 else digits)
     try:
-        check_colour(colour)
+        validate_colour(colour)
     except InvalidOption as error:
         raise invalid("bg_color", "It is a colour such as 81d4fa, fff, 81d4fa77, or its name.") from error
     return colour

@@ -11,9 +11,9 @@ from supervisor.api.compat.removebg_body import decoded, fields_of
 from supervisor.api.compat.removebg_errors import RemovebgErrors, RemovebgRefusal
 from supervisor.api.compat.removebg_request import IMAGE_BACKGROUNDS, RemovebgRequest, read_request
 from supervisor.api.dependencies import Supervisor
-from supervisor.api.synchronous import OnceFile, finish
+from supervisor.api.synchronous import DeleteAfterSendResponse, finish
 from supervisor.api.uploads import Sent, start
-from supervisor.container import Services
+from supervisor.container import Container
 from supervisor.jobs.spool import Result
 from supervisor.jobs.task import Task
 
@@ -50,7 +50,7 @@ async def removebg(request: Request, services: Supervisor) -> Response:
     return await _answer(request, services, asked, task, result)
 
 
-async def _start(services: Services, asked: RemovebgRequest) -> Task:
+async def _start(services: Container, asked: RemovebgRequest) -> Task:
     options, background = asked.options(), asked.background()
     photo = await _sent(asked, asked.source())
     behind = await _sent(asked, background) if background in IMAGE_BACKGROUNDS else None
@@ -63,7 +63,7 @@ async def _sent(asked: RemovebgRequest, field: str) -> Sent:
 
 
 async def _answer(
-    request: Request, services: Services, asked: RemovebgRequest, task: Task, result: Result
+    request: Request, services: Container, asked: RemovebgRequest, task: Task, result: Result
 ) -> Response:
     if not result["subject"] or result["box"] is None:
         await services.removals.forget(task)
@@ -78,7 +78,7 @@ async def _answer(
     if asked.type_level != "none":  # nothing is detected: the client's own word, or the most general
         headers["X-Type"] = "other" if asked.type == "auto" else asked.type
     if "application/json" not in request.headers.get("accept", ""):
-        return OnceFile(services, task, headers)
+        return DeleteAfterSendResponse(services, task, headers)
     stored = services.results.get(result["result_file_id"])
     image = await asyncio.to_thread(stored.path.read_bytes)
     await services.removals.forget(task)

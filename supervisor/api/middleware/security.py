@@ -20,7 +20,7 @@ from shared.errors import (
     UploadStalled,
     UploadTooLarge,
 )
-from supervisor.api.error_handlers import Dialects, response_for
+from supervisor.api.error_handlers import ErrorFormats, response_for
 from supervisor.web.page import PREFIX
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -39,13 +39,13 @@ TOO_LARGE = "The request is larger than this service accepts."
 TOO_LONG = "A request of JSON or text may have 64 KiB: send a photo as a file of a form, as curl -F does."
 
 
-class KnownNames:
+class TrustedHostMiddleware:
     """Middleware that refuses every request under a host name that is not this service's.
 
     It defeats DNS rebinding, so it is the outermost: not even a preflight is answered under a foreign name.
     """
 
-    def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str], dialects: Dialects) -> None:
+    def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str], dialects: ErrorFormats) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._dialects = dialects
@@ -59,7 +59,7 @@ class KnownNames:
         await app(scope, receive, send)
 
 
-class Guard:
+class SecurityMiddleware:
     """Middleware that refuses what must not reach a route.
 
     The origin check defeats other pages in the user's browser, and holds for every route. On `base64_paths`
@@ -74,7 +74,7 @@ class Guard:
         token: str | None,
         max_upload_bytes: int,
         base64_paths: Collection[str],
-        dialects: Dialects,
+        dialects: ErrorFormats,
         stall_timeout_s: float = STALL_TIMEOUT_S,
     ) -> None:
         self._app = app

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from shared.errors import Expired, LocalOnly, NotFound, Stopping
 from supervisor.api.dependencies import Accepted, EventStream, KnownTask, NoBody, Supervisor, task_events
-from supervisor.api.error_handlers import answers_with
+from supervisor.api.error_handlers import error_responses
 from supervisor.api.middleware.security import is_loopback
 from supervisor.environment.report import PackageState
 from supervisor.jobs.task import Task, TaskKind
@@ -77,7 +77,7 @@ async def status(services: Supervisor) -> EnvironmentStatus:
     }
 
 
-@router.post("/install", dependencies=[Depends(_from_here)], responses=answers_with(LocalOnly, Stopping))
+@router.post("/install", dependencies=[Depends(_from_here)], responses=error_responses(LocalOnly, Stopping))
 async def install(services: Supervisor, _: NoBody = None) -> Accepted:
     """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
     task = await services.installs.start()
@@ -85,7 +85,7 @@ async def install(services: Supervisor, _: NoBody = None) -> Accepted:
 
 
 @router.get(
-    "/install/stream/{task_id}", response_class=EventStream, responses=answers_with(NotFound, Expired)
+    "/install/stream/{task_id}", response_class=EventStream, responses=error_responses(NotFound, Expired)
 )
 async def stream(task: Annotated[Task, Depends(_install_task)]) -> AsyncIterable[ServerSentEvent]:
     """The install's progress as server-sent events: its state now, then every change until its end.

@@ -11,9 +11,9 @@ from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.errors import Expired, NotFound
-from shared.result_files import MEDIA_TYPES
+from shared.formats import MEDIA_TYPES
 from supervisor.api.dependencies import Supervisor
-from supervisor.api.error_handlers import answers_with
+from supervisor.api.error_handlers import error_responses
 
 _RANGE = re.compile(r"(?P<first>\d{1,18})-(?P<last>\d{0,18})|-\d{1,18}")
 _MAX_RANGES = 10
@@ -67,7 +67,7 @@ _KINDS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get(
-    "/files/{file_id}", response_class=FileResponse, responses=_KINDS | answers_with(NotFound, Expired)
+    "/files/{file_id}", response_class=FileResponse, responses=_KINDS | error_responses(NotFound, Expired)
 )
 async def download(file_id: str, services: Supervisor) -> FileResponse:
     """The bytes of a file; `Content-Disposition` has its name."""

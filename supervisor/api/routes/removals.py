@@ -36,15 +36,15 @@ from supervisor.api.dependencies import (
     Supervisor,
     task_events,
 )
-from supervisor.api.error_handlers import answers_with
-from supervisor.api.openapi import say_fields
+from supervisor.api.error_handlers import error_responses
+from supervisor.api.openapi import describe_form_fields
 from supervisor.api.uploads import Sent, start
 from supervisor.jobs.spool import Result
 from supervisor.jobs.task import Task, TaskKind
 from supervisor.models.lifecycle import Unloaded
 
 STREAM_INTERVAL_S = 0.3
-_REFUSALS = answers_with(BadInput, InvalidOption, QueueFull, WorkerStartFailed, Stopping, StorageFailed)
+_REFUSALS = error_responses(BadInput, InvalidOption, QueueFull, WorkerStartFailed, Stopping, StorageFailed)
 
 router = APIRouter(prefix="/remove", tags=["remove"])
 
@@ -65,7 +65,7 @@ _IMAGES: dict[str, Any] = {
 LoadableModel = Literal["birefnet", "builtin"]
 _ToLoad = Annotated[LoadableModel, Query(description="which model to load")]
 _ToUnload = Annotated[LoadableModel | None, Query(description="which model to unload; left out: both")]
-_STRICT = ConfigDict(extra="forbid", json_schema_extra=say_fields)
+_STRICT = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
 UploadForm = create_model(
     "UploadForm",
     __config__=_STRICT,
@@ -89,7 +89,9 @@ FinishedRemoval = Annotated[Task, Depends(_finished_removal)]
 class _AsInForms(BaseModel):
     """JSON that is read as forms are: 20 is as good as "20", and what is empty is left out."""
 
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, json_schema_extra=say_fields)
+    model_config = ConfigDict(
+        extra="forbid", coerce_numbers_to_str=True, json_schema_extra=describe_form_fields
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -110,7 +112,7 @@ UrlRequest = create_model(
 @router.post(
     "/upload",
     dependencies=[AsksInTheBody],
-    responses=_REFUSALS | answers_with(UploadTooLarge, UploadStalled, NotAnImage),
+    responses=_REFUSALS | error_responses(UploadTooLarge, UploadStalled, NotAnImage),
 )
 async def upload(
     form: Annotated[UploadForm, Form(media_type="multipart/form-data")],  # type: ignore[valid-type]
@@ -123,14 +125,14 @@ async def upload(
     return {"task_id": (await start(services, _options(form), Sent("file", photo), behind)).id}
 
 
-@router.post("/url", dependencies=[AsksInTheBody], responses=_REFUSALS | answers_with(UrlRefused))
+@router.post("/url", dependencies=[AsksInTheBody], responses=_REFUSALS | error_responses(UrlRefused))
 async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Accepted:  # type: ignore[valid-type]
     """Remove the background of the photo at a URL."""
     address: str = body.url  # type: ignore[attr-defined]
     return {"task_id": (await start(services, _options(body), Sent("url", address))).id}
 
 
-@router.get("/stream/{task_id}", response_class=EventStream, responses=answers_with(NotFound, Expired))
+@router.get("/stream/{task_id}", response_class=EventStream, responses=error_responses(NotFound, Expired))
 async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
     """The task's progress as server-sent events: its state now, then every change until its end.
 
@@ -142,7 +144,7 @@ async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
         yield event
 
 
-@router.get("/result/{task_id}", responses=answers_with(NotFound, StillRunning, Cancelled, Expired))
+@router.get("/result/{task_id}", responses=error_responses(NotFound, StillRunning, Cancelled, Expired))
 async def result(task: FinishedRemoval, services: Supervisor) -> Result:
     """A finished removal's result, or the error that it failed with."""
     task.raise_failure()
@@ -153,21 +155,21 @@ async def result(task: FinishedRemoval, services: Supervisor) -> Result:
     "/result/{task_id}",
     status_code=204,
     response_class=Response,
-    responses=answers_with(NotFound, StillRunning, Expired),
+    responses=error_responses(NotFound, StillRunning, Expired),
 )
 async def forget(task: FinishedRemoval, services: Supervisor) -> None:
     """Delete a finished removal's photo and result at once, not only when they expire."""
     await services.removals.forget(task)
 
 
-@router.post("/download", responses=answers_with(ModelUnusable, Stopping, StorageFailed))
+@router.post("/download", responses=error_responses(ModelUnusable, Stopping, StorageFailed))
 async def download(services: Supervisor, _: NoBody = None) -> Accepted:
     """Download the model, or what is missing of it; null when all of it is there."""
     task = services.downloads.start()
     return {"task_id": task.id if task else None}
 
 
-@router.post("/load", responses=answers_with(ModelUnavailable, Stopping))
+@router.post("/load", responses=error_responses(ModelUnavailable, Stopping))
 async def load(services: Supervisor, model: _ToLoad = "birefnet", _: NoBody = None) -> Accepted:
     """Load a model into memory, starting its worker if need be; null when it is loaded."""
     task = services.models.life(model).load()

@@ -10,7 +10,7 @@ from shared.errors import ModelUnavailable, NotReady, Stopping
 from shared.options import ModelChoice
 from supervisor import __version__
 from supervisor.api.dependencies import Accepted, NoBody, Supervisor
-from supervisor.api.error_handlers import answers_with
+from supervisor.api.error_handlers import error_responses
 from supervisor.models import builtin_model
 from supervisor.observability.status_view import ModelStatus, WorkerStatus, model_status, worker_status
 
@@ -81,7 +81,7 @@ async def health(services: Supervisor) -> Health:
     return {"status": "ok", "version": __version__, "uptime_s": services.uptime_s}
 
 
-@router.get("/ready", responses=answers_with(NotReady))
+@router.get("/ready", responses=error_responses(NotReady))
 async def ready(services: Supervisor) -> Readiness:
     """Whether a removal would be accepted now."""
     removals = services.removals
@@ -92,7 +92,7 @@ async def ready(services: Supervisor) -> Readiness:
     return {"ready": True}
 
 
-@router.post("/worker/restart", responses=answers_with(ModelUnavailable, Stopping))
+@router.post("/worker/restart", responses=error_responses(ModelUnavailable, Stopping))
 async def restart_worker(services: Supervisor, model: _ToRestart = "auto", _: NoBody = None) -> Accepted:
     """End a worker and start a new one; a running removal is put back in the queue, not lost."""
     return {"task_id": services.models.life(model).restart().id}

@@ -4,11 +4,11 @@ from fastapi import APIRouter
 
 from shared.errors import AlreadyFinished, Expired, NotFound
 from supervisor.api.dependencies import KnownTask, Supervisor
-from supervisor.api.error_handlers import answers_with
+from supervisor.api.error_handlers import error_responses
 from supervisor.jobs.task import TaskPayload
 
 router = APIRouter(tags=["tasks"])
-_UNKNOWN = answers_with(NotFound, Expired)
+_UNKNOWN = error_responses(NotFound, Expired)
 
 
 @router.get("/tasks")
@@ -23,7 +23,7 @@ async def read_task(task: KnownTask) -> TaskPayload:
     return task.payload()
 
 
-@router.delete("/tasks/{task_id}", responses=_UNKNOWN | answers_with(AlreadyFinished))
+@router.delete("/tasks/{task_id}", responses=_UNKNOWN | error_responses(AlreadyFinished))
 async def cancel_task(task: KnownTask, services: Supervisor) -> TaskPayload:
     """Cancel a queued or running task, and answer once it has ended."""
     await services.tasks.cancel(task)

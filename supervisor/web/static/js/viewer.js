@@ -17,7 +17,7 @@ export class Viewer {
   #shown = 0; // counts calls of show(): a photo decoded late must not take another one's place
 
   constructor(facts) {
-    this.facts = facts;
+    this.model_info = facts;
     this.zoom = new Zoom();
     this.#buildView();
     this.#buildTools();
@@ -57,7 +57,7 @@ export class Viewer {
     this.waitText.textContent = job?.message ?? '';
     this.waitBar.hidden = job?.ended ?? true;
     this.waitBar.value = job?.percent ?? 0;
-    this.facts.show(done ? job : null);
+    this.model_info.show(done ? job : null);
   }
 
   async #showPictures(job, blobs) {
