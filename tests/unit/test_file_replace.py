@@ -65,9 +65,9 @@ def copy_model(folder: Path) -> Path:
     (folder / "source" / WEIGHTS).write_bytes(weights(1000))
     models = store.ModelStore(folder / "data", find_model("BiRefNet"), "main", "native")
     store.import_folder(folder / "source", folder / "data", models.spec, "main", lambda *_: None)
-    snapshot = models.snapshot()
+    snapshot = models.find_snapshot()
     assert snapshot is not None
-    return snapshot
+    return snapshot.folder
 
 
 @pytest.mark.parametrize("write", [write_cutout, write_result, copy_model])
