@@ -21,8 +21,8 @@ from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
 from supervisor.tasks.task import Task, TaskKind, TaskStore, new_task_id
-from supervisor.workers.handle import OnProgress, WorkerSpec
 from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import OnProgress, WorkerSpec
 from supervisor.workers.worker import Worker
 from tests.photos import wish
 

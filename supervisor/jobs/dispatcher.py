@@ -20,13 +20,12 @@ from shared.errors import (
     WorkerReplaced,
     WorkerStartFailed,
 )
-from shared.messages import RemovalJob, RemovalResult
-from supervisor.jobs.filenames import name_stem
+from shared.messages import RemovalResult
 from supervisor.jobs.image_fetch import ImageFetcher
-from supervisor.jobs.job import BACKGROUND, SOURCE, Job
+from supervisor.jobs.job import Job
 from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.result import STEPS
-from supervisor.jobs.spool import RESULT, Spool
+from supervisor.jobs.spool import Spool
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
@@ -170,7 +169,7 @@ class Dispatcher:
             await self._end(entry, BgremoveError())
 
     async def _remove(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> RemovalResult:
-        job, task = entry.job, entry.task
+        task = entry.task
 
         def on_progress(percent: float, message: str) -> None:
             loading = slot.worker.model_info is None
@@ -178,15 +177,7 @@ class Dispatcher:
 
         if slot.worker.model_info is None:
             await model.fetch_files(on_progress)
-        message = RemovalJob(
-            task_id=job.id,
-            source_path=str(self._spool.path(job.id, SOURCE)),
-            result_path=str(self._spool.path(job.id, RESULT)),
-            options=job.options,
-            background_path=str(self._spool.path(job.id, BACKGROUND)) if job.background else None,
-            stem=name_stem(job.file_name),
-        )
-        return await slot.run(message, on_progress)
+        return await slot.run(self._spool.message(entry.job), on_progress)
 
     def _retry(self, entry: _Entry, job: Job) -> None:
         """Have a job wait again, before all others."""

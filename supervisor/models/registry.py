@@ -14,8 +14,8 @@ from supervisor.models.lifecycle import ModelLifecycle, Unloaded
 from supervisor.models.store import ModelStore
 from supervisor.settings import Settings
 from supervisor.tasks.task import Task, TaskStore
-from supervisor.workers.handle import WorkerSpec
 from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.worker import Prepare, Worker
 
 BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay loaded

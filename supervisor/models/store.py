@@ -24,7 +24,7 @@ from shared.hub_cache import (
     select_weights,
 )
 from shared.messages import Loader
-from supervisor.workers.handle import OnProgress
+from supervisor.workers.spec import OnProgress
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 

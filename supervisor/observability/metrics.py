@@ -1,6 +1,6 @@
 """Metrics for Prometheus: counters and histograms of removals, and the present state of the service."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,9 +15,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from supervisor import __version__
-from supervisor.jobs.queue import JobQueue
+from supervisor.workers.spec import WorkerStatus
 from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import WorkerStatus
 
 DURATIONS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 COMPLETE = "complete"
@@ -82,34 +81,38 @@ class Metrics:
 
 
 def render_metrics(
-    metrics: Metrics, uptime_s: float, queue: JobQueue, workers: Mapping[str, WorkerStatus]
+    metrics: Metrics,
+    uptime_s: float,
+    queue_length: int,
+    queue_limit: int,
+    workers: Mapping[str, WorkerStatus],
 ) -> bytes:
     """Return all metrics in Prometheus' text format, version 0.0.4."""
-    return generate_latest(_Snapshot(metrics, uptime_s, queue, workers))
+    present = _present_families(uptime_s, queue_length, queue_limit, workers)
+    return generate_latest(_Snapshot([*metrics.registry.collect(), *present]))
 
 
 class _Snapshot(Collector):
-    """What was counted, and the present state."""
+    """Metrics as they were at one moment."""
 
-    def __init__(
-        self, metrics: Metrics, uptime_s: float, queue: JobQueue, workers: Mapping[str, WorkerStatus]
-    ) -> None:
-        self._metrics = metrics
-        self._uptime_s = uptime_s
-        self._queue = queue
-        self._workers = workers
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        yield from self._metrics.registry.collect()
-        yield InfoMetricFamily("bgremove", "The service.", value={"version": __version__})
-        yield GaugeMetricFamily("bgremove_uptime_seconds", "Time since the service started.", self._uptime_s)
-        length, limit = len(self._queue), self._queue.limit
-        yield GaugeMetricFamily(
-            "bgremove_queue_length", "Removals being fetched, waiting or running.", length
-        )
-        yield GaugeMetricFamily("bgremove_queue_limit", "Queue capacity.", limit)
-        yield from _worker_families(self._workers)
+        yield from self._families
+
+
+def _present_families(
+    uptime_s: float, queue_length: int, queue_limit: int, workers: Mapping[str, WorkerStatus]
+) -> Iterator[Metric]:
+    yield InfoMetricFamily("bgremove", "The service.", value={"version": __version__})
+    yield GaugeMetricFamily("bgremove_uptime_seconds", "Time since the service started.", uptime_s)
+    yield GaugeMetricFamily(
+        "bgremove_queue_length", "Removals being fetched, waiting or running.", queue_length
+    )
+    yield GaugeMetricFamily("bgremove_queue_limit", "Queue capacity.", queue_limit)
+    yield from _worker_families(workers)
 
 
 def _worker_families(workers: Mapping[str, WorkerStatus]) -> Iterator[Metric]:

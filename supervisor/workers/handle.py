@@ -32,11 +32,11 @@ from shared.messages import (
     RemovalJob,
     RemovalResult,
     Remove,
-    WorkerConfig,
 )
 from supervisor.platform.process_memory import oom_kills
 from supervisor.workers.deadline import Deadline
 from supervisor.workers.process import WorkerProcess, how_ended, signal_name
+from supervisor.workers.spec import OnProgress, WorkerExit, WorkerSpec
 from supervisor.workers.state import WorkerEvent
 from supervisor.workers.stderr_tail import delete, last_line, read_tail
 
@@ -45,34 +45,6 @@ SIGKILL_EXIT = -9
 # Errors of a job that the worker process has logged with their cause.
 LOGGED = frozenset({BgremoveError.code, StorageFailed.code})
 log = logging.getLogger("supervisor.worker")
-
-# Called with the percentage, 0 to 100, and the current step.
-OnProgress = Callable[[float, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    """How to start a worker process: its entry point "package.module:function", its config, its timeouts."""
-
-    entry: str
-    config: WorkerConfig
-    start_timeout_s: float
-    load_timeout_s: float
-    job_timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerExit:
-    """How a worker process ended. `reason` is a code of `shared.errors`."""
-
-    generation: int
-    pid: int | None
-    code: int | None
-    signal: str | None
-    reason: str
-    detail: str
-    stderr: list[str]
-    at: str
 
 
 @dataclass(slots=True)

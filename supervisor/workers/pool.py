@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from shared.messages import ModelInfo
-from supervisor.workers.handle import OnProgress
+from supervisor.workers.spec import OnProgress, WorkerStatus
 from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import Slot, Worker, WorkerStatus
+from supervisor.workers.worker import Slot, Worker
 
 # How much of a worker's life a pool's state shows: that of its most useful worker.
 _BY_USE = (

@@ -7,33 +7,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from typing_extensions import TypedDict
-
 from shared.errors import BgremoveError, WorkerReplaced, WorkerStartFailed
 from shared.messages import ModelInfo, RemovalJob, RemovalResult
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.platform.process_memory import rss_bytes
-from supervisor.workers.handle import OnProgress, WorkerExit, WorkerHandle, WorkerSpec
+from supervisor.workers.handle import WorkerHandle
 from supervisor.workers.restart_policy import RestartPolicy
+from supervisor.workers.spec import OnProgress, WorkerExit, WorkerSpec, WorkerStatus
 from supervisor.workers.state import WorkerEvent, WorkerState, transition
 
+SUSPENDED = (
+    "The worker crashed repeatedly; automatic restarts are suspended. Retry in a few minutes, or POST "
+    "/api/v1/worker/restart."
+)
 log = logging.getLogger("supervisor.worker")
 
 # Returns how to start the process; asked before every start.
 Prepare = Callable[[], Awaitable[WorkerSpec]]
-
-
-class WorkerStatus(TypedDict):
-    """A worker process: its state, the memory it holds, how the last one ended."""
-
-    state: WorkerState
-    pid: int | None
-    generation: int
-    restarts: int
-    rss_bytes: int | None
-    device_memory_bytes: int | None
-    last_exit: WorkerExit | None
-    problem: str | None
 
 
 @dataclass(eq=False, slots=True)
@@ -103,11 +93,7 @@ class Worker:
         """Why no process is started any more, in a sentence; None where one would be."""
         if not self._policy.circuit_open:
             return None
-        last = self.last_exit.detail if self.last_exit else ""
-        return (
-            "The worker crashed repeatedly; automatic restarts are suspended. Retry in a few minutes, or "
-            f"POST /api/v1/worker/restart. {last}"
-        ).strip()
+        return f"{SUSPENDED} {self.last_exit.detail if self.last_exit else ''}".strip()
 
     @property
     def failure(self) -> str | None:
@@ -242,23 +228,19 @@ class Worker:
         states = {"from": before, "to": self.state}
         log.info("worker state changed", extra={"worker": self.name, **states, "pid": self.pid})
         if event is WorkerEvent.EXITED and self._handle is not None:
-            self.last_exit = self._handle.exit
+            self.last_exit = last = self._handle.exit
             self._handle = None
-            if self.state is WorkerState.FAILED:
+            if self.state is WorkerState.FAILED and last is not None:
                 self._policy.record_death()
-                self._log_death()
+                details = {"pid": last.pid, "code": last.code, "reason": last.reason, "detail": last.detail}
+                tail = "\n".join(last.stderr)
+                log.warning("worker died", extra={"worker": self.name, **details, "stderr_tail": tail})
         self._restart_idle_timer()
         self._notify()
 
     def _notify(self) -> None:
         for listener in self._listeners:
             listener()
-
-    def _log_death(self) -> None:
-        if last := self.last_exit:
-            details = {"pid": last.pid, "code": last.code, "reason": last.reason, "detail": last.detail}
-            tail = "\n".join(last.stderr)
-            log.warning("worker died", extra={"worker": self.name, **details, "stderr_tail": tail})
 
     def _restart_idle_timer(self) -> None:
         if self._idle_timer is not None:

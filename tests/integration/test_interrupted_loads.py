@@ -12,8 +12,8 @@ from shared.errors import Stopping
 from shared.messages import WorkerConfig
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.tasks.task import TaskStore
-from supervisor.workers.handle import OnProgress, WorkerSpec
 from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import OnProgress, WorkerSpec
 from supervisor.workers.state import WorkerState
 from supervisor.workers.worker import Worker
 

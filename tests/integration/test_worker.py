@@ -10,7 +10,7 @@ import pytest
 from shared.errors import BgremoveError, OutOfMemory, WorkerCrashed, WorkerStartFailed, WorkerTimeout
 from shared.messages import WorkerConfig
 from supervisor.workers import handle, restart_policy
-from supervisor.workers.handle import WorkerSpec
+from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.worker import Worker
 from tests.dispatching import Bench
 from tests.fake_workers.two_at_once import DEVICE_MEMORY_BYTES

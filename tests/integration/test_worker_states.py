@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shared.errors import WorkerFailed
 from shared.messages import WorkerConfig
-from supervisor.workers.handle import WorkerSpec
+from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.state import WorkerState
 from supervisor.workers.worker import Worker
 from tests.dispatching import Bench

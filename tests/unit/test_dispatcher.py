@@ -17,8 +17,8 @@ from shared.errors import (
 from shared.messages import RemovalJob, RemovalResult
 from shared.options import RemovalOptions
 from supervisor.jobs.job import SOURCE, RemoteImage
-from supervisor.workers.handle import OnProgress
 from supervisor.workers.restart_policy import CIRCUIT_DEATHS
+from supervisor.workers.spec import OnProgress
 from tests.dispatching import Bench, ScriptedWorker, finished, text_of
 
 
@@ -156,8 +156,10 @@ def test_a_retry_comes_before_all_that_wait(tmp_path: Path) -> None:
     case = Case(tmp_path)
 
     async def scenario() -> None:
-        await asyncio.gather(*(case.bench.outcome(text) for text in ("a:crash-once", "b", "c")))
-        assert case.script.runs == ["a", "a", "b", "c"]
+        tasks = [await case.bench.submit(text) for text in ("hang:hang", "a:crash-once", "b", "c")]
+        case.script.release.set()
+        await asyncio.gather(*(task.wait() for task in tasks))
+        assert case.script.runs == ["hang", "a", "a", "b", "c"]
 
     case.bench.run(scenario)
 

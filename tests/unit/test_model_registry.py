@@ -13,7 +13,7 @@ from supervisor.models.registry import BUILTIN_KEEP_ALIVE_S, Models
 from supervisor.models.store import ModelStore
 from supervisor.settings import load_settings
 from supervisor.tasks.task import TaskStore
-from supervisor.workers.handle import WorkerSpec
+from supervisor.workers.spec import WorkerSpec
 
 
 def models_of(folder: Path, *arguments: str) -> Models:

@@ -15,7 +15,7 @@ from supervisor.api.error_handlers import error_responses
 from supervisor.models.birefnet_status import ModelStatus, model_status
 from supervisor.models.builtin_model import MODEL_ID
 from supervisor.observability.metrics import render_metrics
-from supervisor.workers.worker import WorkerStatus
+from supervisor.workers.spec import WorkerStatus
 
 router = APIRouter(tags=["server"])
 metrics_router = APIRouter(tags=["server"])
@@ -125,5 +125,6 @@ async def metrics(container: ContainerDep) -> PlainTextResponse:
     workers: dict[str, WorkerStatus] = {}
     for pool in container.models.pools:
         workers |= await pool.status()
-    text = render_metrics(container.metrics, container.uptime_s, container.dispatcher.queue, workers)
+    queue = container.dispatcher.queue
+    text = render_metrics(container.metrics, container.uptime_s, len(queue), queue.limit, workers)
     return PlainTextResponse(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
