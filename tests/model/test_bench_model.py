@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_bench_measures_a_small_network_and_draws_it(tmp_path: Path) -> None:
     """Times, memory and components are all there, they fit each other, and a picture can be drawn of them."""
     bench = [sys.executable, str(ROOT / "scripts/bench.py")]

@@ -132,10 +132,21 @@ def test_a_precision_asked_for_is_the_one_that_is_used(name: str, dtype: torch.d
     assert choose("cpu", name) == (torch.device("cpu"), dtype)
 
 
-def test_the_precision_chosen_by_itself_is_one_that_the_hardware_has() -> None:
+@pytest.mark.parametrize(
+    ("amx", "avx512", "best"),
+    [
+        (False, False, torch.float32),
+        (False, True, torch.bfloat16),
+        (True, False, torch.bfloat16),
+    ],
+)
+def test_the_precision_chosen_by_itself_is_one_that_the_hardware_has(
+    monkeypatch: pytest.MonkeyPatch, *, amx: bool, avx512: bool, best: torch.dtype
+) -> None:
     """Emulated bfloat16 would be slower than float32."""
-    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    assert choose("cpu", "auto")[1] == (torch.bfloat16 if native else torch.float32)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    assert choose("cpu", "auto") == (torch.device("cpu"), best)
 
 
 def test_the_hubs_code_is_never_given_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from shared.messages import RemovalJob, RemovalResult, WorkerConfig
 from shared.options import RemovalOptions
 from tests.photos import encoded, opened
 from worker import pipeline
+from worker.engines import OnLoading
 from worker.engines.birefnet_engine import BirefnetEngine
-from worker.engines.torch_device import best_dtype
 
 ROOM = 64 * 64  # pixels
 LARGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8))
@@ -60,7 +60,11 @@ def engine(network: Bright, device: str, dtype: str, *, cpu_fallback: bool) -> B
         input_size=range(32, 161, 32),
         cpu_fallback=cpu_fallback,
     )
-    return BirefnetEngine(config, lambda *_: network, lambda _percent, _message: None)
+
+    def load(_path: Path, where: torch.device, precision: torch.dtype, _told: OnLoading) -> nn.Module:
+        return network.to(precision) if where.type == "cpu" else network  # the meta device keeps no weights
+
+    return BirefnetEngine(config, load, lambda _percent, _message: None)
 
 
 def remove(photo: Image.Image, loaded: BirefnetEngine, folder: Path) -> tuple[RemovalResult, Image.Image]:
@@ -73,8 +77,13 @@ def remove(photo: Image.Image, loaded: BirefnetEngine, folder: Path) -> tuple[Re
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_a_photo_too_large_for_the_device_is_done_on_the_cpu(tmp_path: Path, dtype: str) -> None:
+@pytest.mark.parametrize("on_cpu", ["float32", "bfloat16"])
+def test_a_photo_too_large_for_the_device_is_done_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, on_cpu: str
+) -> None:
     """The result is the CPU's own, says so, and the device is used again for the next photo."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: on_cpu == "bfloat16")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     network = Bright()
     weight = network.weight.detach().clone()
     loaded = engine(network, "meta", dtype, cpu_fallback=True)
@@ -82,7 +91,7 @@ def test_a_photo_too_large_for_the_device_is_done_on_the_cpu(tmp_path: Path, dty
     for _ in range(2):
         told, mask = remove(LARGE, loaded, tmp_path)
         assert told.device == "cpu"
-        assert loaded.model_info.dtype == str(best_dtype("cpu")).removeprefix("torch.")
+        assert loaded.model_info.dtype == on_cpu
         assert np.array_equal(np.asarray(mask), np.asarray(expected))
         assert remove(SMALL, loaded, tmp_path)[0].device == "meta"
         assert loaded.model_info.dtype == dtype
