@@ -6,8 +6,10 @@ where the systems' notices of changes do not come.
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from cli.batch import Outcome, tell, working
 from cli.batch_report import Report
@@ -16,7 +18,6 @@ from cli.inputs import pictures_in
 from cli.outputs import Job, Naming, check_folder
 from cli.removal_client import Cutter
 from cli.retry import is_passing
-from cli.stable_files import Settling, Stamp
 from cli.thread_pool import DaemonThreadPool
 
 POLL_S = 0.5
@@ -24,6 +25,34 @@ POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a 
 SETTLE_S = 1.0
 ANOTHER_TIME = "input_changed"  # not of the picture as it is now
 AGAIN_S = 10.0
+
+
+class Stamp(NamedTuple):
+    """What changes when a file is written to."""
+
+    size_bytes: int
+    changed_ns: int
+
+
+class Settling:
+    """Follows files from one look to the next."""
+
+    def __init__(self, settle_s: float) -> None:
+        self._settle_s = settle_s
+        self._since: dict[str, tuple[Stamp, float]] = {}
+
+    def look(self, now_s: float, stamps: Mapping[str, Stamp]) -> list[str]:
+        """Take in the files as they are now and return those that have settled. Empty ones never do."""
+        kept = {}
+        for name, stamp in stamps.items():
+            before, since = self._since.get(name, (None, now_s))
+            kept[name] = (stamp, since if before == stamp else now_s)
+        self._since = kept
+        return [
+            name
+            for name, (stamp, since) in kept.items()
+            if stamp.size_bytes and now_s - since >= self._settle_s
+        ]
 
 
 @dataclass(frozen=True)
