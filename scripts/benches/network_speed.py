@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from benches import gemm, peak_memory
+from benches import gemm
 from benches.components import Marks, watched
 from seeded_weights import seeded_image
 from shared.errors import BgremoveError
@@ -27,6 +27,9 @@ from worker.imaging.parallel import available_cores
 from worker.malloc import keep_freed
 
 GRAPH, EAGER = "graph", "eager"
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+RESET_PEAK = "5"  # proc(5): sets VmHWM to the present resident size
 Pass = Callable[[], Tensor]
 
 
@@ -74,14 +77,14 @@ def measure(case: Case) -> Seen:
     device, dtype = torch_device.choose(case.device, case.dtype)
     keep_freed()
     on_gpu = device.type == "cuda"
-    before = peak_memory.start_of_peak()
+    before = _reset_peak_rss()
     network = _loaded(Path(case.folder), device, dtype)
     image = torch.from_numpy(seeded_image(case.size, case.size)).to(device, dtype)
     with torch.inference_mode(), watched(network, device) as marks:
         passes = _passes(network, image)
         passes[next(reversed(passes))]()
         # Now: eager passes on a GPU, and the products that tell the machine's rate, are no part of a worker.
-        most = peak_memory.peak()
+        most = _rss_bytes("VmHWM")
         reserved = torch.cuda.max_memory_reserved(device) if on_gpu else None
         times_s, rates, components_s = _timed(passes, marks, device, dtype, case.repeats)
     return Seen(
@@ -107,6 +110,23 @@ def _passes(network: FusedBiRefNet, image: Tensor) -> dict[str, Pass]:
         replayed = CudaGraph(network, image)
         passes[GRAPH] = lambda: replayed(image)
     return passes
+
+
+def _reset_peak_rss() -> int | None:
+    """Reset the peak counter; return the resident bytes, None where the system does not report them."""
+    try:
+        CLEAR_REFS.write_text(RESET_PEAK)
+    except OSError:  # not Linux, or a sandbox that forbids it
+        return None
+    return _rss_bytes("VmRSS")
+
+
+def _rss_bytes(field: str) -> int | None:
+    try:
+        lines = STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)
 
 
 Table = dict[str, list[float]]
