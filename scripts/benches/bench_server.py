@@ -1,21 +1,18 @@
 """A supervisor of the bench's own, which never outlives it."""
 
 import contextlib
-import json
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from benches import ROOT, BenchFailed
-
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 20
+from cli.command_errors import CommandFailed
+from cli.server_process import ServerProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,52 +34,23 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(*flags: str) -> Iterator[Server]:
-    """Run a server on a free port with a temporary folder of its own, and these further flags."""
+def running(**settings: str) -> Iterator[Server]:
+    """Run a server on a free port with a temporary folder of its own and these further settings.
+
+    Raises BenchFailed where it does not start.
+    """
     with tempfile.TemporaryDirectory(prefix="bgremove-bench-") as folder:
+        values = {"temp_dir": folder, "log_level": "warning", **settings}
+        variables = {f"BGREMOVE_{name.upper()}": value for name, value in values.items()}
         start = time.perf_counter()
-        process = subprocess.Popen(
-            (
-                *(sys.executable, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"),
-                *("--log-level", "warning", "--temp-dir", folder),
-                *flags,
-            ),
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
         try:
-            url = _url(process)
-            yield Server(url, process.pid, time.perf_counter() - start)
-        finally:
-            _end(process)
+            with ServerProcess(Path(sys.executable), ROOT, variables) as process:
+                url = process.wait_ready()
+                yield Server(url, process.pid, time.perf_counter() - start)
+        except CommandFailed as error:
+            raise BenchFailed(error.detail) from error
 
 
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _url(process: "subprocess.Popen[bytes]") -> str:
-    killer = threading.Timer(START_TIMEOUT_S, process.kill)
-    killer.start()
-    try:
-        line = process.stdout.readline() if process.stdout else b""
-    finally:
-        killer.cancel()
-    if not line:
-        raise BenchFailed("The server did not start; it says why above.")
-    ready = json.loads(line)
-    return f"http://{ready['host']}:{ready['port']}"
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.stdin:
-        process.stdin.close()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout:
-        process.stdout.close()

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _start_once(folder: Path, seen: dict[str, list[float]]) -> None:
-    with bench_server.running("--model", str(folder)) as server:
+    with bench_server.running(model=str(folder)) as server:
         seen["server"].append(server.start_s)
         with httpx2.Client(base_url=f"{server.url}/api/v1", trust_env=False, timeout=LOAD_TIMEOUT_S) as http:
             for model in ("builtin", "birefnet"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 import bootstrap
 from cli.command_errors import Unreachable, misuse
-from cli.server_process import ServerProcess
+from cli.server_process import TOKEN_VARIABLE, ServerProcess
 
 if TYPE_CHECKING:
     from cli.api_client import Client
@@ -39,13 +40,14 @@ def running_service(address: str, token: str | None) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def own_service(python: Path, settings: Mapping[str, str]) -> Iterator[Service]:
-    """A service started for this command."""
-    with ServerProcess(python, bootstrap.ROOT, settings) as server:
+    """Start a service for this command. Other users of the machine reach its port, but lack its token."""
+    token = secrets.token_urlsafe()
+    with ServerProcess(python, bootstrap.ROOT, {**settings, TOKEN_VARIABLE: token}) as server:
         # Imported here: only .venv's Python has it, and it loads while the server starts.
         from cli.api_client import Client  # noqa: PLC0415
 
         try:
-            with Client(server.wait_ready(), server.token) as client:
+            with Client(server.wait_ready(), token) as client:
                 yield Service(client, server.check_alive)
         except Unreachable:
             server.check_alive()
@@ -66,7 +68,7 @@ def server_address(value: str) -> str:
 
 def usable_token(given: str | None) -> str | None:
     """Return the token that was given, else the environment's. Raises a misuse."""
-    token = (given or os.environ.get("BGREMOVE_TOKEN") or "").strip()  # from a file, it ends in a newline
+    token = (given or os.environ.get(TOKEN_VARIABLE) or "").strip()  # from a file, it ends in a newline
     if not (token.isascii() and token.isprintable()):
         raise misuse("the token has characters that cannot be sent")
     return token or None

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import queue
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -27,8 +26,8 @@ POLL_S = 0.1  # how late Ctrl-C is noticed on Windows while waiting; the line it
 TAIL_LINES = 15
 TAIL_BYTES = 16 * 1024
 # Meant for a server that others reach; here they would move it or lock us out.
-DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT")
 TOKEN_VARIABLE = "BGREMOVE_TOKEN"  # noqa: S105 - its name; never among the arguments, which all users can read
+DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT", TOKEN_VARIABLE)
 FOLDER_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR")
 MODEL_VARIABLE = "BGREMOVE_MODEL"  # may be a folder, told by its beginning
 UTF_8 = {"PYTHONIOENCODING": "utf-8"}  # Python writes into Windows' pipes in the user's code page
@@ -45,22 +44,18 @@ def _placed(name: str, value: str) -> str:
 
 
 class ServerProcess:
-    """Starts at once; wait_ready() gives its address when it answers; as a context it ends with the block.
+    """Starts at once; wait_ready() gives its address when it answers; as a context it ends with the block."""
 
-    Whoever else is on this machine reaches it too, but has not its `token`.
-    """
-
-    def __init__(self, python: Path, root: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, python: Path, root: Path, settings: Mapping[str, str]) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._started = time.monotonic()
-        self.token = secrets.token_urlsafe()
         kept = {name: _placed(name, os.environ[name]) for name in os.environ if name not in DROPPED_VARIABLES}
         try:
             self._process = subprocess.Popen(
                 [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],
                 cwd=root,
-                env=kept | UTF_8 | dict(settings or {}) | {TOKEN_VARIABLE: self.token},
+                env=kept | UTF_8 | dict(settings),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
@@ -73,6 +68,11 @@ class ServerProcess:
             raise CommandFailed(f"the server could not be started: {error}", START_FAILED) from error
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
 
     def __enter__(self) -> Self:
         return self
