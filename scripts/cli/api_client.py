@@ -12,7 +12,7 @@ import h11
 import httpcore2  # noqa: F401 - httpx2 loads it with its first client; here it loads while the server starts
 import httpx2
 
-from cli.command_errors import CommandFailed, Unreachable
+from cli.command_errors import CommandFailed, ServerBusy, Unreachable
 
 Payload = dict[str, Any]
 Options = Mapping[str, str | int | bool]
@@ -61,7 +61,7 @@ class Client:
             self._json(self._http.get(f"{API}/health"), "status")
 
     def upload(self, options: Options, files: Files) -> str:
-        """Queue the photo, the part called "file"; gives the task's id. A full queue is a Busy."""
+        """Queue the photo, the part called "file"; gives the task's id. A full queue is a ServerBusy."""
         words = {
             name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in options.items()
@@ -71,7 +71,7 @@ class Client:
             return str(self._json(answer, "task_id")["task_id"])
 
     def send_address(self, address: str, options: Options) -> str:
-        """Have the server fetch the photo there; gives the task's id. A full queue is a Busy."""
+        """Have the server fetch the photo there; gives the task's id. A full queue is a ServerBusy."""
         with self._failures():
             answer = self._http.post(f"{API}/remove/url", json={"url": address, **options})
             return str(self._json(answer, "task_id")["task_id"])
@@ -183,7 +183,8 @@ class Client:
             body = answer.json()
             refusal = CommandFailed(str(body["detail"]), str(body["code"]))
             if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
-                refusal = Busy(refusal.detail, refusal.code, _wait(answer.headers.get("retry-after", "")))
+                delay_s = _wait(answer.headers.get("retry-after", ""))
+                refusal = ServerBusy(refusal.detail, refusal.code, delay_s)
         except (ValueError, KeyError, TypeError):  # not ours: a proxy, or another service
             location = answer.headers.get("location")
             where = f" and points to {location}" if location else ""
@@ -203,14 +204,6 @@ class Client:
             raise CommandFailed("the photo changed while it was sent", "input_changed") from error
         except (ValueError, KeyError, TypeError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise CommandFailed(f"{self._server} did not answer like bgremove", "bad_answer") from error
-
-
-class Busy(CommandFailed):
-    """The server's queue is full; `wait_s` says when to try again."""
-
-    def __init__(self, detail: str, code: str, wait_s: float) -> None:
-        super().__init__(detail, code)
-        self.wait_s = wait_s
 
 
 def _wait(retry_after: str) -> float:

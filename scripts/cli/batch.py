@@ -11,7 +11,7 @@ from cli.command_errors import CommandFailed, Unreachable
 from cli.outputs import Job
 from cli.progress_line import BatchProgress
 from cli.removal_client import Cutter, Show
-from cli.retry import GivenUp
+from cli.retry import RetriesExhausted
 from cli.thread_pool import DaemonThreadPool
 
 # What the first photo met with, every other one will: there is no use in sending thousands.
@@ -40,7 +40,7 @@ def run_batch(jobs: list[Job], cutter: Cutter, size: int, report: Report) -> Non
         for job, outcome in crew.outcomes():
             tell(job, outcome, report, cutter)
             counted.advance()
-            if isinstance(outcome.result, GivenUp):
+            if isinstance(outcome.result, RetriesExhausted):
                 raise outcome.result
     report.progress.clear()
 
@@ -63,7 +63,7 @@ def tell(job: Job, outcome: Outcome, report: Report, cutter: Cutter) -> None:
     if not isinstance(outcome.result, CommandFailed):
         report.wrote(job, outcome.result, outcome.seconds)
         return
-    if isinstance(outcome.result, Unreachable | GivenUp):
+    if isinstance(outcome.result, Unreachable | RetriesExhausted):
         cutter.service.check_alive()
     if outcome.result.code in HOPELESS and not report.written:
         raise outcome.result

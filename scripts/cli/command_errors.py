@@ -22,6 +22,14 @@ class Unreachable(CommandFailed):
     """The server did not answer at all."""
 
 
+class ServerBusy(CommandFailed):
+    """The server's queue is full (HTTP 429); `retry_after_s` is the delay before the next attempt."""
+
+    def __init__(self, detail: str, code: str, retry_after_s: float) -> None:
+        super().__init__(detail, code)
+        self.retry_after_s = retry_after_s
+
+
 def misuse(detail: str) -> CommandFailed:
     """Return the error of a command that cannot work as it was written."""
     return CommandFailed(detail, "usage", MISUSED)

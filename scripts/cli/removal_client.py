@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,14 +18,13 @@ from cli.connect import Service
 from cli.inputs import Source
 from cli.option_flags import Options, with_flags
 from cli.outputs import Job
-from cli.retry import GivenUp, Patience
+from cli.retry import RetriesExhausted, RetryPolicy
 from shared.file_replace import replace
 
 if TYPE_CHECKING:
     from cli.api_client import Payload
 
 MEMORY_BYTES = 16 * 1024**2  # of a picture that came or goes through a pipe; a larger one waits in a file
-PATIENCE_S = 600  # for a place in a queue that others keep full
 
 Show = Callable[[float, str], None]
 
@@ -40,17 +38,17 @@ class Cutter:
     images: dict[str, Path]
     _stopped: threading.Event = field(default_factory=threading.Event)
     _tasks: set[str] = field(default_factory=set)
-    _patience: Patience = field(init=False)
+    _retry: RetryPolicy = field(init=False)
 
     def __post_init__(self) -> None:
-        """Be patient with a server of one's own only as long as it lives."""
-        self._patience = Patience(self._answers, self.pause)
+        """Give the retry policy this client's probe and interruptible sleep."""
+        self._retry = RetryPolicy(self._answers, self.pause)
 
     def cut_patiently(self, job: Job, show: Show) -> Payload:
-        """Cut one photo out, through restarts of the service. Raises CommandFailed; GivenUp goes for all."""
+        """Cut one photo out, through restarts of the service. Raises CommandFailed."""
         if not job.source.lasts:
             return self.cut(job, show)
-        return self._patience.attempt(lambda: self.cut(job, show))
+        return self._retry.call(lambda: self.cut(job, show))
 
     def cut(self, job: Job, show: Show) -> Payload:
         """Cut one photo out and return what the service tells of it. Raises CommandFailed."""
@@ -96,11 +94,11 @@ class Cutter:
         file.write(chunk)
 
     def _answers(self) -> bool:
-        """Whether the service answers. Raises GivenUp for one of our own that has ended."""
+        """Whether the service answers. Raises RetriesExhausted for one of our own that has ended."""
         try:
             self.service.check_alive()
         except CommandFailed as error:
-            raise GivenUp(error.detail, error.code) from error
+            raise RetriesExhausted(error.detail, error.code) from error
         try:
             self.service.client.check()
         except CommandFailed:
@@ -112,20 +110,11 @@ class Cutter:
             raise CommandFailed("stopped", "cancelled")
 
     def _send(self, source: Source, show: Show) -> str:
-        from cli.api_client import Busy  # noqa: PLC0415 - only .venv's Python has what it needs
+        def announce(delay_s: float) -> None:
+            show(0, f"The queue is full, next attempt in {delay_s:.0f} s")
 
-        deadline = time.monotonic() + PATIENCE_S
         with contextlib.ExitStack() as stack:
-            send = self._sender(source, stack)
-            while True:
-                try:
-                    return send()
-                except Busy as busy:
-                    if time.monotonic() + busy.wait_s > deadline:
-                        raise
-                    show(0, f"The service is busy, trying again in {busy.wait_s:.0f} s")
-                    if self._stopped.wait(busy.wait_s):
-                        raise
+            return self._retry.call_when_free(self._sender(source, stack), announce)
 
     def _sender(self, source: Source, stack: contextlib.ExitStack) -> Callable[[], str]:
         if source.kind == "address":

@@ -17,7 +17,7 @@ from cli.command_errors import CommandFailed
 from cli.inputs import pictures_in
 from cli.outputs import Job, Naming, check_folder
 from cli.removal_client import Cutter
-from cli.retry import is_passing
+from cli.retry import is_retryable
 from cli.thread_pool import DaemonThreadPool
 
 POLL_S = 0.5
@@ -134,5 +134,5 @@ class _Taking:
         """Note that a picture is through, or has to come again, for what failed was not the picture."""
         self.busy.discard(job.source.name)
         error = outcome.result
-        if isinstance(error, CommandFailed) and (error.code == ANOTHER_TIME or is_passing(error)):
+        if isinstance(error, CommandFailed) and (error.code == ANOTHER_TIME or is_retryable(error)):
             self.again_at[job.source.name] = time.monotonic() + AGAIN_S

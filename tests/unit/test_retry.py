@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from cli.command_errors import CommandFailed, Unreachable
-from cli.retry import GivenUp, Patience
+from cli.command_errors import CommandFailed, ServerBusy, Unreachable
+from cli.retry import RetriesExhausted, RetryPolicy
 
 AWAY = Unreachable("no connection", "unreachable")
 BEHIND_A_PROXY = Unreachable("answered 502", "bad_answer")
 STOPPING = CommandFailed("The service is stopping.", "stopping")
+FULL = ServerBusy("The queue is full.", "queue_full", 60.0)
 DAMAGED = CommandFailed("The image is damaged.", "damaged_image")
 
 
@@ -19,7 +20,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, there: bool = True) -> None:
         self.now_s = 1000.0
         self.there = there
-        self.patience = Patience(lambda: self.there, self.pause)
+        self.policy = RetryPolicy(lambda: self.there, self.pause)
         monkeypatch.setattr("cli.retry.time.monotonic", lambda: self.now_s)
 
     def pause(self, seconds: float) -> None:
@@ -45,7 +46,7 @@ def test_a_restart_of_half_a_minute_costs_nothing(
 ) -> None:
     """Each photo is sent again until the server takes it, also behind a proxy that says 502 meanwhile."""
     world = World(monkeypatch, there=False)
-    assert world.patience.attempt(failing(25, error)) == "done"
+    assert world.policy.call(failing(25, error)) == "done"
     assert world.now_s - 1000 == 25
 
 
@@ -53,7 +54,7 @@ def test_a_photos_own_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     """To send it again would change nothing."""
     world = World(monkeypatch)
     with pytest.raises(CommandFailed, match="damaged"):
-        world.patience.attempt(failing(1, DAMAGED))
+        world.policy.call(failing(1, DAMAGED))
     assert world.now_s == 1000
 
 
@@ -63,9 +64,9 @@ def test_a_photo_at_which_the_connection_always_breaks_is_given_up_alone(
     """The server answers, so the others may fare better."""
     world = World(monkeypatch)
     with pytest.raises(Unreachable):
-        world.patience.attempt(failing(99, AWAY))
+        world.policy.call(failing(99, AWAY))
     assert world.now_s - 1000 < 60
-    assert world.patience.attempt(failing(0, AWAY)) == "done"
+    assert world.policy.call(failing(0, AWAY)) == "done"
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -75,14 +76,27 @@ def test_a_server_that_takes_nothing_for_a_minute_ends_it_all(
     """A minute for the whole run, not for each of a thousand photos."""
     world = World(monkeypatch, there=there)
     photos = 0
-    with pytest.raises(GivenUp):  # noqa: PT012 - one after the other, as a run does
+    with pytest.raises(RetriesExhausted):  # noqa: PT012 - one after the other, as a run does
         while True:
             photos += 1
             try:
-                world.patience.attempt(failing(99, STOPPING))
-            except GivenUp:
+                world.policy.call(failing(99, STOPPING))
+            except RetriesExhausted:
                 raise
             except CommandFailed:
                 continue
     assert 60 < world.now_s - 1000 < 100
     assert photos < 8
+
+
+def test_a_full_queue_is_retried_after_the_delay_it_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each wait is announced, and ten minutes are the limit."""
+    world = World(monkeypatch)
+    delays: list[float] = []
+    assert world.policy.call_when_free(failing(3, FULL), delays.append) == "done"
+    assert (delays, world.now_s - 1000) == ([60.0] * 3, 180)
+    with pytest.raises(ServerBusy):
+        world.policy.call_when_free(failing(99, FULL), delays.append)
+    assert world.now_s - 1180 == 600
