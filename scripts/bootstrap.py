@@ -75,7 +75,7 @@ def ensure(*lists: str) -> Path:
     try:
         if _pending(lists):
             _venv().mkdir(exist_ok=True)
-            with file_lock.held(
+            with file_lock.acquire(
                 _lock_file(), lambda: say("another run is setting up .venv, waiting")
             ) as lock:
                 _fill(lists, lock)
@@ -243,7 +243,7 @@ def _stamp_file() -> Path:
 
 
 def _lock_file() -> Path:
-    return _venv() / file_lock.INSTALLS
+    return _venv() / file_lock.INSTALL_LOCK_NAME
 
 
 def _unfinished() -> Path:

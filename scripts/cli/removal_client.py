@@ -19,7 +19,7 @@ from cli.inputs import Source
 from cli.option_flags import Options, with_flags
 from cli.outputs import Job
 from cli.retry import RetriesExhausted, RetryPolicy
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 
 if TYPE_CHECKING:
     from cli.api_client import Payload
@@ -180,7 +180,7 @@ def _whole(target: Path) -> Iterator[IO[bytes]]:
         part = target.with_name(f".bgremove-{uuid.uuid4().hex}.part")
         with part.open("wb") as file:
             yield file
-        replace(part, target)
+        replace_with_retry(part, target)
     except OSError as error:
         raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
     except RuntimeError as error:  # of Python 3.11 and 3.12, for a link that leads to itself

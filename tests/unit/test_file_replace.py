@@ -38,7 +38,7 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(Path, "replace", replace)
         monkeypatch.setattr("sys.platform", "win32")
-        monkeypatch.setattr(file_replace, "PAUSE_S", 0.001)
+        monkeypatch.setattr(file_replace, "RETRY_DELAY_S", 0.001)
 
     return scan
 
@@ -107,12 +107,12 @@ def test_a_file_that_stays_in_use_is_an_error(
     scanned: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A result that a viewer shows cannot be replaced, however long one waits."""
-    monkeypatch.setattr(file_replace, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(file_replace, "RETRY_TIMEOUT_S", 0.01)
     scanned(10**6)
     part = tmp_path / "part"
     part.touch()
     with pytest.raises(PermissionError):
-        file_replace.replace(part, tmp_path / "whole")
+        file_replace.replace_with_retry(part, tmp_path / "whole")
 
 
 def test_a_refusal_elsewhere_is_told_at_once(
@@ -124,4 +124,4 @@ def test_a_refusal_elsewhere_is_told_at_once(
     part = tmp_path / "part"
     part.touch()
     with pytest.raises(PermissionError):
-        file_replace.replace(part, tmp_path / "whole")
+        file_replace.replace_with_retry(part, tmp_path / "whole")
