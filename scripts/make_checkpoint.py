@@ -35,7 +35,7 @@ def main() -> int:
     size_bytes = write_plain(plain, arguments.backbone, arguments.dtype, arguments.seed)
     if arguments.repo:
         folder = into_hub_cache(plain, folder, arguments.repo)
-    bootstrap.say(f"wrote {folder} ({size_bytes / 1e6:.0f} MB)")
+    bootstrap.print_message(f"wrote {folder} ({size_bytes / 1e6:.0f} MB)")
     return 0
 
 

@@ -35,7 +35,7 @@ def main() -> int:
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        bootstrap.say("needs Chromium")
+        bootstrap.print_message("needs Chromium")
         return 1
     with running() as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
@@ -43,7 +43,7 @@ def main() -> int:
             path = FOLDER / f"page-{scheme}.png"
             path.write_bytes(_smaller(_picture(browser, server.url, scheme)))
             size_bytes = path.stat().st_size
-            bootstrap.say(f"wrote {path} ({size_bytes / 1000:.0f} kB)")
+            bootstrap.print_message(f"wrote {path} ({size_bytes / 1000:.0f} kB)")
             if size_bytes > LARGEST_BYTES:
                 return 1
         browser.close()

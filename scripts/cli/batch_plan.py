@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.command_errors import misuse
+from cli.command_errors import usage_error
 from cli.inputs import STDIN, Source, find_sources
 from cli.option_flags import Options, fitted_to, given_images, given_options
 from cli.outputs import Job, Naming, check_folder, check_output, planned
@@ -37,7 +37,7 @@ def made_plan(arguments: argparse.Namespace) -> Plan:
     try:
         return _made(arguments)
     except OSError as error:  # a name too long, a folder closed to us: merely asking whether it exists fails
-        raise misuse(f"cannot look at {error.filename}: {error.strerror}") from error
+        raise usage_error(f"cannot look at {error.filename}: {error.strerror}") from error
 
 
 def _made(arguments: argparse.Namespace) -> Plan:
@@ -46,28 +46,28 @@ def _made(arguments: argparse.Namespace) -> Plan:
     if arguments.watch:
         return Plan(options, images, watched=_watched(arguments, naming))
     if not arguments.photos:
-        raise misuse("name a photo, a folder, or a folder to --watch")
+        raise usage_error("name a photo, a folder, or a folder to --watch")
     sources = find_sources(arguments.photos, recursive=arguments.recursive, passed_over=arguments.out_dir)
     if images and any(source.kind == "address" for source in sources):
         option = next(iter(images)).replace("_", "-")
-        raise misuse(f"--{option} cannot go with an address; download the photo first")
+        raise usage_error(f"--{option} cannot go with an address; download the photo first")
     if len(sources) == 1 and not sources[0].found and not arguments.out_dir:
         return _alone(arguments, sources[0], naming, images)
     if arguments.out and arguments.out_dir:
-        raise misuse("-o and --out-dir exclude each other: name the file, or the folder")
+        raise usage_error("-o and --out-dir exclude each other: name the file, or the folder")
     if arguments.out:
-        raise misuse("-o names the file of a single photo; for several, or a folder, use --out-dir")
+        raise usage_error("-o names the file of a single photo; for several, or a folder, use --out-dir")
     return _several(arguments, sources, naming, images)
 
 
 def _watched(arguments: argparse.Namespace, naming: Naming) -> Watched:
     folder: Path = arguments.watch
     if arguments.photos:
-        raise misuse("--watch FOLDER takes no photos beside it")
+        raise usage_error("--watch FOLDER takes no photos beside it")
     if arguments.out:
-        raise misuse("-o names the file of a single photo; with --watch use --out-dir")
+        raise usage_error("-o names the file of a single photo; with --watch use --out-dir")
     if not folder.is_dir():
-        raise misuse(f"there is no folder {folder}")
+        raise usage_error(f"there is no folder {folder}")
     naming.check_telling([folder])
     check_folder(naming.folder or folder)
     return Watched(folder, naming, recursive=arguments.recursive, overwrite=arguments.overwrite)
@@ -76,15 +76,15 @@ def _watched(arguments: argparse.Namespace, naming: Naming) -> Watched:
 def _alone(arguments: argparse.Namespace, source: Source, naming: Naming, images: dict[str, Path]) -> Plan:
     options, output = naming.options, naming.output(source)
     if arguments.out and arguments.out.endswith(SEPARATORS):
-        raise misuse(f"{arguments.out} is a folder; give the name of the file to write, or --out-dir")
+        raise usage_error(f"{arguments.out} is a folder; give the name of the file to write, or --out-dir")
     if arguments.out and arguments.out != STDIN:
         output = Path(arguments.out)
         options = fitted_to(options, output)
     elif arguments.out == STDIN or source.kind == "stdin":
         if arguments.json:
-            raise misuse("--json and the picture cannot both go to standard output; name a file with -o")
+            raise usage_error("--json and the picture cannot both go to standard output; name a file with -o")
         if sys.stdout.isatty():
-            raise misuse("standard output is a terminal; send the picture to a file, with -o or >")
+            raise usage_error("standard output is a terminal; send the picture to a file, with -o or >")
         return Plan(options, images, [_readable(Job(source, None))], alone=True)
     job = _readable(Job(source, output))
     check_output(job)
@@ -99,7 +99,7 @@ def _several(
     naming.check_telling(Path(word) for word in arguments.photos if Path(word).is_dir())
     photos = [source for source in sources if not naming.is_result(source)]
     if not photos:
-        raise misuse(f"there are only results of earlier runs, such as {sources[0].name}")
+        raise usage_error(f"there are only results of earlier runs, such as {sources[0].name}")
     jobs = [_readable(job) for job in planned(photos, naming)]
     for job in jobs:
         check_output(job, make_folder=True)
@@ -115,5 +115,5 @@ def _several(
 
 def _readable(job: Job) -> Job:
     if job.source.kind == "stdin" and sys.stdin.isatty():
-        raise misuse("standard input is a terminal; send a photo into it, with | or <")
+        raise usage_error("standard input is a terminal; send a photo into it, with | or <")
     return job

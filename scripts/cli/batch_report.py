@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import bootstrap
-from cli.command_errors import FAILED, CommandFailed
+from cli.command_errors import EXIT_FAILED, CommandFailed
 from cli.inputs import Source
 from cli.outputs import Job
 from cli.progress_line import Progress, shown
@@ -71,7 +71,7 @@ class Report:
         if self.failures:
             parts.append(f"{len(self.failures)} failed")
         self.note(f"{', '.join(parts)}, in {seconds:.1f} s")
-        return FAILED if self.failures else 0
+        return EXIT_FAILED if self.failures else 0
 
     def _tell(self, fact: dict[str, Any] | None, words: str | None, *, passing: bool = False) -> None:
         if self._as_json:
@@ -79,7 +79,7 @@ class Report:
                 _print(json.dumps(fact))
         elif words is not None and not (passing and self.brief):
             self.progress.clear()
-            bootstrap.say(shown(words))
+            bootstrap.print_message(shown(words))
 
 
 def _print(line: str) -> None:

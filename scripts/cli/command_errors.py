@@ -1,13 +1,13 @@
 """The errors that the command line's parts raise."""
 
-FAILED = 1
-MISUSED = 2  # argparse's own code
+EXIT_FAILED = 1
+EXIT_USAGE = 2  # argparse's own code
 
 
 class CommandFailed(Exception):
     """Why there is no cutout: a sentence for people, a code for programs."""
 
-    def __init__(self, detail: str, code: str, exit_code: int = FAILED) -> None:
+    def __init__(self, detail: str, code: str, exit_code: int = EXIT_FAILED) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
@@ -30,6 +30,6 @@ class ServerBusy(CommandFailed):
         self.retry_after_s = retry_after_s
 
 
-def misuse(detail: str) -> CommandFailed:
+def usage_error(detail: str) -> CommandFailed:
     """Return the error of a command that cannot work as it was written."""
-    return CommandFailed(detail, "usage", MISUSED)
+    return CommandFailed(detail, "usage", EXIT_USAGE)

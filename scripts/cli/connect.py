@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import bootstrap
-from cli.command_errors import Unreachable, misuse
+from cli.command_errors import Unreachable, usage_error
 from cli.server_process import TOKEN_VARIABLE, ServerProcess
 
 if TYPE_CHECKING:
@@ -70,5 +70,5 @@ def usable_token(given: str | None) -> str | None:
     """Return the token that was given, else the environment's. Raises a misuse."""
     token = (given or os.environ.get(TOKEN_VARIABLE) or "").strip()  # from a file, it ends in a newline
     if not (token.isascii() and token.isprintable()):
-        raise misuse("the token has characters that cannot be sent")
+        raise usage_error("the token has characters that cannot be sent")
     return token or None

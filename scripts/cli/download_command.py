@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import bootstrap
-from cli.command_errors import MISUSED, CommandFailed
+from cli.command_errors import EXIT_USAGE, CommandFailed
 from cli.connect import own_service
 from cli.progress_line import Progress
 from cli.server_process import MODEL_VARIABLE
@@ -48,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         said = _download(python, spec, progress) if folder is None else _import(spec, folder, progress)
     except CommandFailed as error:
         progress.clear()
-        bootstrap.say(error.detail)
+        bootstrap.print_message(error.detail)
         return error.exit_code
     finally:
         progress.clear()
-    bootstrap.say(f"{spec.model_id} {said}")
+    bootstrap.print_message(f"{spec.model_id} {said}")
     return 0
 
 
@@ -76,7 +76,7 @@ def _chosen(given: ModelSpec | None) -> ModelSpec:
     try:
         return given or find_model(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL)
     except UnknownModel as error:
-        raise CommandFailed(f"{MODEL_VARIABLE}: {error.detail}", "usage", MISUSED) from error
+        raise CommandFailed(f"{MODEL_VARIABLE}: {error.detail}", "usage", EXIT_USAGE) from error
 
 
 def _environment(*, with_hub: bool) -> Path:
@@ -107,7 +107,7 @@ def _import(spec: ModelSpec, folder: Path, progress: Progress) -> str:
         settings = load_settings([])
         commit = import_folder(folder, settings.data_dir, spec, settings.revision, progress.show)
     except BadSettings as error:
-        raise CommandFailed(str(error), "usage", MISUSED) from error
+        raise CommandFailed(str(error), "usage", EXIT_USAGE) from error
     except BgremoveError as error:
         raise CommandFailed(error.detail, error.code) from error
     return f"is copied, as {commit}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from cli.command_errors import CommandFailed, misuse
+from cli.command_errors import CommandFailed, usage_error
 from shared.formats import ACCEPTED, SIGNATURE_BYTES, detect_format
 
 STDIN = "-"
@@ -71,7 +71,7 @@ def find_sources(words: Iterable[str], *, recursive: bool, passed_over: Path | N
             found.setdefault(key, source)
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        raise misuse(f"there is no file {', '.join(missing[:SHOWN])}{more}")
+        raise usage_error(f"there is no file {', '.join(missing[:SHOWN])}{more}")
     return list(found.values())
 
 
@@ -119,7 +119,7 @@ def _folder(folder: Path, *, recursive: bool, passed_over: Path | None) -> Itera
     sources = list(pictures_in(folder, recursive=recursive, passed_over=passed_over))
     if not sources:
         hint = "" if recursive else " itself; --recursive looks into its folders too"
-        raise misuse(f"there is no picture in {folder}{hint}")
+        raise usage_error(f"there is no picture in {folder}{hint}")
     yield from sources
 
 
@@ -130,7 +130,7 @@ def _address(word: str) -> str:
     except ValueError:  # a port that is no number, a bracket left open
         usable = False
     if not usable:
-        raise misuse(f"{word} is not an address like https://example.com/photo.jpg")
+        raise usage_error(f"{word} is not an address like https://example.com/photo.jpg")
     return word
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import bootstrap
-from cli.command_errors import FAILED, CommandFailed
+from cli.command_errors import EXIT_FAILED, CommandFailed
 from cli.connect import own_service
 from cli.progress_line import Progress
 
@@ -29,13 +29,13 @@ def run(_: argparse.Namespace) -> int:
         outcome, ready = _ask_own(python, progress)
     except CommandFailed as error:
         progress.clear()
-        bootstrap.say(error.detail)
+        bootstrap.print_message(error.detail)
         return error.exit_code
     finally:
         progress.clear()
     for line in outcome:
-        bootstrap.say(line)
-    return 0 if ready else FAILED
+        bootstrap.print_message(line)
+    return 0 if ready else EXIT_FAILED
 
 
 def _ask_own(python: Path, progress: Progress) -> tuple[list[str], bool]:
@@ -64,4 +64,4 @@ def _show_log(lines: list[str], message: str) -> None:
     """Show all that pip said, for the last line alone rarely tells how to mend things; that comes after."""
     for line in lines:
         if line != message:
-            bootstrap.say(f"  {line}")
+            bootstrap.print_message(f"  {line}")

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cli.command_errors import misuse
+from cli.command_errors import usage_error
 from shared.options import Option, declared_options
 
 Options = dict[str, str | int | bool]
@@ -36,7 +36,7 @@ def given_images(arguments: argparse.Namespace) -> dict[str, Path]:
     images = {name: Path(getattr(arguments, name)) for name in names if getattr(arguments, name)}
     for name, path in images.items():
         if not path.is_file():
-            raise misuse(f"{_flag(name)}: there is no file {path}")
+            raise usage_error(f"{_flag(name)}: there is no file {path}")
     return images
 
 
@@ -56,11 +56,11 @@ def fitted_to(options: Options, output: Path) -> Options:
     ending = output.suffix.lower()
     zipped = wanted_output(options) == "both"
     if zipped != (ending == ".zip") and ending:
-        raise misuse(f"{output}: --output both makes a .zip, and nothing else does")
+        raise usage_error(f"{output}: --output both makes a .zip, and nothing else does")
     if zipped or not ending or "format" in options:
         return options
     if ending not in FORMATS:
-        raise misuse(
+        raise usage_error(
             f"{output}: {ending} is none of {', '.join(FORMATS)}; name one of them, or give --format"
         )
     made = FORMATS[ending]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.command_errors import misuse
+from cli.command_errors import usage_error
 from cli.inputs import Source, place_of
 from cli.option_flags import Options, ending_of, wanted_output
 
@@ -46,7 +46,7 @@ class Naming:
     def __post_init__(self) -> None:
         """Refuse a suffix that leads elsewhere."""
         if self.suffix and any(mark in self.suffix for mark in ("/", "\\", "\0")):
-            raise misuse(f"--suffix {self.suffix}: a part of a name, without folders")
+            raise usage_error(f"--suffix {self.suffix}: a part of a name, without folders")
 
     def output(self, source: Source) -> Path:
         """Return the file of a photo's result."""
@@ -84,7 +84,7 @@ class Naming:
         for folder in folders:
             beside = self.folder is None or _same_folder(self.folder, folder)
             if self.suffix == "" and beside:
-                raise misuse(f"an empty --suffix needs an --out-dir other than {folder}")
+                raise usage_error(f"an empty --suffix needs an --out-dir other than {folder}")
 
     def _folder_of(self, source: Source) -> Path:
         if self.folder is not None:
@@ -99,7 +99,7 @@ def planned(sources: Iterable[Source], naming: Naming) -> list[Job]:
     for job in jobs:
         other = by_place.setdefault(_folded(place_of(job.output)), job) if job.output else job
         if other is not job:
-            raise misuse(
+            raise usage_error(
                 f"{other.source.name} and {job.source.name} would both be written to {job.output}; "
                 "rename one of them, or give them different runs and another --suffix"
             )
@@ -120,11 +120,11 @@ def check_output(job: Job, *, make_folder: bool = False) -> None:
 
 def _check(output: Path, source: Source, *, make_folder: bool) -> None:
     if output.is_dir():
-        raise misuse(f"{output} is a folder; give the name of the file to write")
+        raise usage_error(f"{output} is a folder; give the name of the file to write")
     if source.kind == "file" and output.exists() and output.samefile(source.path):
-        raise misuse(f"writing {output} would overwrite the photo itself")
+        raise usage_error(f"writing {output} would overwrite the photo itself")
     if not make_folder and not output.parent.is_dir():
-        raise misuse(f"there is no folder {output.parent}")
+        raise usage_error(f"there is no folder {output.parent}")
 
 
 def check_folder(folder: Path) -> None:
@@ -134,7 +134,7 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise misuse(f"cannot write to the folder {folder}: {error.strerror}") from error
+        raise usage_error(f"cannot write to the folder {folder}: {error.strerror}") from error
 
 
 def _folded(path: Path) -> str:
