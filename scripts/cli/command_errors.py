@@ -1,11 +1,11 @@
-"""The errors that the command line's parts raise."""
+"""Exceptions and exit codes of the command line."""
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2  # argparse's own code
+EXIT_USAGE = 2  # as argparse
 
 
 class CommandFailed(Exception):
-    """Why there is no cutout: a sentence for people, a code for programs."""
+    """A command or one image failed: a sentence for people, a code for programs, an exit code."""
 
     def __init__(self, detail: str, code: str, exit_code: int = EXIT_FAILED) -> None:
         super().__init__(detail)
@@ -15,11 +15,11 @@ class CommandFailed(Exception):
 
 
 class Terminated(SystemExit):
-    """A signal asks this program to end. Left uncaught, it ends it with the code that shells expect."""
+    """SIGTERM or SIGHUP was received. Uncaught, it exits with 128 plus the signal's number."""
 
 
 class Unreachable(CommandFailed):
-    """The server did not answer at all."""
+    """The server cannot be reached, or a proxy answers in its place."""
 
 
 class ServerBusy(CommandFailed):
@@ -31,5 +31,5 @@ class ServerBusy(CommandFailed):
 
 
 def usage_error(detail: str) -> CommandFailed:
-    """Return the error of a command that cannot work as it was written."""
+    """Return the error for arguments that cannot work, which exits with EXIT_USAGE."""
     return CommandFailed(detail, "usage", EXIT_USAGE)
