@@ -1,4 +1,4 @@
-"""A supervisor of the bench's own, which never outlives it."""
+"""Server under test: a supervisor for the length of a benchmark, and its processor time."""
 
 import contextlib
 import sys
@@ -17,27 +17,27 @@ from cli.server_process import ServerProcess
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server, and how long it took to say that it is ready."""
+    """A running server; `start_s` is the time from spawn to ready line."""
 
     url: str
     pid: int
     start_s: float
 
     def cpu_s(self) -> float:
-        """Return the processor time that its processes have used until now, in seconds."""
+        """Return the processor time of the supervisor and its workers so far, in seconds."""
         children = psutil.Process(self.pid).children(recursive=True)
         return self.supervisor_cpu_s() + sum(_cpu_s(child) for child in children)
 
     def supervisor_cpu_s(self) -> float:
-        """Return the processor time of the supervisor alone, without its workers, in seconds."""
+        """Return the processor time of the supervisor alone, in seconds."""
         return _cpu_s(psutil.Process(self.pid))
 
 
 @contextlib.contextmanager
-def running(**settings: str) -> Iterator[Server]:
-    """Run a server on a free port with a temporary folder of its own and these further settings.
+def run_server(**settings: str) -> Iterator[Server]:
+    """Run a server on a free port with a temporary folder and the given settings.
 
-    Raises BenchFailed where it does not start.
+    Raises BenchFailed if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="bgremove-bench-") as folder:
         values = {"temp_dir": folder, "log_level": "warning", **settings}
