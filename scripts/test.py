@@ -38,11 +38,11 @@ def main(arguments: list[str]) -> int:
     parallel = run([*pytest, *PARALLEL, *arguments], os.environ | PASSIVE_WAIT)
     if parallel != ALL_PASSED and (parallel != SOME_FAILED or {"-x", "--exitfirst"} & set(arguments)):
         return parallel
-    serial = run([*pytest, *arguments, *SERIAL, *files_marked_alone()])
+    serial = run([*pytest, *arguments, *SERIAL, *find_files_marked_alone()])
     return parallel if serial in {ALL_PASSED, NONE_COLLECTED} else serial
 
 
-def files_marked_alone() -> list[str]:
+def find_files_marked_alone() -> list[str]:
     """Return the files with tests marked `alone`: importing all others, and torch, takes several seconds."""
     files = sorted(Path("tests").rglob("test_*.py"))
     return [str(file) for file in files if "mark.alone" in file.read_text(encoding="utf-8")]

@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> Path:
     (folder / "no ending").write_bytes(b"\xff\xd8\xff a JPEG all the same")
     (folder / "notes.txt").write_text("BM is how a bitmap starts, and this text too")
     (folder / "._one.jpg").write_bytes(b"what macOS leaves behind")
-    (folder / "four.jpg.part").write_bytes(b"\xff\xd8\xff a download that goes on")
+    (folder / "four.jpg.part").write_bytes(b"\xff\xd8\xff a partial download")
     return folder
 
 
