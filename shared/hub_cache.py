@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 
 CHUNK_BYTES = 1024**2
 WEIGHTS_SUFFIX = ".safetensors"
@@ -78,7 +78,7 @@ class HubCache:
         try:
             shown.symlink_to(os.path.relpath(self.blob(etag), shown.parent))
         except OSError:  # Windows lets only some users make links
-            replace(self.blob(etag), shown)
+            replace_with_retry(self.blob(etag), shown)
 
     def read_manifest(self, revision: str) -> Record | None:
         """Return the record of a branch or a commit; None where there is none that can be read."""
@@ -173,6 +173,6 @@ def _write(path: Path, text: str) -> None:
     try:
         part.write_text(text, encoding="utf-8")
         flush_to_disk(part)
-        replace(part, path)
+        replace_with_retry(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.catalog import ModelSpec
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 from shared.hub_cache import (
     CHUNK_BYTES,
     WEIGHTS_SUFFIX,
@@ -137,7 +137,7 @@ def _copy(source: Path, cache: HubCache, count: Callable[[int], None]) -> str:
         blob = cache.blob(sha256)
         # What is there already keeps its time of change, by which other records know it.
         if not blob.is_file() or hash_file(blob, lambda _: None) != sha256:
-            replace(part, blob)
+            replace_with_retry(part, blob)
     finally:
         part.unlink(missing_ok=True)
     return sha256

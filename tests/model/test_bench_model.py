@@ -1,4 +1,4 @@
-"""`bench.py model` end to end at a small size: its figures are those of a network that ran."""
+"""`bench.py model` and `plot` end to end, with a small input."""
 
 import json
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_bench_measures_a_small_network_and_draws_it(tmp_path: Path) -> None:
-    """Times, memory and components are all there, they fit each other, and a picture can be drawn of them."""
+    """Times, memory and components are consistent, and the report can be drawn."""
     bench = [sys.executable, str(ROOT / "scripts/bench.py")]
     environment = {**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1"}
     report, picture = tmp_path / "report.json", tmp_path / "picture.svg"
