@@ -102,8 +102,8 @@ class Worker:
 
     @property
     def in_flight(self) -> int:
-        """How many slots are taken."""
-        return len(self._slots)
+        """How many jobs there are: slots taken, and cancelled jobs that run on."""
+        return len(self._slots) + (self._handle.abandoned if self._handle else 0)
 
     def subscribe(self, on_change: Callable[[], None]) -> None:
         """Call `on_change` whenever the state or the free slots change."""

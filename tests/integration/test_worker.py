@@ -141,3 +141,60 @@ def test_an_unload_reports_the_devices_memory_too(tmp_path: Path) -> None:
         assert (freed["freed_bytes"] or 0) > DEVICE_MEMORY_BYTES
 
     case.bench.run(scenario)
+
+
+def test_a_cancel_does_not_end_the_worker_under_other_peoples_photos(tmp_path: Path) -> None:
+    """Beside a client that uploads and cancels, a photo of some seconds was never done."""
+    case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        photo = await case.bench.submit("sleep 8", client="patient")
+        for _ in range(
+            2
+        ):  # each takes longer to cancel than the photo that it runs beside is willing to wait
+            other = await case.bench.submit("sleep 3", client="impatient")
+            while other.status == "queued":  # noqa: ASYNC110  # no event to wait for
+                await asyncio.sleep(0.01)
+            await case.bench.tasks.cancel(other)
+            assert other.code == "cancelled"
+        await photo.wait()
+        assert (photo.status, case.worker.starts) == ("complete", 1)
+        assert isinstance(await case.bench.outcome(), dict)
+
+    case.bench.run(scenario)
+
+
+def test_a_cancelled_job_that_runs_on_still_takes_its_place(tmp_path: Path) -> None:
+    """Else each cancel would put one more photo on the machine than it has memory for."""
+    case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        photo = await case.bench.submit("sleep 5")
+        cancelled = await case.bench.submit("sleep 4")
+        await asyncio.sleep(0.3)
+        await case.bench.tasks.cancel(cancelled)
+        third = await case.bench.submit("sleep 0")
+        await asyncio.sleep(0.5)
+        assert third.queue_position == 1
+        await asyncio.gather(photo.wait(), third.wait())
+        assert third.status == "complete"
+
+    case.bench.run(scenario)
+
+
+def test_a_cancel_of_the_only_photo_ends_a_worker_that_does_not_stop(tmp_path: Path) -> None:
+    """It would compute for nobody while the next one waits."""
+    case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        task = await case.bench.submit("sleep 60")
+        while task.status == "queued":  # noqa: ASYNC110  # no event to wait for
+            await asyncio.sleep(0.01)
+        await case.bench.tasks.cancel(task)
+        assert isinstance(await case.bench.outcome(), dict)
+        assert case.worker.starts == 2
+
+    case.bench.run(scenario)
