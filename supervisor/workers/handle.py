@@ -224,7 +224,7 @@ class WorkerHandle:
     def _diagnose(self, code: int | None) -> BgremoveError:
         """Return why a process ended that was not killed on request; code None: it was never spawned."""
         if code is None:
-            return WorkerStartFailed()
+            return WorkerStartFailed(f"The worker process could not be started: {self._process.spawn_error}.")
         if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
             return OutOfMemory("The system ran out of memory and killed the worker.")
         how = how_ended(code)

@@ -2,14 +2,16 @@
 
 import asyncio
 import itertools
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from shared.errors import BgremoveError, OutOfMemory, WorkerCrashed, WorkerStartFailed, WorkerTimeout
-from shared.messages import WorkerConfig
-from supervisor.workers import handle, restart_policy
+from shared.messages import RemovalJob, WorkerConfig
+from shared.options import RemovalOptions
+from supervisor.workers import handle, process, restart_policy
 from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.worker import Worker
 from tests.dispatching import Bench
@@ -196,5 +198,35 @@ def test_a_cancel_of_the_only_photo_ends_a_worker_that_does_not_stop(tmp_path: P
         await case.bench.tasks.cancel(task)
         assert isinstance(await case.bench.outcome(), dict)
         assert case.worker.starts == 2
+
+    case.bench.run(scenario)
+
+
+@pytest.mark.parametrize("part", ["Pipe", "SimpleQueue", "Process.start", "Thread.start"])
+def test_what_the_supervisor_lacks_for_a_moment_is_no_death_of_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Too many open files for some seconds opened the circuit for five minutes."""
+    case = Case(tmp_path, f"{BEHAVIOURS}:obeys")
+
+    def lack(*_: object, **__: object) -> None:
+        raise (
+            OSError(24, "Too many open files")
+            if part != "Thread.start"
+            else RuntimeError("can't start thread")
+        )
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patch:
+            if part in ("Pipe", "SimpleQueue"):
+                patch.setattr(process.context, part, lack)
+            else:
+                owner = process.context.Process if part == "Process.start" else threading.Thread
+                patch.setattr(owner, "start", lack)
+            for _ in range(3):
+                with pytest.raises(WorkerStartFailed, match="could not be started"):
+                    await case.worker.run(RemovalJob("a", "", "", RemovalOptions()), ignore)
+        assert case.worker.problem is None
+        assert isinstance(await case.bench.outcome(), dict)
 
     case.bench.run(scenario)
