@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import uvicorn
 
@@ -21,6 +21,7 @@ from supervisor.app import create_app
 from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.platform import windows_loop
+from supervisor.platform.connection_limits import ConnectionLimits, max_connections
 from supervisor.platform.file_limit import raise_file_limit
 from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.settings import BadSettings, Settings, load_settings
@@ -64,6 +65,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
+        http=cast("type[asyncio.Protocol]", ConnectionLimits(max_connections()).protocol),
         server_header=False,
     )
     server = Server(config, address)
