@@ -47,7 +47,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     """Serve, and return the exit code."""
     try:
         settings = load_settings(arguments)
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         raise_file_limit()
         _check_writable(settings)
         if "temp_dir" in settings.model_fields_set:

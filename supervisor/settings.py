@@ -14,6 +14,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find_model
 from shared.errors import UnknownModel
+from shared.logs import LogFormat
 from shared.messages import Loader
 from supervisor.platform.private_dir import is_owned_or_free
 
@@ -98,6 +99,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 Origins = Annotated[Names, AfterValidator(_origins)]
 HostNames = Annotated[Names, AfterValidator(_host_names)]
 Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
+Format = Annotated[LogFormat, BeforeValidator(_lower)]
 ModelName = Annotated[str, AfterValidator(_known_model)]
 # A branch, a tag or a commit; it becomes part of addresses and of file names.
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")]
@@ -191,7 +193,8 @@ class Settings(BaseSettings):
     exit_on_stdin_eof: bool = Field(
         default=False, description="end when standard input closes, so that no parent leaves us behind"
     )
-    log_level: Level = Field("info", description="how much to log")
+    log_level: Level = Field("info", description="least severe level that is logged")
+    log_format: Format = Field("text", description="format of log lines: text (logfmt) or json")
 
 
 def load_settings(arguments: list[str] | None = None) -> Settings:

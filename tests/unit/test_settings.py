@@ -47,6 +47,7 @@ def test_names_are_taken_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("BGREMOVE_ALLOWED_ORIGINS", origins)
     monkeypatch.setenv("BGREMOVE_ALLOWED_HOSTS", "Photos.example.,[::1],192.168.1.2,my_box,*")
     monkeypatch.setenv("BGREMOVE_LOG_LEVEL", "INFO")
+    monkeypatch.setenv("BGREMOVE_LOG_FORMAT", "JSON")
     settings = load_settings([])
     assert settings.allowed_origins == (
         "http://localhost:3000",
@@ -57,7 +58,7 @@ def test_names_are_taken_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -
         "http://[::1]:8080",
     )
     assert settings.allowed_hosts == ("photos.example", "::1", "192.168.1.2", "my_box", "*")
-    assert settings.log_level == "info"
+    assert (settings.log_level, settings.log_format) == ("info", "json")
 
 
 def test_a_token_from_a_file_is_what_clients_send(monkeypatch: pytest.MonkeyPatch) -> None:
