@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
+from shared.process_guard import SIGNAL_EXIT_OFFSET
 from supervisor.environment.requirements import Package
 
 VC_REDIST = "https://aka.ms/vs/17/release/vc_redist.x64.exe"
 CUDA_BUILDS = "https://pytorch.org/get-started/locally"
-SIGNAL_EXIT_OFFSET = 128  # exit code of a process killed by a signal, as shells report it: 128 + its number
 CRASHED, TIMED_OUT = "crashed", "timed out"  # values of Failure.kind that are not exception names
 MAX_TEXT_CHARS = 200
 _MISSING_OPERATORS = re.compile(r"torchvision::\w+ does not exist|custom C\+\+ ops")
