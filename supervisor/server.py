@@ -71,7 +71,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     if stdin is not None:
         threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
     # uvloop's, where there is one
-    runner = asyncio.Runner(loop_factory=windows_loop.factory_or(config.get_loop_factory()))
+    runner = asyncio.Runner(loop_factory=windows_loop.choose_loop_factory(config.get_loop_factory()))
     runner.run(server.serve(sockets=[listener]))
     return 0
 
