@@ -61,7 +61,7 @@ class PipProgress:
         return bool(text)
 
     def _begin_file(self, *, downloading: bool) -> None:
-        """Count the previous download as finished, and a file that needs no download at once."""
+        """Count the previous download as finished; a file that needs no download counts immediately."""
         self._fetched_files += self._current_fraction is not None
         self._current_fraction = 0.0 if downloading else None
         self._fetched_files += not downloading
