@@ -1,5 +1,6 @@
-"""Photo list: URLs, progress, cancellation, failures and retries."""
+"""Photo list: URLs, progress, queue position, cancellation, failures and retries."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,6 +63,31 @@ def test_cancel_fail_and_try_again(visit: Open, obeying: Service) -> None:
     expect(page.photo("bad.png")).to_contain_text("The image is damaged or cut short.")
     page.button("Remove bad.png from the list").click()
     expect(page.photo("bad.png")).to_have_count(0)
+
+
+def test_a_waiting_photo_shows_its_queue_position(visit: Open, light: Service) -> None:
+    """Other clients' photos may be ahead of it."""
+    page = visit(light.url)
+    task: dict[str, object] = {
+        "task_id": "bgremove_1",
+        "status": "queued",
+        "percent": 0,
+        "message": "Waiting",
+        "code": None,
+        "logs": [],
+        "queue_position": 3,
+    }
+    for path in ("**/remove/upload", TASKS):
+        page.page.route(path, lambda route: route.fulfill(json=task))
+    page.page.route("**/remove/stream/*", lambda route: route.fulfill(body=f"data: {json.dumps(task)}\n\n"))
+    page.drop(("photo.png", "image/png", wish()))
+    row = page.photo("photo.png")
+    expect(row).to_contain_text("Waiting, number 3 in the queue")
+    expect(page.page.locator(".job-status")).to_contain_text("Waiting, number 3 in the queue")
+    task["queue_position"] = 1
+    expect(row).to_contain_text("Waiting, next in the queue")
+    task.update(status="running", message="Decoding the photo", queue_position=None)
+    expect(row).to_contain_text("Decoding the photo")
 
 
 def test_a_double_click_cancels_once_and_a_failed_cancellation_can_be_retried(

@@ -128,8 +128,8 @@ export class Job extends EventTarget {
     this.#set({ state: 'done', message: '', percent: 100 });
   }
 
-  #showProgress({ percent, message }) {
-    if (!this.cancelling) this.#set({ percent, message });
+  #showProgress({ percent, message, queue_position: position }) {
+    if (!this.cancelling) this.#set({ percent, message: position ? describePosition(position) : message });
   }
 
   #fail(message, code = null) {
@@ -147,6 +147,10 @@ export class Job extends EventTarget {
     this.dispatchEvent(new Event('change'));
   }
 }
+
+/** Describe a position in the server's queue, which counts from 1. */
+const describePosition = (position) =>
+  (position === 1 ? 'Waiting, next in the queue' : `Waiting, number ${position} in the queue`);
 
 /** Rethrow the error of a failed upload. fetch() fails alike for an unreadable file and an unreachable server. */
 async function rethrowIfReadable(source, error) {
