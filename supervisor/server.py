@@ -48,7 +48,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     """Serve, and return the exit code."""
     try:
         settings = load_settings(arguments)
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         raise_file_limit()
         _check_writable(settings)
         if "temp_dir" in settings.model_fields_set:
@@ -73,7 +73,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     if stdin is not None:
         threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
     # uvloop's, where there is one
-    runner = asyncio.Runner(loop_factory=windows_loop.factory_or(config.get_loop_factory()))
+    runner = asyncio.Runner(loop_factory=windows_loop.choose_loop_factory(config.get_loop_factory()))
     runner.run(server.serve(sockets=[listener]))
     return 0
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from shared.errors import BadInput
 from supervisor.api.uploads import Uploads
 from supervisor.container import Container
-from supervisor.environment.installer import Installs
+from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.spool import Spool
@@ -79,7 +79,7 @@ async def get_environment(container: ContainerDep) -> Environment:
     return container.environment
 
 
-async def get_installs(container: ContainerDep) -> Installs:
+async def get_installs(container: ContainerDep) -> Installer:
     """Return the installs into the Python environment."""
     return container.installs
 
@@ -99,7 +99,7 @@ ModelsDep = Annotated[Models, Depends(get_models)]
 ModelStoreDep = Annotated[ModelStore, Depends(get_model_store)]
 DownloadsDep = Annotated[Downloads, Depends(get_downloads)]
 EnvironmentDep = Annotated[Environment, Depends(get_environment)]
-InstallsDep = Annotated[Installs, Depends(get_installs)]
+InstallsDep = Annotated[Installer, Depends(get_installs)]
 UploadsDep = Annotated[Uploads, Depends(get_uploads)]
 
 
