@@ -28,6 +28,8 @@ from supervisor.settings import BadSettings, Settings, load_settings
 
 KEEPALIVE_IDLE_S = 60  # before the system probes whether a connection's client is still there
 GRACE_S = 3  # for requests under way at the shutdown; open streams end by themselves
+SHUTDOWN_TIMEOUT_S = 10.0  # after which the process exits, whatever its event loop does
+LOG_DRAIN_S = 0.5
 log = logging.getLogger("supervisor")
 
 
@@ -38,7 +40,7 @@ def main(arguments: list[str], lists: PackageLists | None = None) -> NoReturn:
     """
     code = _serve(arguments, lists)
     sys.stdout.flush()
-    sys.stderr.flush()
+    logs.drain(LOG_DRAIN_S)
     # Everything is closed by now. Python would join every thread, such as one that waits for a name server
     # which never answers, and then deallocate each module, which takes a fifth of a second.
     os._exit(code)
@@ -112,7 +114,15 @@ class Server(uvicorn.Server):
     # Repeated signals are ignored: the shutdown is always graceful.
     def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002  # uvicorn's signature
         """Start the shutdown."""
-        log.info("stopping", extra={"signal": sig})
+        log.info("shutdown started", extra={"signal": sig})
+        self.stop()
+
+    def stop(self) -> None:
+        """Start the shutdown, from any thread, with a time limit that does not need the event loop."""
+        if not self.should_exit:
+            timer = threading.Timer(SHUTDOWN_TIMEOUT_S, _exit_now)
+            timer.daemon = True
+            timer.start()
         self.should_exit = True
 
 
@@ -179,4 +189,11 @@ def _wait_for_eof(stdin: int, server: Server) -> None:
     with contextlib.suppress(OSError):  # a terminal that is gone is an end too
         while os.read(stdin, 4096):
             pass
-    server.should_exit = True
+    server.stop()
+
+
+def _exit_now() -> None:
+    """Exit although the shutdown has not finished; the workers die with this process."""
+    log.critical("shutdown timed out", extra={"timeout_s": SHUTDOWN_TIMEOUT_S})
+    logs.drain(LOG_DRAIN_S)
+    os._exit(1)

@@ -1,16 +1,23 @@
 """The service's end comes at once, whatever its clients and its name server are at."""
 
+import json
+import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE
 
+import httpx2
 import pytest
 
-from tests.service import OBEYS, Service, wait_for
+from tests.photos import wish
+from tests.service import OBEYS, ROOT, Service, wait_for
 
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -61,3 +68,51 @@ def test_a_name_server_that_never_answers_does_not_hold_up_the_end(data_dir: Pat
         wait_for(lambda: "asked in vain" in service.log)
     finally:
         service.end()
+
+
+def test_a_parent_that_never_reads_the_log_neither_stops_the_service_nor_its_end(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Popen(stderr=PIPE) hung the service at the 327th photo; then no signal and no end of stdin ended it."""
+    settings = {"BGREMOVE_DATA_DIR": data_dir, "BGREMOVE_TEMP_DIR": tmp_path, "BGREMOVE_PORT": 0}
+    settings |= {"BGREMOVE_BUILTIN_WORKER": OBEYS, "BGREMOVE_LOG_LEVEL": "debug", "BGREMOVE_QUEUE_LIMIT": 9}
+    environment = os.environ | {name: str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "supervisor", "--exit-on-stdin-eof"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        port = json.loads(process.stdout.readline())["port"]
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=20) as client:
+            for _ in range(60):  # each line has a traceback's length
+                answer = client.post("/remove/upload", files={"file": ("a.png", wish("exit 3"))})
+                assert answer.status_code in (200, 429, 503)
+                client.post("/remove/load", params={"model": "builtin"})
+            while client.get("/status").json()["queue"]["length"]:
+                time.sleep(0.05)
+            assert client.get("/health").status_code == 200
+        process.stdin.close()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+
+
+def test_the_end_does_not_need_the_event_loop(data_dir: Path, tmp_path: Path) -> None:
+    """Whatever holds it up, a signal ends the service in bounded time."""
+    code = (
+        "import sys, time, supervisor.server as server; from supervisor.jobs.spool import Spool;"
+        "server.SHUTDOWN_TIMEOUT_S = 1.0; calls = [];"
+        "Spool.heartbeat = lambda self: (calls.append(1), time.sleep(60 if len(calls) > 1 else 0));"
+        "server.main(sys.argv[1:])"
+    )
+    settings = {"cleanup_interval_s": 0.3}
+    service = Service(data_dir, tmp_path / "temp", settings, command=(sys.executable, "-c", code))
+    time.sleep(1)
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(10) == 1
+    assert "shutdown timed out" in service.log
+    service.end()

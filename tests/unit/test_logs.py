@@ -1,7 +1,9 @@
 """Log lines in both formats, text and JSON."""
 
+import contextlib
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -84,3 +86,29 @@ def test_configure_sets_level_and_format(capsys: pytest.CaptureFixture[str]) -> 
     assert out == ""
     assert json.loads(first)["message"] == "limit 3 reached"
     assert second.endswith(" WARNING uvicorn limit 4 reached")
+
+
+def full_pipe() -> tuple[int, int]:
+    """Return a pipe that takes no more bytes."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    return reader, writer
+
+
+def test_a_reader_that_does_not_read_holds_up_nobody_who_logs() -> None:
+    """The event loop waited in a write for a parent that never read, with every client of the service."""
+    reader, writer = full_pipe()
+    handler = logs.NonBlockingHandler(writer, max_lines=3)
+    handler.setFormatter(logs.LogfmtFormatter())
+    for number in range(10):
+        handler.emit(record(f"line {number}"))
+    handler.drain(0.05)  # ends in time all the same
+    text = ""
+    while "log lines dropped" not in text:
+        text += os.read(reader, 4096).decode()
+    assert "count=" in text
+    os.close(reader)
