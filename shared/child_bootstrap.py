@@ -33,7 +33,8 @@ def run(entry: str, log_path: str, *args: Any) -> None:  # noqa: ANN401  # whate
 
 
 def _redirect_output(log_path: str) -> None:
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    no_follow = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | no_follow, 0o600)
     os.dup2(log, STDOUT)
     os.dup2(log, STDERR)
     os.close(log)

@@ -153,13 +153,14 @@ def _check_writable(settings: Settings) -> None:
     """Raise BadSettings for a temporary folder that is not writable, or not private."""
     folder = settings.temp_dir
     try:
-        make_private_dir(folder)
+        if not folder.exists():
+            make_private_dir(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except (StorageFailed, OSError) as error:
         raise BadSettings(f"cannot write to the temporary folder {folder}") from error
     # It was free, or this user's, when it became the default. One that the user has set is trusted.
     if "temp_dir" not in settings.model_fields_set and not is_owned_or_free(folder):
-        raise BadSettings(f"the temporary folder {folder} belongs to somebody else")
+        raise BadSettings(f"the temporary folder {folder} belongs to another user: set BGREMOVE_TEMP_DIR")
 
 
 def _handle_sighup(server: Server) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import secrets
 import shutil
 import time
 import uuid
@@ -18,7 +19,7 @@ from shared.messages import RemovalJob, RemovalResult
 from supervisor.jobs.filenames import name_stem
 from supervisor.jobs.job import BACKGROUND, SOURCE, Job
 from supervisor.jobs.result import Result
-from supervisor.platform.private_dir import make_private_dir
+from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.tasks.tombstones import Tombstones
 
 ORPHAN_AGE_S = 3600
@@ -43,13 +44,15 @@ class Spool:
     """One folder per job, in a run directory of this supervisor.
 
     The run directory's name has this process's id and start time, so that a later supervisor can tell the
-    orphaned directory of a killed one from that of a running one.
+    orphaned directory of a killed one from that of a running one, and a random part, so that no other user
+    can make it first in a folder that several may write to.
     """
 
     def __init__(self, temp_dir: Path, retention_s: float) -> None:
         self._temp_dir = temp_dir
         self._retention_s = retention_s
-        self.folder = temp_dir / f"run-{os.getpid()}-{int(psutil.Process().create_time() * 1000)}"
+        started_ms = int(psutil.Process().create_time() * 1000)
+        self.folder = temp_dir / f"run-{os.getpid()}-{started_ms}-{secrets.token_hex(8)}"
         self._results: dict[str, Result] = {}
         self._files: dict[str, StoredFile] = {}
         self._by_job: dict[str, list[str]] = {}
@@ -167,10 +170,12 @@ class Spool:
     def _delete_orphans(self) -> None:
         for folder in self._temp_dir.glob("run-*-*"):
             try:
-                _, pid, started_ms = folder.name.split("-")
+                _, pid, started_ms, *_ = folder.name.split("-")
                 recent = time.time() - folder.stat().st_mtime < ORPHAN_AGE_S
                 # Its own by name: once the system's clock is set, no process has the start time that it had.
                 if folder == self.folder or recent or _is_alive(int(pid), int(started_ms)):
+                    continue
+                if not is_owned_or_free(folder):
                     continue
             except (ValueError, OSError):
                 continue

@@ -15,18 +15,24 @@ MODE = 0o777 if sys.platform == "win32" else 0o700
 def make_private_dir(folder: Path) -> Path:
     """Create a folder and its missing parents, accessible to this user only, and return it.
 
-    Existing folders are not changed. Raises StorageFailed, also if another user creates one at the same time.
+    Existing folders are not changed. Raises StorageFailed, also if `folder` belongs to another user, who may
+    have made it first.
     """
     try:
         for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
             missing.mkdir(mode=MODE, exist_ok=True)
-            if not is_owned_or_free(missing):
-                raise StorageFailed("The temporary folder belongs to another user: set BGREMOVE_TEMP_DIR.")
+            _check_owner(missing)
+        _check_owner(folder)
     except OSError as error:
         raise StorageFailed(
             "The temporary folder is not writable: check its permissions and free space."
         ) from error
     return folder
+
+
+def _check_owner(folder: Path) -> None:
+    if not is_owned_or_free(folder):
+        raise StorageFailed("The temporary folder belongs to another user: set BGREMOVE_TEMP_DIR.")
 
 
 def is_owned_or_free(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StorageFailed
+from supervisor.jobs.spool import Spool
 from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.server import _check_writable
 from supervisor.settings import BadSettings, load_settings
@@ -82,3 +83,22 @@ def test_the_owner_is_checked_again_at_the_start(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BadSettings, match="temporary folder"):
         _check_writable(settings)
     _check_writable(load_settings(["--temp-dir", str(settings.temp_dir)]))
+
+
+def test_an_existing_folder_of_another_user_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was trusted: whoever made the run directory first could read every photo."""
+    owned_by_another_user(tmp_path / "hub", monkeypatch)
+    with pytest.raises(StorageFailed, match="another user"):
+        make_private_dir(tmp_path / "hub")
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(StorageFailed, match="another user"):
+        make_private_dir(tmp_path / "link")
+
+
+def test_no_other_process_can_predict_the_run_directory(tmp_path: Path) -> None:
+    """Its process id and start time can be read by all users."""
+    names = {Spool(tmp_path, 60).folder.name for _ in range(3)}
+    assert len(names) == 3
+    assert all(len(name.split("-")[-1]) == 16 for name in names)
