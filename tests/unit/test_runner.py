@@ -18,7 +18,7 @@ from shared.options import RemovalOptions
 from tests.fake_workers.by_light import Light
 from tests.fake_workers.talk import MODEL
 from tests.photos import encoded
-from worker import main
+from worker import main, runner
 from worker.engines import Step, loaders
 from worker.imaging import decode
 from worker.imaging.geometry import Pixels
@@ -62,7 +62,7 @@ def test_whatever_a_photo_causes_is_told_and_the_next_one_is_done(
     (tmp_path / "photo").write_bytes(encoded(Image.new("RGB", (4, 3), "white")))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ThreadPoolExecutor(1) as pool:
-        work = main.JobRunner(pool, model, events, 100)  # type: ignore[arg-type]  # a queue of this process
+        work = runner.JobRunner(pool, model, events, 100)  # type: ignore[arg-type]  # a queue of this process
         for code in ("out_of_memory", "internal_error", None):
             work.begin(RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions()))
             end = ends(events)
@@ -102,5 +102,5 @@ def test_a_gpu_is_fed_by_as_many_cores_as_there_are(
     monkeypatch: pytest.MonkeyPatch, device: str, cores: int, at_once: int
 ) -> None:
     """With fewer it waits for photos to be decoded; with more, photos fill the memory and wait for it."""
-    monkeypatch.setattr(main, "available_cores", lambda: cores)
-    assert main.max_concurrency(device) == at_once
+    monkeypatch.setattr(runner, "available_cores", lambda: cores)
+    assert runner.max_concurrency(device) == at_once
