@@ -16,8 +16,7 @@ from shared.messages import RemovalJob, RemovalResult
 from shared.option_validation import parse_margin
 from shared.options import RemovalOptions
 from worker.engines import Engine
-from worker.imaging import background, compositing, decode, geometry
-from worker.imaging.background import Background
+from worker.imaging import compositing, decode, geometry
 from worker.imaging.encoding import Encoder, Picture
 from worker.imaging.geometry import Box, Cut, Pixels
 from worker.imaging.matting import matte
@@ -54,7 +53,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> 
         photo = decode.decode(Path(job.source_path), max_pixels)
         behind = None
         if options.output != "mask":
-            behind = background.load_background(options.background, job.background_path, max_pixels)
+            behind = compositing.load_background(options.background, job.background_path, max_pixels)
         if behind is not None:
             photo = photo.ready_for_background()
         if not options.crop:
@@ -128,7 +127,7 @@ def _pictures(
     photo: decode.Photo,
     cut: Cut,
     colours: compositing.Colours,
-    behind: Background | None,
+    behind: compositing.Background | None,
     options: RemovalOptions,
 ) -> dict[str, Picture]:
     """Return the pictures to write, by what they are."""

@@ -15,7 +15,7 @@ from make_checkpoint import write_plain
 from shared.errors import Cancelled, OutOfMemory, WorkerStartFailed
 from shared.messages import WorkerConfig
 from worker.birefnet.fused import sampling
-from worker.engines import DeviceLost, native
+from worker.engines import DeviceLost, native_loader
 from worker.engines.birefnet_engine import BirefnetEngine, Load
 from worker.engines.torch_device import choose
 from worker.imaging.matting import matte
@@ -39,7 +39,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> BirefnetEngine:
     """An engine with a seeded swin_v1_t."""
     folder = tmp_path_factory.mktemp("model")
     write_plain(folder, "swin_v1_t", "bfloat16")
-    return engine(native.load, folder)
+    return engine(native_loader.load, folder)
 
 
 def failing(error: Exception) -> Load:

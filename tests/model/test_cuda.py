@@ -11,9 +11,8 @@ from make_checkpoint import write_plain
 from shared.catalog import InputSize
 from shared.messages import WorkerConfig
 from worker.birefnet.fused import sampling
-from worker.birefnet.fused.sampling import by_embedding_bag, sampler
-from worker.birefnet.fused.taps import Shifts
-from worker.engines import native
+from worker.birefnet.fused.sampling import Shifts, by_embedding_bag, sampler
+from worker.engines import native_loader
 from worker.engines.birefnet_engine import BirefnetEngine
 from worker.imaging.matting import matte
 
@@ -37,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(folder: Path, device: str, dtype: str, size: InputSize = (256, 192)) -> BirefnetEngine:
     """Load the model on a device."""
     config = WorkerConfig("native", str(folder), 10**9, "owner/name", device, dtype, size)
-    return BirefnetEngine(config, native.load, ignore)
+    return BirefnetEngine(config, native_loader.load, ignore)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.04)])

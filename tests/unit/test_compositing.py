@@ -9,11 +9,10 @@ from PIL import Image, ImageCms, ImageDraw
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from tests.photos import encoded
-from worker.imaging import background, compositing
-from worker.imaging.background import Background
-from worker.imaging.compositing import photo_colours, refined_colours
+from worker.imaging import compositing
+from worker.imaging.compositing import Background, photo_colours, refined_colours
 from worker.imaging.geometry import Cut, Pixels
-from worker.imaging.png import Rows
+from worker.imaging.png_writer import Rows
 
 SIZE = (120, 90)
 LIMIT = 1_000_000
@@ -36,7 +35,7 @@ def whole(rows: Rows) -> Pixels:
 
 def behind(colour: str | None = None, path: str | None = None) -> Background:
     """Return the background of a colour, or the image at a path."""
-    chosen = background.load_background(colour, path, LIMIT)
+    chosen = compositing.load_background(colour, path, LIMIT)
     assert chosen is not None
     return chosen
 

@@ -1,11 +1,20 @@
-"""How many cores the worker takes for its own."""
+"""Core counts, strips of rows, and resizing by strips."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from worker.imaging import parallel
+from worker.imaging.geometry import Box
+from worker.imaging.parallel import STRIP_ROWS, STRIPS_A_CORE, available_cores, each_strip, resized
+
+BICUBIC, BILINEAR, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
+# Pillow rounds between its two passes, and may begin with either. (It clips there too: so no extreme greys.)
+ROUNDED = 2
+NOISE = Image.fromarray(np.random.default_rng(0).integers(80, 176, (307, 211, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -30,3 +39,39 @@ def test_a_containers_quota_counts_as_fewer_cores(
     monkeypatch.setattr(parallel, "CGROUP_CPU_MAX", cpu_max)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert parallel.available_cores() == available
+
+
+@pytest.mark.parametrize("size", [(64, 3 * STRIP_ROWS + 1), (640, 1000), (1, 1), (211, 307), (3000, 7)])
+@pytest.mark.parametrize("resample", [BICUBIC, BILINEAR, LANCZOS])
+@pytest.mark.parametrize("box", [None, Box(20, 31, 150, 200)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_no_seam_is_left_between_strips(
+    size: tuple[int, int], resample: Image.Resampling, box: Box | None, mode: str
+) -> None:
+    """A seam would be a line across every mask, or in what the network sees."""
+    picture = NOISE.convert(mode)
+    ours = resized(picture, size, resample, box)
+    theirs = np.asarray(picture.resize(size, resample, box and box.corners))
+    assert ours.shape == theirs.shape
+    assert np.abs(ours.astype(int) - theirs).max() <= ROUNDED
+
+
+def test_a_picture_reduced_first_is_the_same_to_the_eye() -> None:
+    """The quick way must not change what the network sees."""
+    photo = NOISE.resize((3000, 4000), BICUBIC)
+    ours = resized(photo, (320, 320), LANCZOS, reducing_gap=3.0).astype(int)
+    assert np.abs(ours - np.asarray(photo.resize((320, 320), LANCZOS))).mean() < 1
+
+
+@pytest.mark.parametrize("height", range(1, 4000, 37))
+def test_any_height_is_taken(height: int) -> None:
+    """A strip's end must not be rounded beyond the picture's."""
+    assert resized(Image.new("L", (2, 1023)), (2, height), BICUBIC).shape == (height, 2)
+
+
+def test_a_tower_of_pixels_is_not_cut_into_a_million_strips() -> None:
+    """A tiny file can hold a picture one pixel wide and as high as the limit allows."""
+    strips: list[tuple[int, int]] = []
+    each_strip(50_000_000, lambda first, last: strips.append((first, last)))
+    assert len(strips) <= STRIPS_A_CORE * available_cores()
+    assert sum(last - first for first, last in strips) == 50_000_000

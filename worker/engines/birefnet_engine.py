@@ -20,8 +20,7 @@ from worker.birefnet.progress_hooks import watched
 from worker.engines import MEAN, STD, DeviceLost, OnLoading, Step
 from worker.engines.torch_device import best_dtype, choose, device_answers, is_out_of_memory
 from worker.imaging.geometry import Box, Pixels
-from worker.imaging.parallel import available_cores
-from worker.imaging.resize import resized
+from worker.imaging.parallel import available_cores, resized
 from worker.malloc import keep_freed
 
 log = logging.getLogger("worker.birefnet")

@@ -14,8 +14,7 @@ from shared.errors import WorkerStartFailed
 from shared.messages import ModelInfo, WorkerConfig
 from worker.engines import MEAN, STD, Step
 from worker.imaging.geometry import Box, Pixels
-from worker.imaging.parallel import available_cores
-from worker.imaging.resize import resized
+from worker.imaging.parallel import available_cores, resized
 
 MODEL_ID = "u2netp"
 INPUT_SIZE = 320

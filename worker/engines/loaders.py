@@ -15,9 +15,9 @@ def load(config: WorkerConfig, on_loading: OnLoading) -> Engine:
         case "native":
             on_loading(0, "Starting PyTorch")
             with pause_gc():  # torch takes seconds
-                from worker.engines import birefnet_engine, native  # noqa: PLC0415  # as the module says
+                from worker.engines import birefnet_engine, native_loader  # noqa: PLC0415  # as the module says
 
-            return birefnet_engine.BirefnetEngine(config, native.load, on_loading)
+            return birefnet_engine.BirefnetEngine(config, native_loader.load, on_loading)
         case "transformers":
             on_loading(0, "Starting transformers")
             with pause_gc():

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from worker.birefnet import blocks as plain
 from worker.birefnet.deform_conv import DeformableConv2d
 from worker.birefnet.fused.folding import Convolution, absorbed, fixed
-from worker.birefnet.fused.sampling import sampler
-from worker.birefnet.fused.taps import Shifts
+from worker.birefnet.fused.sampling import Shifts, sampler
 
 # Pixels of one slice. On a CPU its samples should stay in the cache; a GPU wants enough work for a kernel.
 SLICE_PIXELS = {"cpu": 1024, "cuda": 1 << 16}

@@ -8,15 +8,25 @@ gaps.
 import logging
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from worker.birefnet.fused.taps import Sampler, Shifts
-
-Sampling = Callable[[Tensor, Sequence[Shifts]], Sampler]
 log = logging.getLogger("worker.birefnet")
+
+
+class Shifts(NamedTuple):
+    """One branch's k x k taps: (H, W, ≥ 3k²), all taps' dy in pixels, then all dx, then all modulators."""
+
+    kernel: int
+    values: Tensor
+
+
+# Takes the map's rows from `top` up to, without, `bottom`; returns ((bottom - top) x W, taps, C).
+Sampler = Callable[[int, int], Tensor]
+Sampling = Callable[[Tensor, Sequence[Shifts]], Sampler]
 
 
 def sampler(pixels: Tensor, branches: Sequence[Shifts]) -> Sampler:

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from worker.birefnet.fused.taps import Sampler, Shifts
+from worker.birefnet.fused.sampling import Sampler, Shifts
 
 SAMPLES = 32  # by each program, every one with all its channels
 

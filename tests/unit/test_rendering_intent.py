@@ -8,14 +8,14 @@ from PIL import Image
 
 from tests import icc
 from tests.photos import encoded
-from worker.imaging import background
+from worker.imaging import compositing
 
 
 def behind(folder: Path, colour: tuple[int, int, int], profile: bytes) -> NDArray[np.int16]:
     """Return what an image of one colour, described by a profile, is behind a photo without one."""
     file = folder / "beach.png"
     file.write_bytes(encoded(Image.new("RGB", (4, 3), colour), icc_profile=profile))
-    chosen = background.load_background(None, str(file), 100)
+    chosen = compositing.load_background(None, str(file), 100)
     assert chosen is not None
     return np.asarray(chosen.covering((4, 3), None).rows(0, 3, 4), np.int16)
 

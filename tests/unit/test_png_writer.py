@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
 
-from worker.imaging import png
+from worker.imaging import png_writer
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,7 +36,7 @@ def encoded(pixels: Pixels, **options: Any) -> bytes:
 
 
 def encode(pixels: npt.NDArray[Any], stream: Any, **options: Any) -> None:
-    png.encode(pixels.shape, lambda top, bottom: pixels[top:bottom], stream, **options)
+    png_writer.encode(pixels.shape, lambda top, bottom: pixels[top:bottom], stream, **options)
 
 
 def decoded(file: bytes) -> Pixels:
@@ -82,7 +82,7 @@ def test_every_pixel_comes_back_around_a_strips_end(
 ) -> None:
     """Else a line across the picture shows where one strip meets the next."""
     width = 1000
-    rows = png._STRIP_BYTES // noise(width, *channels).size
+    rows = png_writer._STRIP_BYTES // noise(width, *channels).size
     pixels = noise(strips * rows + beyond, width, *channels)
     file = encoded(pixels)
     np.testing.assert_array_equal(decoded(file), pixels)
@@ -97,7 +97,7 @@ def test_every_pixel_comes_back_whatever_the_picture(
     sides = st.integers(1, 24)
     shapes = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.sampled_from([3, 4])))
     pixels = data.draw(arrays(np.uint8, shapes))
-    with mock.patch.object(png, "_STRIP_BYTES", strip_bytes):
+    with mock.patch.object(png_writer, "_STRIP_BYTES", strip_bytes):
         file = encoded(pixels, threads=threads)
     np.testing.assert_array_equal(decoded(file), pixels)
     assert len(inflated(file)) == pixels.size + len(pixels)
@@ -145,7 +145,7 @@ def test_colours_under_transparent_pixels_are_kept() -> None:
 )
 def test_a_view_into_other_pixels_is_written_as_it_looks(view: Pixels) -> None:
     """Else a cropped, turned or split picture is written from the wrong bytes."""
-    with mock.patch.object(png, "_STRIP_BYTES", 1000):
+    with mock.patch.object(png_writer, "_STRIP_BYTES", 1000):
         np.testing.assert_array_equal(decoded(encoded(view)), view)
 
 
@@ -236,7 +236,7 @@ def test_what_is_not_a_picture_is_refused_before_anything_is_written(
 def test_rows_of_another_kind_are_refused(rows: npt.NDArray[Any]) -> None:
     """Else a programming slip makes a file that no reader opens."""
     with pytest.raises(ValueError, match="Rows 0 to 4"):
-        png.encode((4, 5), lambda _top, _bottom: rows, io.BytesIO())
+        png_writer.encode((4, 5), lambda _top, _bottom: rows, io.BytesIO())
 
 
 @pytest.mark.parametrize("per_inch", [0.0, -72.0, 0.001, 1e9, float("inf"), float("nan")])

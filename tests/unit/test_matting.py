@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.imaging.detail import blended, second_look
 from worker.imaging.geometry import Box
+from worker.imaging.matting import blended, second_look
 
 
 def subject(height: int, width: int, box: Box) -> NDArray[np.uint8]:
