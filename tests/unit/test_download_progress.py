@@ -1,4 +1,4 @@
-"""How a download shows that it still lives."""
+"""Download progress: the heartbeat of a waiting download."""
 
 import threading
 
@@ -8,21 +8,19 @@ from supervisor.models import downloads
 from worker.download import download_progress
 
 
-def test_a_download_that_waits_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hub that asks to come again in a minute: the supervisor would take the silence for a hang."""
-    assert (
-        2 * download_progress.INTERVAL_S * download_progress.SIGN_OF_LIFE_TICKS < downloads.SILENCE_TIMEOUT_S
-    )
+def test_a_waiting_download_sends_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """During a long back-off, the supervisor would otherwise take the silence for a hang."""
+    assert 2 * download_progress.INTERVAL_S * download_progress.HEARTBEAT_TICKS < downloads.SILENCE_TIMEOUT_S
     monkeypatch.setattr(download_progress, "INTERVAL_S", 0.001)
-    told: list[tuple[float, str, bool]] = []
-    two_signs = threading.Event()
+    reports: list[tuple[float, str, bool]] = []
+    two_heartbeats = threading.Event()
 
-    def tell(percent: float, message: str, passing: bool) -> None:  # noqa: FBT001  # the event's own order
-        told.append((percent, message, passing))
-        if len(told) > 2:
-            two_signs.set()
+    def report(percent: float, message: str, passing: bool) -> None:  # noqa: FBT001  # the event's own order
+        reports.append((percent, message, passing))
+        if len(reports) > 2:
+            two_heartbeats.set()
 
-    with download_progress.Meter(tell) as waiting:
-        waiting.say("The hub is busy")
-        assert two_signs.wait(10)
-    assert told[:3] == [(0, "The hub is busy", False), *[(0, "The hub is busy", True)] * 2]
+    with download_progress.DownloadProgress(report) as progress:
+        progress.set_message("The hub is busy")
+        assert two_heartbeats.wait(10)
+    assert reports[:3] == [(0, "The hub is busy", False), *[(0, "The hub is busy", True)] * 2]
