@@ -1,7 +1,7 @@
-"""The worker's command loop: load one model, say so, then do removals until the pipe closes.
+"""Worker entry point: load one model, report readiness, then serve jobs until the command pipe closes.
 
-The main thread listens, so that a cancel is heard at once; each removal has a thread of its own for what
-Pillow, NumPy and ISA-L do; and the model has one, on which it is loaded and sees one photo after the other.
+The main thread reads commands, so that a cancellation takes effect immediately. A thread pool decodes,
+composites and encodes, one removal per thread. A dedicated inference thread loads the model and runs it.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,27 +22,29 @@ from worker.runner import JobRunner, max_concurrency
 def serve(
     commands: "Connection[Command, Command]", queue: "SimpleQueue[Event]", config: WorkerConfig
 ) -> None:
-    """Entry point of every worker: serve the model that `config.loader` loads."""
+    """Load the model that `config.loader` names and serve removal jobs: the entry point of every worker."""
     logs.configure("warning")
     events = EventSender(queue)
     decode.configure()
     with InferenceThread() as model:
         try:
-            model.load(lambda: loaders.load(config, lambda percent, told: events.put(Loading(percent, told))))
+            model.load(
+                lambda: loaders.load(config, lambda percent, message: events.put(Loading(percent, message)))
+            )
         except BgremoveError as error:
             events.put(LoadFailed(error.code, error.detail))
             return
         except MemoryError:
             events.put(LoadFailed(OutOfMemory.code, "There is not enough memory for the model."))
             return
-        at_once = max_concurrency(model.model_info.device)
-        events.put(Ready(replace(model.model_info, max_concurrency=at_once)))
-        with ThreadPoolExecutor(at_once, "removal") as pool:
+        threads = max_concurrency(model.model_info.device)
+        events.put(Ready(replace(model.model_info, max_concurrency=threads)))
+        with ThreadPoolExecutor(threads, "removal") as pool:
             _command_loop(commands, JobRunner(pool, model, events, config.max_pixels))
 
 
 def _command_loop(commands: "Connection[Command, Command]", runner: JobRunner) -> None:
-    """Pass commands on until the supervisor closes the pipe."""
+    """Dispatch commands until the supervisor closes the pipe."""
     while True:
         try:
             command = commands.recv()
@@ -50,6 +52,6 @@ def _command_loop(commands: "Connection[Command, Command]", runner: JobRunner) -
             return
         match command:
             case Remove(job):
-                runner.begin(job)
+                runner.submit(job)
             case Cancel(task_id):
                 runner.cancel(task_id)

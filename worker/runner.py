@@ -1,4 +1,4 @@
-"""Runs removal jobs on a thread pool and reports how each one ended."""
+"""Runs removal jobs on a thread pool, cancels them, and reports each outcome as an event."""
 
 import logging
 import os
@@ -9,29 +9,28 @@ from dataclasses import replace
 from shared.errors import BgremoveError, Cancelled, OutOfMemory, StorageFailed
 from shared.messages import Failed, Finished, Progress, RemovalJob
 from worker import pipeline
-from worker.engines import DeviceLost
+from worker.engines import DeviceContextLost
 from worker.event_sender import EventSender
 from worker.imaging.parallel import available_cores
 from worker.inference_thread import InferenceThread
 
 log = logging.getLogger("worker")
 
-# A CPU has one photo decoded or encoded on one core while another is inferred; more would only hold memory.
-# A GPU infers in less time than a core needs for any of the rest: as many cores as there are feed it, up to
-# what their photos may take of memory.
-REMOVALS_AT_ONCE, MOST_AT_ONCE = 2, 8
-DEVICE_LOST = 70  # exit code: EX_SOFTWARE of sysexits.h
+# On a CPU, one image is decoded or encoded while another one is inferred; more jobs would only hold memory.
+# A GPU infers faster than one core decodes and encodes: as many jobs as cores, within a memory bound.
+MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 8
+EXIT_DEVICE_CONTEXT_LOST = 70  # EX_SOFTWARE of sysexits.h
 
 
 def max_concurrency(device: str) -> int:
-    """Return how many removals keep the device that infers busy."""
+    """Return how many concurrent removals keep the inference device busy."""
     if device == "cpu":
-        return REMOVALS_AT_ONCE
-    return min(max(available_cores(), REMOVALS_AT_ONCE), MOST_AT_ONCE)
+        return MIN_CONCURRENCY
+    return min(max(available_cores(), MIN_CONCURRENCY), MAX_CONCURRENCY)
 
 
 class JobRunner:
-    """The removals that this worker has been given and has not finished."""
+    """Runs removal jobs and tracks the unfinished ones for cancellation."""
 
     def __init__(self, pool: Executor, model: InferenceThread, events: EventSender, max_pixels: int) -> None:
         self._pool = pool
@@ -40,45 +39,47 @@ class JobRunner:
         self._max_pixels = max_pixels
         self._cancelled: dict[str, threading.Event] = {}
 
-    def begin(self, job: RemovalJob) -> None:
-        """Do a removal as soon as a thread is free."""
+    def submit(self, job: RemovalJob) -> None:
+        """Queue a job on the thread pool."""
         cancelled = self._cancelled[job.task_id] = threading.Event()
         self._pool.submit(self._run, job, cancelled)
 
     def cancel(self, task_id: str) -> None:
-        """Stop a removal at its next step; one that has ended is left alone."""
+        """Stop a job at its next step; does nothing for a finished job."""
         if cancelled := self._cancelled.get(task_id):
             cancelled.set()
 
     def _run(self, job: RemovalJob, cancelled: threading.Event) -> None:
-        outcome = self._outcome(job, cancelled)
+        outcome = self._process(job, cancelled)
         del self._cancelled[job.task_id]
         self._events.put(outcome)
 
-    def _outcome(self, job: RemovalJob, cancelled: threading.Event) -> Finished | Failed:
-        """Do one removal and return how it ended; nothing that a photo can cause ends the worker."""
+    def _process(self, job: RemovalJob, cancelled: threading.Event) -> Finished | Failed:
+        """Run one job and return its outcome. No error that an image causes may end the worker."""
 
-        def check() -> None:
+        def check_cancelled() -> None:
             if cancelled.is_set():
                 raise Cancelled
 
         def report(percent: float, message: str) -> None:
-            check()
+            check_cancelled()
             self._events.put(Progress(job.task_id, percent, message))
 
         try:
-            engine = self._model.engine(check)
-            made = pipeline.remove(job, engine, self._max_pixels, report)
-            return Finished(job.task_id, replace(made, timings_ms=engine.timed(made.timings_ms)))
+            engine = self._model.create_proxy(check_cancelled)
+            result = pipeline.remove(job, engine, self._max_pixels, report)
+            return Finished(
+                job.task_id, replace(result, timings_ms=engine.separate_queue_time(result.timings_ms))
+            )
         except BgremoveError as error:
             if isinstance(error, StorageFailed):
                 log.warning("result not stored", extra={"reason": error.__cause__})
             return Failed(job.task_id, error.code, error.detail)
         except MemoryError:
             return Failed(job.task_id, OutOfMemory.code, OutOfMemory().detail)
-        except DeviceLost:
-            log.critical("the device is lost to this process", exc_info=True)
-            os._exit(DEVICE_LOST)  # at once, on whichever thread: a new worker then tries the photo again
+        except DeviceContextLost:
+            log.critical("CUDA context lost; exiting worker", exc_info=True)
+            os._exit(EXIT_DEVICE_CONTEXT_LOST)  # from any thread: the job is retried in a new worker
         except Exception:
             log.exception("removal failed", extra={"task_id": job.task_id})
             return Failed(job.task_id, BgremoveError.code, "The photo could not be processed.")

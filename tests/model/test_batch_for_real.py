@@ -1,4 +1,4 @@
-"""Many photos with one command, with nothing faked but the installing."""
+"""The command line on many photos with the real model; only the bootstrap is skipped."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.service import ROOT
 
 @pytest.fixture
 def environment(data_dir: Path, tmp_path: Path) -> dict[str, str]:
-    """Without settings of the machine, and with the model at hand."""
+    """The environment without BGREMOVE_ settings of the machine, with the model in the data folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
     return kept | {
         "BGREMOVE_NO_BOOTSTRAP": "1",
@@ -40,10 +40,10 @@ def run(
     )
 
 
-def test_a_folder_is_cut_out_by_one_server_and_a_second_run_does_what_was_left(
+def test_a_second_run_on_a_folder_processes_only_what_is_missing(
     environment: dict[str, str], tmp_path: Path, astronaut: bytes
 ) -> None:
-    """A damaged photo among them costs itself alone, and is tried again."""
+    """A damaged photo fails alone, and the next run retries it."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     (photos / "pets").mkdir(parents=True)
     (photos / "astronaut.jpg").write_bytes(astronaut)
@@ -52,8 +52,8 @@ def test_a_folder_is_cut_out_by_one_server_and_a_second_run_does_what_was_left(
     command = (photos, "--recursive", "--out-dir", out, "--json")
     first = run(environment, *command)
     assert (first.returncode, first.stderr) == (1, b"")
-    told = {Path(line["input"]).name: line for line in map(json.loads, first.stdout.splitlines())}
-    assert told["half.jpg"]["error"]["code"] == "damaged_image"
+    lines_by_name = {Path(line["input"]).name: line for line in map(json.loads, first.stdout.splitlines())}
+    assert lines_by_name["half.jpg"]["error"]["code"] == "damaged_image"
     is_astronaut(alpha_of((out / "astronaut-cutout.png").read_bytes()))
     with Image.open(SAMPLES / "cat.jpg") as cat:
         assert opened((out / "pets" / "cat-cutout.png").read_bytes()).size == cat.size
@@ -70,8 +70,8 @@ def test_a_folder_is_cut_out_by_one_server_and_a_second_run_does_what_was_left(
     assert not list((tmp_path / "temp").glob("*"))
 
 
-def test_a_photo_goes_through_a_pipe(environment: dict[str, str], astronaut: bytes) -> None:
-    """What comes out is the cutout and nothing else."""
+def test_stdin_to_stdout(environment: dict[str, str], astronaut: bytes) -> None:
+    """stdout holds the cut-out and nothing else."""
     done = run(environment, "-", photo=astronaut)
     assert done.returncode == 0, done.stderr
     is_astronaut(alpha_of(done.stdout))

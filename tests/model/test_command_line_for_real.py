@@ -1,4 +1,4 @@
-"""The README's first command, with nothing faked but the installing."""
+"""The README's first command with the real model; only the bootstrap is skipped."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from tests.model.test_builtin import alpha_of, is_astronaut
 from tests.service import ROOT
 
 
-def test_the_first_command_of_the_readme_cuts_out_the_astronaut_and_leaves_no_process(
+def test_the_readmes_first_command_writes_a_cutout_and_leaves_no_process(
     data_dir: Path, tmp_path: Path
 ) -> None:
-    """From a photo to a file, by the private supervisor; --json keeps stdout for one object."""
+    """Through the private supervisor; with --json, stdout holds one object."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
     environment |= {
         "BGREMOVE_NO_BOOTSTRAP": "1",
@@ -30,8 +30,8 @@ def test_the_first_command_of_the_readme_cuts_out_the_astronaut_and_leaves_no_pr
     run = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, timeout=60, check=True
     )
-    told = json.loads(run.stdout)
-    assert (told["width"], told["height"], told["model_id"]) == (512, 512, "u2netp")
+    result = json.loads(run.stdout)
+    assert (result["width"], result["height"], result["model_id"]) == (512, 512, "u2netp")
     is_astronaut(alpha_of(output.read_bytes()))
     assert not list((tmp_path / "temp").glob("*"))
     for process in psutil.process_iter(["create_time", "cmdline"]):

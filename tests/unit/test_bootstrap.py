@@ -123,7 +123,7 @@ def test_a_venv_that_was_not_finished_is_pending(project: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="a script cannot stand in for python.exe")
 @pytest.mark.parametrize("python", ["", "#!/bin/sh\nexit 1\n", "#!/nowhere/python3\n"])
 def test_a_python_that_does_not_run_is_noticed(project: Path, python: str) -> None:
-    """Cut short, without pip, or pointing to what is gone: each would fail every later command."""
+    """Matted short, without pip, or pointing to what is gone: each would fail every later command."""
     bootstrap._python().write_text(python)
     bootstrap._python().chmod(0o755)
     assert not bootstrap._works()

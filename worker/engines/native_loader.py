@@ -1,4 +1,4 @@
-"""The native loader: BiRefNet as `worker.birefnet` builds it, without code from the hub."""
+"""The native loader: BiRefNet as implemented in `worker.birefnet`, without code from the hub."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from worker.birefnet import from_state_dict
-from worker.engines import OnLoading, weights
+from worker.engines import LoadProgressFn, weights
 
 
-def load(path: Path, device: torch.device, dtype: torch.dtype, on_loading: OnLoading) -> nn.Module:
+def load(path: Path, device: torch.device, dtype: torch.dtype, on_progress: LoadProgressFn) -> nn.Module:
     """Build the network from the safetensors files in a folder. Raises ModelUnfit."""
-    state = weights.read(path, lambda share: on_loading(20 + 60 * share, "Loading the model"))
-    on_loading(80, "Placing the model")
+    state = weights.read(path, lambda share: on_progress(20 + 60 * share, "Loading the model"))
+    on_progress(80, "Placing the model")
     network = from_state_dict(state, device=device, dtype=dtype)
-    on_loading(100, "Model loaded")
+    on_progress(100, "Model loaded")
     return network
