@@ -1,8 +1,7 @@
-"""Measure this project: python3 scripts/bench.py http|start|model|all [--json FILE], or plot FILE SVG.
+"""Benchmarks: python3 scripts/bench.py http|start|model|all [--json FILE], or plot FILE SVG.
 
-Each subcommand is a module in benches/ that gives its arguments (add_to) and its work (run), which prints
-a table and returns everything it saw. A module is imported only when it is asked for: what another one needs
-may not be installed.
+Each subcommand is a module in benches/ with add_to (its arguments) and run, which prints a table and returns
+all measurements. Only the selected module is imported: the packages of the others may not be installed.
 """
 
 import argparse
@@ -23,63 +22,65 @@ BIREFNET = "worker/requirements-birefnet.txt"
 
 @dataclass(frozen=True)
 class Bench:
-    """One subcommand: what it is for, its module, and the lists of the packages that it needs."""
+    """One subcommand: its help text, its module, and the requirement lists of its packages."""
 
-    about: str
+    help: str
     module: str
     lists: tuple[str, ...] = ()
 
 
 BENCHES = {
-    "http": Bench("removals over HTTP", "benches.http_api", (SUPERVISOR, BUILTIN_MODEL)),
-    "start": Bench("how long starts and ends take", "benches.start", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
-    "model": Bench("BiRefNet's network alone, beside its arithmetic", "benches.model_speed", (BIREFNET,)),
-    "all": Bench("all of the above", "benches.all_benches", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
-    "plot": Bench("draw what `model` or `all` wrote with --json", "benches.plot"),
+    "http": Bench("latency and throughput over HTTP", "benches.http_api", (SUPERVISOR, BUILTIN_MODEL)),
+    "start": Bench("start-up, load and unload times", "benches.start", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
+    "model": Bench(
+        "BiRefNet's forward pass, compared with its roofline estimate", "benches.model_speed", (BIREFNET,)
+    ),
+    "all": Bench("all of these", "benches.all_benches", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
+    "plot": Bench("draw a JSON report of `model` or `all`", "benches.plot"),
 }
 
 
 def main() -> int:
-    """Run the bench that the arguments name."""
-    named = sys.argv[1] if len(sys.argv) > 1 else ""
-    if named in BENCHES and BENCHES[named].lists:
-        reexec(ensure(*BENCHES[named].lists))
-    parser = argparse.ArgumentParser(prog="bench.py", description="Measure this project.", allow_abbrev=False)
+    """Run the benchmark that the arguments name."""
+    name_given = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name_given in BENCHES and BENCHES[name_given].lists:
+        reexec(ensure(*BENCHES[name_given].lists))
+    parser = argparse.ArgumentParser(prog="bench.py", description="Run benchmarks.", allow_abbrev=False)
     subparsers = parser.add_subparsers(dest="bench", metavar="BENCH", required=True)
     for name, bench in BENCHES.items():
-        subparser = subparsers.add_parser(name, help=bench.about, allow_abbrev=False)
-        if name == named:
+        subparser = subparsers.add_parser(name, help=bench.help, allow_abbrev=False)
+        if name == name_given:
             importlib.import_module(bench.module).add_to(subparser)
             if bench.lists:
                 subparser.add_argument(
-                    "--json", type=Path, metavar="FILE", help="write everything that was seen there"
+                    "--json", type=Path, metavar="FILE", help="write all measurements to this file"
                 )
-    return _measured(parser.parse_args())
+    return _run_bench(parser.parse_args())
 
 
-def _measured(arguments: argparse.Namespace) -> int:
-    from benches import BenchFailed, machine  # noqa: PLC0415  # written for the newer Python of .venv
+def _run_bench(arguments: argparse.Namespace) -> int:
+    from benches import BenchFailed, machine  # noqa: PLC0415  # needs the newer Python of .venv
 
-    out: Path | None = getattr(arguments, "json", None)  # a plot has none
+    out: Path | None = getattr(arguments, "json", None)  # `plot` has none
     if out and not out.parent.is_dir():
         print(f"bench: there is no folder {out.parent}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _raise_exit)
     module = importlib.import_module(BENCHES[arguments.bench].module)
-    report: dict[str, Any] = {"at": time.time(), "machine": machine.facts()}
+    report: dict[str, Any] = {"at": time.time(), "machine": machine.describe()}
     try:
-        seen = module.run(arguments)
+        measurements = module.run(arguments)
     except BenchFailed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    report |= seen if arguments.bench == "all" else {arguments.bench: seen}
-    if seen and out:
+    report |= measurements if arguments.bench == "all" else {arguments.bench: measurements}
+    if measurements and out:
         out.write_text(json.dumps(report, indent=2) + "\n")
     return 0
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as by an exception, so that the servers and files are tidied up on the way."""
+def _raise_exit(number: int, _frame: FrameType | None) -> NoReturn:
+    """Turn the signal into an exception, so that servers and files are cleaned up."""
     raise SystemExit(128 + number)
 
 

@@ -1,7 +1,7 @@
-"""The command line: python3 scripts/bgremove.py remove PHOTO -o cutout.png
+"""Command-line entry point: python3 scripts/bgremove.py remove PHOTO -o cutout.png
 
-Each subcommand is a module in cli/ that gives its arguments (add_to) and its work (run). Arguments are
-read with whatever Python this was started with; what has to be installed is installed after that.
+Each subcommand is a module in cli/ with add_to (its arguments) and run. The Python that started the script
+parses the arguments; packages are installed after that.
 """
 
 from __future__ import annotations
@@ -15,47 +15,47 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-import bootstrap  # first of ours: it says so where Python is too old to read the rest
+import bootstrap  # first: it exits with a message if this Python is too old to parse the other modules
 from cli import download_command, install_command, remove_command
-from cli.command_errors import FAILED, Terminated
+from cli.command_errors import EXIT_FAILED, Terminated
 
 COMMANDS = (remove_command, download_command, install_command)
 
 
 def main() -> int:
-    """Read the arguments and run the subcommand they name."""
-    _open_closed_streams()
+    """Parse the arguments and run the subcommand."""
+    _reopen_closed_streams()
     parser = argparse.ArgumentParser(
         prog="bgremove", description="Remove the background of photos.", allow_abbrev=False
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_to(subparsers)
-    arguments = parser.parse_args(_with_suffix(sys.argv[1:]))
+    arguments = parser.parse_args(_join_suffix_value(sys.argv[1:]))
     run: Callable[[argparse.Namespace], int] = arguments.run
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number and signal.getsignal(number) == signal.SIG_DFL:  # nohup's wish stays
-            signal.signal(number, _end)
+        if number and signal.getsignal(number) == signal.SIG_DFL:  # else nohup has set it to be ignored
+            signal.signal(number, _raise_terminated)
     try:
         return run(arguments)
     except KeyboardInterrupt:
-        bootstrap.say("stopped")
-        return bootstrap.INTERRUPTED
-    except BrokenPipeError:  # who read our lines has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
-        return FAILED
+        bootstrap.print_message("stopped")
+        return bootstrap.EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of standard output has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it again at exit
+        return EXIT_FAILED
 
 
-def _open_closed_streams() -> None:
-    """Give the place of a standard stream that was closed to one that holds nothing."""
+def _reopen_closed_streams() -> None:
+    """Replace closed standard streams by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for good
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open until exit
 
 
-def _with_suffix(words: list[str]) -> list[str]:
-    """Join --suffix and a word such as -small, as most suffixes are: argparse takes that for an option."""
+def _join_suffix_value(words: list[str]) -> list[str]:
+    """Join --suffix and a value such as -small, which argparse would take for an option."""
     joined: list[str] = []
     for word in words:
         if joined and joined[-1] == "--suffix" and re.match("-[^-]", word):
@@ -65,8 +65,8 @@ def _with_suffix(words: list[str]) -> list[str]:
     return joined
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as by an exception, so that files and processes are tidied up on the way."""
+def _raise_terminated(number: int, _frame: FrameType | None) -> NoReturn:
+    """Turn the signal into an exception, so that files and processes are cleaned up."""
     raise Terminated(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""Check style and types, installing first what that needs: python3 scripts/check.py [--fix]."""
+"""Runs the linter and the type checker: python3 scripts/check.py [--fix]. Installs them first."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ FIXES = (["ruff", "check", "--fix"], ["ruff", "format"], ["mypy"])
 
 
 def main() -> int:
-    """Run every check, so that one run tells all that is wrong."""
+    """Run every check, also after one has failed."""
     parser = argparse.ArgumentParser(description="Check style and types.", allow_abbrev=False)
-    parser.add_argument("--fix", action="store_true", help="mend what can be mended, and format")
+    parser.add_argument("--fix", action="store_true", help="apply the linter's fixes and format")
     commands = FIXES if parser.parse_args().fix else CHECKS
     python = bootstrap.ensure(bootstrap.TESTS)
     failed = []
     for command in commands:
-        bootstrap.say(" ".join(command))
+        bootstrap.print_message(" ".join(command))
         if subprocess.run([python, "-m", *command], cwd=bootstrap.ROOT, check=False).returncode:
             failed.append(" ".join(command))
     if failed:
-        bootstrap.say(f"failed: {', '.join(failed)}")
+        bootstrap.print_message(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
 
 
@@ -32,4 +32,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(bootstrap.INTERRUPTED)
+        sys.exit(bootstrap.EXIT_INTERRUPTED)

@@ -1,6 +1,6 @@
-"""Remembers which package lists .venv holds: a stamp a list, which changes with all that decides an install.
+"""Fingerprints of the requirement lists installed in .venv: a hash of the lists, constraints and Python.
 
-Part of bootstrap, and so of the standard library and Python 3.8's grammar only.
+Standard library only. Has to parse on Python 3.8, as scripts/bootstrap.py imports it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ CONSTRAINTS = "constraints.txt"
 INCLUDE_OPTIONS = {"-r", "--requirement"}
 
 
-def of_list(root: Path, name: str, python: str) -> str:
-    """The stamp of one list, given as its path from the root."""
+def compute(root: Path, name: str, python: str) -> str:
+    """Return the SHA-256 of one list, its includes, the constraints and the Python's identity."""
     digest = hashlib.sha256(python.encode())
-    for part in [*with_includes(root, name), CONSTRAINTS]:
+    for part in [*resolve_includes(root, name), CONSTRAINTS]:
         content = (root / part).read_bytes()
         digest.update(f"\n{part} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def with_includes(root: Path, name: str) -> list[str]:
-    """The list and those that it names with -r, as paths from the root, each once."""
+def resolve_includes(root: Path, name: str) -> list[str]:
+    """Return a list and those that it includes with -r, as paths from the root, each once."""
     found = [name]
-    for current in found:  # grows while it is walked
+    for current in found:  # grows during the iteration
         path = root / current
         for line in path.read_text(encoding="utf-8").splitlines():
             words = line.replace("=", " ").split()
@@ -39,21 +39,21 @@ def with_includes(root: Path, name: str) -> list[str]:
 
 
 def python_identity(venv: Path, python: Path) -> str:
-    """Tells when .venv's Python has gone or become another, as after an upgrade, without running it."""
+    """Return a text that changes when .venv's Python is removed or replaced, without running it."""
     try:
         lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return ""
-    # On Windows .venv's python.exe is a launcher, which outlives the Python that it starts.
+    # On Windows .venv's python.exe is a launcher, which remains when its Python is uninstalled.
     homes = [line.partition("=")[2].strip() for line in lines if line.startswith("home")]
     if sys.platform == "win32" and not any(os.path.lexists(Path(home, "python.exe")) for home in homes):
         return ""
-    # The file says which Python made .venv; the link, which one it leads to now.
+    # pyvenv.cfg names the Python that created .venv; the link leads to the present one.
     return " ".join([*(line for line in lines if line.startswith("version")), str(python.resolve())])
 
 
 def load(file: Path) -> dict[str, str]:
-    """What is known to be installed; nothing when the file is missing or torn."""
+    """Return the saved fingerprints by list; empty if the file is missing or truncated."""
     try:
         known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -62,7 +62,7 @@ def load(file: Path) -> dict[str, str]:
 
 
 def save(file: Path, known: dict[str, str]) -> None:
-    """Replace the file in one step, so that no other run reads half of it."""
+    """Write the fingerprints atomically."""
     part = file.with_suffix(".part")
     part.write_text(json.dumps(known, indent=1), encoding="utf-8")
     part.replace(file)

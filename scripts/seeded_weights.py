@@ -1,10 +1,10 @@
-"""Deterministic, non-degenerate weights for any BiRefNet state dict.
+"""Deterministic, non-degenerate random weights for any BiRefNet state dict.
 
-A network's output can be compared with another implementation's without the trained checkpoint: draw every
-tensor from a generator keyed by the tensor's name, load it into both, and compare. The golden files in
-tests/data were made with these weights and the authors' implementation.
+For comparing two implementations without the trained checkpoint: every tensor is drawn from a generator keyed
+by its name and loaded into both. The golden files in tests/data were made with these weights and the authors'
+implementation.
 
-`relative_position_index` (int buffer) and `num_batches_tracked` are not drawn: they follow from the sizes.
+`relative_position_index` (int buffer) and `num_batches_tracked` are not drawn: they follow from the shapes.
 """
 
 import zlib
@@ -16,7 +16,7 @@ NOT_DRAWN = ("relative_position_index", "num_batches_tracked")
 
 
 def seeded_tensor(name: str, shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
-    """Return the float32 tensor called `name`, the same on every machine."""
+    """Return the float32 tensor of this name, the same on every machine."""
     rng = np.random.Generator(np.random.Philox(key=[zlib.crc32(name.encode()), seed]))
     noise = rng.standard_normal(shape, dtype=np.float32)
     leaf = name.rsplit(".", 1)[-1]
@@ -35,7 +35,7 @@ def seeded_tensor(name: str, shape: tuple[int, ...], seed: int = 0) -> NDArray[n
 
 
 def seeded_state(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Return name -> tensor for every name that is drawn."""
+    """Return the tensors of a state dict by name, given their shapes."""
     return {
         name: np.ascontiguousarray(seeded_tensor(name, tuple(shape), seed), dtype=np.float32)
         for name, shape in shapes.items()
@@ -44,7 +44,7 @@ def seeded_state(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str,
 
 
 def seeded_image(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return a float32 network input of shape (1, 3, height, width), normalised range."""
+    """Return a float32 network input of shape (1, 3, height, width), of zero mean, sides multiples of 16."""
     rng = np.random.Generator(np.random.Philox(key=[height * 100_003 + width, seed]))
     coarse = rng.standard_normal((1, 3, height // 16, width // 16), dtype=np.float32)
     fine = rng.standard_normal((1, 3, height, width), dtype=np.float32)

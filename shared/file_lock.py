@@ -1,6 +1,6 @@
-"""A lock between processes, on a file, for Linux, macOS and Windows. Standard library only.
+"""Advisory file lock between processes, for Linux, macOS and Windows. Standard library only.
 
-Like the scripts that use it, this file has to parse on Python 3.8.
+Has to parse on Python 3.8, as scripts/bootstrap.py imports it.
 """
 
 from __future__ import annotations
@@ -13,22 +13,25 @@ from pathlib import Path
 from typing import IO
 
 POLL_S = 0.2
-INSTALLS = "bgremove.lock"  # in a virtual environment: held by whoever installs into it
+INSTALL_LOCK_NAME = "bgremove.lock"  # in a virtual environment: held during an install into it
 
 
 @contextlib.contextmanager
-def held(path: Path, on_wait: Callable[[], None]) -> Iterator[int]:
-    """Hold the lock, waiting for whoever has it; gives the file's descriptor. It ends with the process."""
+def acquire(path: Path, on_wait: Callable[[], None]) -> Iterator[int]:
+    """Hold the lock for the block, waiting while another process has it; yields the file descriptor.
+
+    The system releases the lock when the process ends.
+    """
     with path.open("a+b") as file:
-        if not taken(file):
+        if not try_lock(file):
             on_wait()
-            while not taken(file):
+            while not try_lock(file):
                 time.sleep(POLL_S)
         yield file.fileno()
 
 
-def taken(file: IO[bytes]) -> bool:
-    """Take the lock if nobody has it; it lasts as long as the file is open."""
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock the file without waiting and return whether that succeeded. Closing the file unlocks it."""
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415  # each system has but one of the two
@@ -39,6 +42,6 @@ def taken(file: IO[bytes]) -> bool:
             import fcntl  # noqa: PLC0415
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # flock's and msvcrt's words for 'somebody has it'
+    except (BlockingIOError, PermissionError):  # flock's and msvcrt's errors for a lock held elsewhere
         return False
     return True

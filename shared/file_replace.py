@@ -1,25 +1,25 @@
-"""Puts a finished file in another's place, past those who look into either. Standard library only."""
+"""Path.replace() with retries for Windows sharing violations. Standard library only."""
 
 import sys
 import time
 from pathlib import Path
 
-PATIENCE_S = 1.0
-PAUSE_S = 0.05
+RETRY_TIMEOUT_S = 1.0
+RETRY_DELAY_S = 0.05
 
 
-def replace(part: Path, target: Path) -> None:
-    """Rename `part` to `target` in one step. Raises OSError.
+def replace_with_retry(part: Path, target: Path) -> None:
+    """Rename `part` to `target` atomically. Raises OSError.
 
-    On Windows that fails while a virus scanner or an indexer has one of them open, a moment for new files.
+    On Windows a rename fails while a virus scanner or an indexer has either file open, as they do new ones.
     """
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + RETRY_TIMEOUT_S
     while True:
         try:
             part.replace(target)
         except PermissionError:
             if sys.platform != "win32" or time.monotonic() > deadline:
                 raise
-            time.sleep(PAUSE_S)
+            time.sleep(RETRY_DELAY_S)
         else:
             return

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 
 CHUNK_BYTES = 1024**2
 WEIGHTS_SUFFIX = ".safetensors"
@@ -78,7 +78,7 @@ class HubCache:
         try:
             target.symlink_to(os.path.relpath(self.blob(etag), target.parent))
         except OSError:  # Windows allows only some users to create links
-            replace(self.blob(etag), target)
+            replace_with_retry(self.blob(etag), target)
 
     def read_manifest(self, revision: str) -> Manifest | None:
         """Return the manifest of a branch or a commit; None if it is missing or unreadable."""
@@ -173,6 +173,6 @@ def _write_atomically(path: Path, text: str) -> None:
     try:
         part.write_text(text, encoding="utf-8")
         flush_to_disk(part)
-        replace(part, path)
+        replace_with_retry(part, path)
     finally:
         part.unlink(missing_ok=True)

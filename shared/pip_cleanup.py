@@ -1,6 +1,6 @@
-"""What a pip that was killed leaves behind: packages half written, which it takes for installed.
+"""Removes partially installed packages left by an interrupted pip, which takes them for installed.
 
-Has to parse on Python 3.8, as scripts/bootstrap.py uses it.
+Has to parse on Python 3.8, as scripts/bootstrap.py imports it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def remove_partial_packages(site_packages: Path) -> None:
-    """Delete what makes pip take a package for installed that it was killed in the middle of.
+    """Delete the metadata of packages whose install was interrupted, and pip's temporary `~` folders.
 
-    It writes INSTALLER when a package's files are done, and moves files that it replaces to names with ~.
+    pip writes INSTALLER once a package's files are complete, and renames files that it replaces to `~` names.
     """
-    torn = [info for info in site_packages.glob("*.dist-info") if not (info / "INSTALLER").exists()]
-    for entry in [*torn, *site_packages.glob("~*")]:
+    partial = [info for info in site_packages.glob("*.dist-info") if not (info / "INSTALLER").exists()]
+    for entry in [*partial, *site_packages.glob("~*")]:
         shutil.rmtree(entry, ignore_errors=True)

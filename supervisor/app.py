@@ -1,10 +1,9 @@
-"""The web application: guards, routes and the life of the services behind them."""
+"""The web application: middleware, routes, and the lifespan of the container behind them."""
 
 import itertools
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from types import ModuleType
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -14,10 +13,12 @@ from starlette.middleware.cors import CORSMiddleware
 from supervisor import __version__
 from supervisor.api.compat import rembg_routes, removebg_routes
 from supervisor.api.compat.removebg_errors import removebg_error_response
-from supervisor.api.dependencies import EventStream
 from supervisor.api.error_handlers import METHODS, ErrorBody, ErrorFormats, install_error_handlers
-from supervisor.api.middleware.security import SecurityMiddleware, TrustedHostMiddleware
-from supervisor.api.routes import env, files, metrics, options, removals, status, tasks
+from supervisor.api.middleware.auth import AuthMiddleware
+from supervisor.api.middleware.body_limit import BodyLimitMiddleware
+from supervisor.api.middleware.trusted_host import TrustedHostMiddleware
+from supervisor.api.routes import env, files, models, removals, status, task_list
+from supervisor.api.sse import EventStream
 from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.settings import Settings
@@ -25,8 +26,20 @@ from supervisor.web.page import page_routes
 from supervisor.web.swagger import docs_routes
 
 API = "/api/v1"
+# The service's own routes; those of `status` and `metrics` first, as in the OpenAPI page.
+ROUTERS = (
+    status.router,
+    models.worker_router,
+    removals.options_router,
+    removals.router,
+    models.router,
+    task_list.router,
+    files.router,
+    env.router,
+    status.metrics_router,
+)
 log = logging.getLogger("supervisor")
-# For the reference alone: the guard has checked the token before any route is reached.
+# For OpenAPI alone: the middleware has checked the token before any route is reached.
 _WHEN = "the service's token, where one is set; the health needs none"
 TOKEN = [
     Depends(HTTPBearer(auto_error=False, description=_WHEN)),
@@ -39,18 +52,18 @@ def create_app(
 ) -> FastAPI:
     """Return a FastAPI application of its own; nothing is shared between two of them.
 
-    `address` is where the server listens, for `/status`; without it the settings' own is told. `lists`
-    are the packages that the environment is to hold; without them, the project's own.
+    `address` is where the server listens, for `/status`; by default that of the settings. `lists` are the
+    packages that the environment must have; by default the project's own.
     """
     where = address or Address(settings.host, settings.port)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = Container(settings, where, lists)
-        app.state.services = services
-        await services.open()
+        container = Container(settings, where, lists)
+        app.state.container = container
+        await container.open()
         yield
-        await services.close()
+        await container.close()
 
     app = FastAPI(
         title="bgremove",
@@ -61,35 +74,36 @@ def create_app(
         redoc_url=None,
         dependencies=TOKEN,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
-        generate_unique_id_function=_operation,
+        generate_unique_id_function=_operation_id,
     )
-    dialects = {removebg_routes.PATH: removebg_error_response}
-    install_error_handlers(app, dialects)
-    routers = (status, options, removals, tasks, files, env, metrics)
-    for resource in routers:
-        app.include_router(resource.router, prefix=API)
-    app.include_router(_heads(routers), prefix=API, include_in_schema=False)
-    for router in (metrics.router, _heads([metrics])):  # where Prometheus looks by default
+    formats = {removebg_routes.PATH: removebg_error_response}
+    install_error_handlers(app, formats)
+    for router in ROUTERS:
+        app.include_router(router, prefix=API)
+    app.include_router(_head_routes(ROUTERS), prefix=API, include_in_schema=False)
+    for router in (status.metrics_router, _head_routes([status.metrics_router])):  # Prometheus' default path
         app.include_router(router, include_in_schema=False)
-    for drop_in in (rembg_routes, removebg_routes):
-        app.include_router(drop_in.router)
+    for compatible in (rembg_routes, removebg_routes):
+        app.include_router(compatible.router)
     app.router.routes.extend([*page_routes(), *docs_routes()])
-    _guard(app, settings, dialects)
+    _add_middleware(app, settings, formats)
     return app
 
 
-def _operation(route: APIRoute) -> str:
+def _operation_id(route: APIRoute) -> str:
     """Return what generated clients call a route, such as `remove_upload`; FastAPI would add its path."""
     return "_".join([*map(str, route.tags), route.name]).replace("-", "_")
 
 
-def _heads(modules: Iterable[ModuleType]) -> APIRouter:
-    """Return routes for HEAD beside those for GET, which FastAPI makes none of: health checks ask by it.
+def _head_routes(routers: Iterable[APIRouter]) -> APIRouter:
+    """Return HEAD routes for those of GET, which FastAPI adds none for: health checks use it.
 
     A stream would answer no sooner than at its end, and so is left out.
     """
     heads = APIRouter()
-    for route in itertools.chain.from_iterable(module.router.routes for module in modules):
+    for route in itertools.chain.from_iterable(router.routes for router in routers):
+        if not isinstance(route, APIRoute):
+            continue
         if route.methods == {"GET"} and route.response_class is not EventStream:
             heads.add_api_route(
                 route.path, route.endpoint, methods=["HEAD"], response_class=route.response_class
@@ -97,19 +111,23 @@ def _heads(modules: Iterable[ModuleType]) -> APIRouter:
     return heads
 
 
-def _guard(app: FastAPI, settings: Settings, dialects: ErrorFormats) -> None:
-    """Put the guards around the routes; the last one added is the outermost."""
+def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> None:
+    """Add the middleware; the last one added is the outermost."""
     app.add_middleware(
-        SecurityMiddleware,
-        allowed_origins=settings.allowed_origins,
-        token=None if settings.token is None else settings.token.get_secret_value(),
+        BodyLimitMiddleware,
         max_upload_bytes=settings.max_upload_bytes,
         base64_paths={removebg_routes.PATH},
-        dialects=dialects,
+        formats=formats,
+    )
+    app.add_middleware(
+        AuthMiddleware,
+        allowed_origins=settings.allowed_origins,
+        token=None if settings.token is None else settings.token.get_secret_value(),
+        formats=formats,
     )
     if "null" in settings.allowed_origins and settings.token is None:
-        log.warning("any website may use this service: the origin null is allowed without a token")
-    # Around the guard, for an allowed page to read its refusals: a wrong token is no dead service.
+        log.warning("CORS: origin null allowed without a token; any website can call this API")
+    # Outside of the authentication, so that an allowed page can read a refusal.
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -118,6 +136,7 @@ def _guard(app: FastAPI, settings: Settings, dialects: ErrorFormats) -> None:
             allow_headers=[
                 "Authorization",
                 "X-API-Key",
+                "X-Client-Id",
                 "Content-Type",
                 "Cache-Control",
                 "Last-Event-ID",
@@ -125,4 +144,4 @@ def _guard(app: FastAPI, settings: Settings, dialects: ErrorFormats) -> None:
             ],
             expose_headers=["Content-Disposition", "Retry-After", *removebg_routes.RESULT_HEADERS],
         )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, dialects=dialects)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, formats=formats)

@@ -1,4 +1,4 @@
-"""Everything the routes call, made once for one application and closed with it."""
+"""The dependency container: the supervisor's parts, made once for one application and closed with it."""
 
 import asyncio
 import logging
@@ -9,30 +9,32 @@ from shared.catalog import find_model
 from supervisor.environment.installer import Installs
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
-from supervisor.jobs.dispatcher import Removals
+from supervisor.jobs.dispatcher import Dispatcher
+from supervisor.jobs.image_fetch import ImageFetcher
+from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.spool import Spool
-from supervisor.jobs.task import TaskStore
 from supervisor.models.downloads import Downloads
 from supervisor.models.registry import Models
 from supervisor.models.store import ModelStore
 from supervisor.observability.metrics import Metrics
 from supervisor.settings import Settings
+from supervisor.tasks.task import TaskStore
 
 log = logging.getLogger("supervisor")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the server really listens."""
+    """The address that the server listens on."""
 
     host: str
     port: int
 
 
 class Container:
-    """The supervisor's parts. Must be made on a running event loop.
+    """Holds the parts and wires them. Must be made on a running event loop.
 
-    `lists` are the packages that the environment is to hold; without them, the project's own.
+    `lists` are the packages that the environment must have; by default the project's own.
     """
 
     def __init__(self, settings: Settings, address: Address, lists: PackageLists | None = None) -> None:
@@ -41,23 +43,24 @@ class Container:
         self.started_at = time.monotonic()
         self.metrics = Metrics()
         self.tasks = TaskStore(settings.retention_s)
-        self.results = Spool(settings.temp_dir)
-        logs = self.results.folder / "workers"
+        self.spool = Spool(settings.temp_dir, settings.retention_s)
+        logs = self.spool.folder / "workers"
         spec = find_model(settings.model)
         self.model_store = ModelStore(settings.data_dir, spec, settings.revision, settings.loader)
         self.downloads = Downloads(self.tasks, self.model_store, logs)
         self.models = Models(settings, self.tasks, self.model_store, self.downloads, logs)
-        self.removals = Removals(
-            self.tasks,
-            self.results,
-            self.models.life,
+        self.fetcher = ImageFetcher(
+            self.spool,
             self.metrics,
-            settings.queue_limit,
-            settings.retention_s,
+            settings.max_upload_bytes,
+            allow_private=settings.url_allow_private,
+        )
+        self.dispatcher = Dispatcher(
+            JobQueue(settings.queue_limit), self.tasks, self.spool, self.models, self.metrics, self.fetcher
         )
         self.environment = Environment(lists or PackageLists(), settings.loader)
-        pip_folder = self.results.folder / "pip"
-        self.installs = Installs(self.tasks, self.environment, self.models.workers, pip_folder)
+        pip_folder = self.spool.folder / "pip"
+        self.installs = Installs(self.tasks, self.environment, self.models.pools, pip_folder)
         self._cleaning: asyncio.Task[None] | None = None
 
     @property
@@ -67,31 +70,39 @@ class Container:
 
     async def open(self) -> None:
         """Start what runs in the background."""
-        self._cleaning = asyncio.create_task(self._clean_for_ever())
+        await self.models.refresh()
+        self.dispatcher.open()
+        self._cleaning = asyncio.create_task(self._clean_forever(), name="clean-up")
         if self.settings.preload:
-            self.models.life("auto").load()
+            await self.models.load("auto")
 
     async def close(self) -> None:
         """End every task, worker and file; open streams get their last event. Safe to call twice."""
         if self._cleaning is not None:
             self._cleaning.cancel()
-        # First: at its end, an install starts the workers anew.
+        # First: an install reloads the workers at its end.
         await self.installs.close()
-        # Together: a removal that is told to stop would wait two seconds for a busy worker.
-        parts = (self.removals, self.models, self.downloads, self.environment)
+        # Together: a job that is cancelled alone would wait two seconds for a busy worker.
+        parts = (self.dispatcher, self.models, self.downloads, self.environment)
         await asyncio.gather(*(part.close() for part in parts))
-        await self.results.drop_all()
+        await self.spool.clear()
 
-    async def _clean_for_ever(self) -> None:
+    async def _clean_forever(self) -> None:
         while True:
             try:
-                await self._clean()
-            except Exception as error:  # noqa: BLE001  # a want of threads passes; photos must not stay for ever
-                log.error("clean-up failed", extra={"reason": repr(error)})  # noqa: TRY400  # each time anew
+                await self.clean()
+            except Exception as error:  # noqa: BLE001  # threads can run out for a moment; the loop must not end
+                log.error("clean-up failed", extra={"reason": repr(error)})  # noqa: TRY400  # at every interval
             await asyncio.sleep(self.settings.cleanup_interval_s)
 
-    async def _clean(self) -> None:
-        self.results.show_life()
-        await self.results.drop_orphans()
-        for task in self.tasks.expire():
-            await self.removals.forget(task)
+    async def clean(self) -> None:
+        """Delete what has expired, one task at a time: one that fails is tried again by the next clean-up."""
+        self.spool.heartbeat()
+        for task in self.tasks.expired():
+            try:
+                await self.spool.delete(task.id)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the other tasks' files must go
+                log.error("expired task not deleted", extra={"task_id": task.id, "reason": repr(error)})  # noqa: TRY400
+            else:
+                self.tasks.expire(task)
+        await self.spool.delete_orphans()

@@ -1,4 +1,4 @@
-"""The process around the application: its socket, its ready line, its signals, its end."""
+"""The server process: its socket, its ready line, its signals, and its shutdown."""
 
 import asyncio
 import contextlib
@@ -25,21 +25,21 @@ from supervisor.platform.file_limit import raise_file_limit
 from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.settings import BadSettings, Settings, load_settings
 
-KEEPALIVE_IDLE_S = 60  # then the system asks whether the other side of a connection is still there
-GRACE_S = 3  # for requests under way at the end; open streams end by themselves
+KEEPALIVE_IDLE_S = 60  # before the system probes whether a connection's client is still there
+GRACE_S = 3  # for requests under way at the shutdown; open streams end by themselves
 log = logging.getLogger("supervisor")
 
 
 def main(arguments: list[str], lists: PackageLists | None = None) -> NoReturn:
-    """Serve until Ctrl-C, SIGTERM, SIGHUP or, where asked for, the end of stdin; then end this process.
+    """Serve until Ctrl-C, SIGTERM, SIGHUP or, if set, EOF on stdin; then exit the process.
 
-    `lists` are the packages that the environment is to hold; without them, the project's own.
+    `lists` are the packages that the environment must have; by default the project's own.
     """
     code = _serve(arguments, lists)
     sys.stdout.flush()
     sys.stderr.flush()
-    # All that matters is closed by now. Python would wait for every thread, such as one that asks a name
-    # server which never answers, and then take each module apart for a fifth of a second.
+    # Everything is closed by now. Python would join every thread, such as one that waits for a name server
+    # which never answers, and then deallocate each module, which takes a fifth of a second.
     os._exit(code)
 
 
@@ -51,8 +51,8 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         raise_file_limit()
         _check_writable(settings)
         if "temp_dir" in settings.model_fields_set:
-            tempfile.tempdir = str(settings.temp_dir)  # where uploads are kept while they come in
-        stdin = _own_stdin() if settings.exit_on_stdin_eof else None
+            tempfile.tempdir = str(settings.temp_dir)  # of uploads while they are received
+        stdin = _take_stdin() if settings.exit_on_stdin_eof else None
         listener = _bind(settings)
     except BadSettings as error:
         sys.stderr.write(f"bgremove: {error}\n")
@@ -67,9 +67,9 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         server_header=False,
     )
     server = Server(config, address)
-    _heed_hangup(server)
+    _handle_sighup(server)
     if stdin is not None:
-        threading.Thread(target=_watch, args=(stdin, server), name="stdin-watch", daemon=True).start()
+        threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
     # uvloop's, where there is one
     runner = asyncio.Runner(loop_factory=windows_loop.factory_or(config.get_loop_factory()))
     runner.run(server.serve(sockets=[listener]))
@@ -77,14 +77,14 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with a ready line for the parent and an end that leaves nothing behind."""
+    """uvicorn's server, with a ready line for the parent process and an ordered shutdown."""
 
     def __init__(self, config: uvicorn.Config, address: Address) -> None:
         super().__init__(config)
         self._address = address
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then say so in one line of JSON on stdout."""
+        """Start listening, then write the ready line, JSON, to stdout."""
         await super().startup(sockets)
         ready = {
             "event": "ready",
@@ -96,26 +96,26 @@ class Server(uvicorn.Server):
         try:
             print(json.dumps(ready), flush=True)  # noqa: T201  # unlike write(), does nothing without a stdout
         except OSError as error:
-            log.warning("nobody reads the ready line", extra={"reason": str(error)})
+            log.warning("cannot write ready line to stdout", extra={"reason": str(error)})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the services before the connections: their tasks' last events let open streams finish."""
-        # No new ones from here on: one accepted while uvicorn ends the others would be waited for in vain.
+        """Close the container before the connections: the tasks' last events let open streams finish."""
+        # No new connections: uvicorn would wait in vain for one accepted while it closes the others.
         for server in self.servers:
             server.close()
-        services: Container = self.config.app.state.services  # type: ignore[union-attr]
-        await services.close()
+        container: Container = self.config.app.state.container  # type: ignore[union-attr]
+        await container.close()
         await super().shutdown(sockets)
 
-    # A second Ctrl-C is no reason to leave processes behind.
+    # Repeated signals are ignored: the shutdown is always graceful.
     def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002  # uvicorn's signature
-        """Begin the end."""
+        """Start the shutdown."""
         log.info("stopping", extra={"signal": sig})
         self.should_exit = True
 
 
 def _bind(settings: Settings) -> socket.socket:
-    """Bind before anything starts, so that a taken port is one clear line. Raises BadSettings."""
+    """Bind before anything starts, so that a port in use is one clear line. Raises BadSettings."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # The protocol by name: asyncio turns Nagle's delay off only for sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -123,7 +123,7 @@ def _bind(settings: Settings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Connections have it from their listener. Without it, one whose client lost the network stays for ever.
+    # Connections inherit it. Without it, one whose client lost its network would never be closed.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
@@ -138,26 +138,26 @@ def _bind(settings: Settings) -> socket.socket:
 
 
 def _check_writable(settings: Settings) -> None:
-    """Raise BadSettings for a temporary folder that no photo could be written to, or not in private."""
+    """Raise BadSettings for a temporary folder that is not writable, or not private."""
     folder = settings.temp_dir
     try:
         make_private_dir(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except (StorageFailed, OSError) as error:
         raise BadSettings(f"cannot write to the temporary folder {folder}") from error
-    # It was free, or this user's, when it was chosen. One that the user has chosen is trusted.
+    # It was free, or this user's, when it became the default. One that the user has set is trusted.
     if "temp_dir" not in settings.model_fields_set and not is_owned_or_free(folder):
         raise BadSettings(f"the temporary folder {folder} belongs to somebody else")
 
 
-def _heed_hangup(server: Server) -> None:
-    """End by SIGHUP, when a terminal is closed, as by SIGTERM: Python's own way leaves the photos behind."""
+def _handle_sighup(server: Server) -> None:
+    """Shut down on SIGHUP, when a terminal is closed: the default action would leave the photos on disk."""
     # Under nohup it is ignored, and stays so.
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, server.handle_exit)
 
 
-def _own_stdin() -> int:
+def _take_stdin() -> int:
     """Return standard input as a descriptor of our own, and leave an empty one in its place.
 
     On Windows, a child that has the one which a thread of ours reads cannot even start: its first look at it
@@ -173,7 +173,7 @@ def _own_stdin() -> int:
     return stdin
 
 
-def _watch(stdin: int, server: Server) -> None:
+def _wait_for_eof(stdin: int, server: Server) -> None:
     with contextlib.suppress(OSError):  # a terminal that is gone is an end too
         while os.read(stdin, 4096):
             pass

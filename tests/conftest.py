@@ -47,7 +47,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     folder = tmp_path_factory.mktemp("data")
     own = tmp_path_factory.getbasetemp()
     common = own if worker_id == "master" else own.parent
-    with file_lock.held(common / "builtin-model.lock", on_wait=lambda: None):
+    with file_lock.acquire(common / "builtin-model.lock", on_wait=lambda: None):
         fetched = asyncio.run(BuiltinModel(common).ensure(lambda _percent, _message: None))
     shutil.copytree(fetched.parent, BuiltinModel(folder).path.parent)
     return folder

@@ -139,8 +139,16 @@ def main(first: int, last: int, folder: Path) -> None:
             continue
         finally:
             faulthandler.cancel_dump_traceback_later()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stdout.write(f"{read} {peak if sys.platform == 'darwin' else peak * 1024}\n")
+    sys.stdout.write(f"{read} {peak_bytes()}\n")
+
+
+def peak_bytes() -> int:
+    """Return this process's peak resident memory."""
+    if sys.platform == "linux":  # where ru_maxrss starts with the parent's peak
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 if __name__ == "__main__":

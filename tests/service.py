@@ -193,8 +193,15 @@ def shape(service: Service) -> tuple[int, int, int, int]:
     return process.num_fds(), process.num_threads(), len(service.descendants()), len(shared)
 
 
-def stream_events(service: Service, task_id: str) -> list[dict[str, Any]]:
-    """Follow a task's stream to its end and return the payloads of its events."""
+def follow(service: Service, task_id: str) -> Iterator[dict[str, Any]]:
+    """Follow a task's stream to its end and yield the payload of each event as it comes."""
     with service.client.stream("GET", f"/remove/stream/{task_id}") as response:
         assert response.status_code == 200
-        return [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: ")]
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                yield json.loads(line[6:])
+
+
+def stream_events(service: Service, task_id: str) -> list[dict[str, Any]]:
+    """Follow a task's stream to its end and return the payloads of its events."""
+    return list(follow(service, task_id))

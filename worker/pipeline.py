@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from shared.errors import StorageFailed
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 from shared.formats import result_name
 from shared.messages import RemovalJob, RemovalResult
 from shared.option_validation import parse_margin
@@ -152,7 +152,7 @@ def _save(job: RemovalJob, images: dict[str, OutputImage], encoder: Encoder) -> 
     try:
         with part.open("wb") as stream:
             _write(job.stem, images, encoder, stream)
-        replace(part, path)
+        replace_with_retry(part, path)
     except OSError as error:
         raise StorageFailed from error
 

@@ -1,4 +1,4 @@
-"""The benches, one module each: every one has add_to(parser), and run(arguments), which measures."""
+"""Benchmarks. A module has add_to(parser), which adds its arguments, and run(arguments), which measures."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class BenchFailed(Exception):
-    """Nothing can be measured; the message is one line for a person."""
+    """The benchmark cannot be run; the message is one line for people."""
 
 
-def positive(text: str) -> int:
-    """Return an argument that counts something, at least 1. Raises ValueError."""
+def positive_int(text: str) -> int:
+    """Parse an argument that is a number of at least 1. Raises ValueError."""
     number = int(text)
     if number < 1:
         raise ValueError

@@ -1,88 +1,56 @@
-"""A supervisor of the bench's own, which never outlives it."""
+"""Server under test: a supervisor for the length of a benchmark, and its processor time."""
 
 import contextlib
-import json
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from benches import ROOT, BenchFailed
-
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 20
+from cli.command_errors import CommandFailed
+from cli.server_process import ServerProcess
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server, and how long it took to say that it is ready."""
+    """A running server; `start_s` is the time from spawn to ready line."""
 
     url: str
     pid: int
     start_s: float
 
     def cpu_s(self) -> float:
-        """Return the processor time that its processes have used until now, in seconds."""
+        """Return the processor time of the supervisor and its workers so far, in seconds."""
         children = psutil.Process(self.pid).children(recursive=True)
         return self.supervisor_cpu_s() + sum(_cpu_s(child) for child in children)
 
     def supervisor_cpu_s(self) -> float:
-        """Return the processor time of the supervisor alone, without its workers, in seconds."""
+        """Return the processor time of the supervisor alone, in seconds."""
         return _cpu_s(psutil.Process(self.pid))
 
 
 @contextlib.contextmanager
-def running(*flags: str) -> Iterator[Server]:
-    """Run a server on a free port with a temporary folder of its own, and these further flags."""
+def run_server(**settings: str) -> Iterator[Server]:
+    """Run a server on a free port with a temporary folder and the given settings.
+
+    Raises BenchFailed if it does not start.
+    """
     with tempfile.TemporaryDirectory(prefix="bgremove-bench-") as folder:
+        values = {"temp_dir": folder, "log_level": "warning", **settings}
+        variables = {f"BGREMOVE_{name.upper()}": value for name, value in values.items()}
         start = time.perf_counter()
-        process = subprocess.Popen(
-            (
-                *(sys.executable, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"),
-                *("--log-level", "warning", "--temp-dir", folder),
-                *flags,
-            ),
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
         try:
-            url = _url(process)
-            yield Server(url, process.pid, time.perf_counter() - start)
-        finally:
-            _end(process)
+            with ServerProcess(Path(sys.executable), ROOT, variables) as process:
+                url = process.wait_ready()
+                yield Server(url, process.pid, time.perf_counter() - start)
+        except CommandFailed as error:
+            raise BenchFailed(error.detail) from error
 
 
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _url(process: "subprocess.Popen[bytes]") -> str:
-    killer = threading.Timer(START_TIMEOUT_S, process.kill)
-    killer.start()
-    try:
-        line = process.stdout.readline() if process.stdout else b""
-    finally:
-        killer.cancel()
-    if not line:
-        raise BenchFailed("The server did not start; it says why above.")
-    ready = json.loads(line)
-    return f"http://{ready['host']}:{ready['port']}"
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.stdin:
-        process.stdin.close()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout:
-        process.stdout.close()

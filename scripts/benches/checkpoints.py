@@ -1,4 +1,4 @@
-"""Seeded weights for the benches: written once, kept beside the project, in a hub cache's layout."""
+"""Seeded BiRefNet checkpoints for the benchmarks, cached in the layout of a hub cache."""
 
 import argparse
 import os
@@ -9,41 +9,41 @@ from pathlib import Path
 from benches import ROOT, BenchFailed
 
 CACHE = ROOT / ".bench_cache"
-DTYPE = "float16"  # as the hub has them
+DTYPE = "float16"  # as on the hub
 WEIGHTS = "model.safetensors"
 
 
 def add_folder_to(parser: argparse.ArgumentParser) -> None:
-    """Let a bench be told where the weights are kept, as `arguments.weights`."""
+    """Add the argument --weights, the cache folder."""
     parser.add_argument(
         "--weights",
         type=Path,
         default=CACHE,
         metavar="FOLDER",
-        help="where seeded weights are kept (default .bench_cache)",
+        help="cache of seeded weights (default .bench_cache)",
     )
 
 
-def snapshot(backbone: str, cache: Path = CACHE) -> Path:
-    """Return the folder of a seeded BiRefNet, made if need be. Raises BenchFailed."""
+def ensure_snapshot(backbone: str, cache: Path = CACHE) -> Path:
+    """Return the folder of a seeded BiRefNet, created if missing. Raises BenchFailed."""
     repo = f"seeded/{backbone}"
-    found = _found(cache, repo)
-    if found is None:
+    snapshot = _find_snapshot(cache, repo)
+    if snapshot is None:
         print(f"writing seeded weights of {backbone} into {cache}", file=sys.stderr, flush=True)
         command = [sys.executable, str(ROOT / "scripts/make_checkpoint.py"), "--backbone", backbone]
         command += ["--dtype", DTYPE, "--repo", repo, str(cache)]
-        # A process of its own: the weights take some gigabytes while they are drawn.
+        # In a separate process: drawing the weights takes some gigabytes of memory.
         subprocess.run(command, env={**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1"}, check=False)
-        found = _found(cache, repo)
-    if found is None:
-        raise BenchFailed("The seeded weights could not be written; it says why above.")
-    return found
+        snapshot = _find_snapshot(cache, repo)
+    if snapshot is None:
+        raise BenchFailed("The seeded weights could not be written; the reason is printed above.")
+    return snapshot
 
 
-def _found(cache: Path, repo: str) -> Path | None:
+def _find_snapshot(cache: Path, repo: str) -> Path | None:
     root = cache / f"models--{repo.replace('/', '--')}"
     try:
         folder = root / "snapshots" / (root / "refs" / "main").read_text()
     except FileNotFoundError:
         return None
-    return folder if (folder / WEIGHTS).exists() else None  # it comes last
+    return folder if (folder / WEIGHTS).exists() else None  # written last

@@ -1,4 +1,4 @@
-"""The machine's own rate of matrix products: the two kinds that BiRefNet is made of, at its sizes."""
+"""Matrix-multiply rate of the machine: the two kinds of product in BiRefNet, at its sizes."""
 
 import time
 from collections.abc import Callable
@@ -7,16 +7,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-LINEAR = (4096, 768, 3072)  # rows, channels in, channels out: the MLP of a Swin block
-CONV = (480, 64, 256)  # channels in, channels out, side: the widest of the decoder's
-# A GPU does one in some microseconds, less than a launch takes.
-PRODUCTS_A_SAMPLE = {"cpu": 1, "cuda": 50}
+LINEAR = (4096, 768, 3072)  # rows, input channels, output channels: the MLP of a Swin block
+CONV = (480, 64, 256)  # input channels, output channels, side: the decoder's widest convolution
+# A GPU computes one in microseconds, less than a kernel launch takes.
+PRODUCTS_PER_SAMPLE = {"cpu": 1, "cuda": 50}
 
-Product = tuple[Callable[[], Tensor], float]  # and its multiplications and additions
+Product = tuple[Callable[[], Tensor], float]  # and its floating-point operations
 
 
 def products(device: torch.device, dtype: torch.dtype) -> dict[str, Product]:
-    """Return what is timed, by name."""
+    """Return the products to time, by name."""
     rows, inner, outer = LINEAR
     into, out, side = CONV
     shapes = ((rows, inner), (outer, inner), (1, into, side, side), (out, into, 3, 3))
@@ -28,10 +28,10 @@ def products(device: torch.device, dtype: torch.dtype) -> dict[str, Product]:
     }
 
 
-def rate(product: Product, device: torch.device) -> float:
-    """Do a product some times and return how many operations a second that was."""
+def measure_rate(product: Product, device: torch.device) -> float:
+    """Compute a product repeatedly and return the rate in FLOP/s."""
     work, operations = product
-    count = PRODUCTS_A_SAMPLE.get(device.type, 1)
+    count = PRODUCTS_PER_SAMPLE.get(device.type, 1)
     synchronize(device)
     start = time.perf_counter()
     for _ in range(count):
@@ -41,6 +41,6 @@ def rate(product: Product, device: torch.device) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a device has done all that it was asked for."""
+    """Wait until a GPU has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""`bench.py http`: what a client of the API gets, on one machine, optionally beside a server of rembg's."""
+"""`bench.py http`: latency and throughput over HTTP, optionally compared with a rembg server."""
 
 import argparse
 import statistics
@@ -8,29 +8,41 @@ from typing import Any
 
 import httpx2
 
-from benches import BenchFailed, bench_server, http_table, load, photos, positive
+from benches import BenchFailed, bench_server, http_table, positive_int
 from benches.bench_server import Server
-from benches.clients import FETCH_TIMEOUT_S
-from benches.load import Measured, Side
-from benches.photos import Photo
+from benches.clients import FIRST_TIMEOUT_S
+from benches.load_generator import (
+    Measurements,
+    Target,
+    bgremove_target,
+    make_targets,
+    poll_health,
+    run_clients,
+    run_one_client,
+)
+from benches.photos import Photo, make_photos
 
 CLIENTS = (1, 4, 16)
-CLIENTS_BESIDE_HEALTH = 4
-IMAGES_PER_ROUND = 8  # at least; one for each client
+HEALTH_CLIENTS = 4
+IMAGES_PER_ROUND = 8  # at least one per client
 ROUNDS = 2
 REPEATS = 7
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    """Give `http` its arguments."""
+    """Add the arguments of `http`."""
     parser.add_argument(
-        "--repeats", type=positive, default=REPEATS, help="removals by one client (default 7)"
+        "--repeats", type=positive_int, default=REPEATS, help="removals with one client (default 7)"
     )
     parser.add_argument(
-        "--rounds", type=positive, default=ROUNDS, help="rounds of each number of clients (default 2)"
+        "--rounds", type=positive_int, default=ROUNDS, help="rounds per number of clients (default 2)"
     )
     parser.add_argument(
-        "--clients", type=positive, nargs="+", default=CLIENTS, help="at once (default 1 4 16)"
+        "--clients",
+        type=positive_int,
+        nargs="+",
+        default=CLIENTS,
+        help="numbers of concurrent clients (default 1 4 16)",
     )
     parser.add_argument(
         "--against", metavar="URL", help="compare with a rembg server, e.g. http://127.0.0.1:7000/api/remove"
@@ -39,124 +51,128 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--wait",
         choices=("poll", "stream"),
         default="poll",
-        help="notice a removal's end by asking every 10 ms, or from its event stream (default poll)",
+        help="wait by polling every 10 ms or by the event stream (default poll)",
     )
     parser.add_argument(
         "--option",
         metavar="NAME=VALUE",
-        type=_option,
+        type=_parse_option,
         action="append",
         default=[],
         dest="options",
-        help="what to ask of our server, e.g. refine=false; may be given several times",
+        help="removal option for our server, e.g. refine=false; repeatable",
     )
 
 
-def _option(value: str) -> tuple[str, str]:
-    name, equals, chosen = value.partition("=")
+def _parse_option(value: str) -> tuple[str, str]:
+    name, equals, setting = value.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{value} is not of the form NAME=VALUE")
-    return name, chosen
+    return name, setting
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure, print a table, and return everything that was seen. Raises BenchFailed."""
+    """Measure, print a table, and return all measurements. Raises BenchFailed."""
     try:
         return _run(arguments)
     except httpx2.HTTPError as error:
-        raise BenchFailed(f"A server cannot be used: {error}") from error
+        raise BenchFailed(f"A server failed: {error}") from error
 
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any]:
-    pictures = photos.standard()
-    with bench_server.running() as server:
+    photos = make_photos()
+    with bench_server.run_server() as server:
         options = dict(arguments.options)
-        sides = load.sides(server.url, arguments.against, options, by_stream=arguments.wait == "stream")
-        _warm_up(sides, pictures)
+        targets = make_targets(server.url, arguments.against, options, by_stream=arguments.wait == "stream")
+        _warm_up(targets, photos)
         report = {}
-        for photo in pictures:
-            measured = {side.name: Measured() for side in sides}
-            _measure_latency(sides, photo, arguments.repeats, measured)
-            follower = load.ours(server.url, options, by_stream=True)
-            _measure_share(server, follower, photo, arguments.repeats, measured["bgremove"])
+        for photo in photos:
+            results = {target.name: Measurements() for target in targets}
+            _measure_latency(targets, photo, arguments.repeats, results)
+            streaming = bgremove_target(server.url, options, by_stream=True)
+            _measure_supervisor(server, streaming, photo, arguments.repeats, results["bgremove"])
             for clients in [clients for _ in range(arguments.rounds) for clients in arguments.clients]:
-                _measure_throughput(sides, photo, clients, measured, server)
-            http_table.print_photo(photo, measured)
-            report[photo.name] = _facts(photo, measured)
-        health = _health_under_load(server.url, sides[0], pictures[0])
-    http_table.print_health(health, CLIENTS_BESIDE_HEALTH)
+                _measure_throughput(targets, photo, clients, results, server)
+            http_table.print_photo(photo, results)
+            report[photo.name] = _to_report(photo, results)
+        health = _measure_health(server.url, targets[0], photos[0])
+    http_table.print_health(health, HEALTH_CLIENTS)
     return {"wait": arguments.wait, "options": options, "photos": report, "health_ms": health}
 
 
-def _warm_up(sides: list[Side], pictures: list[Photo]) -> None:
-    for side in sides:
-        _progress(f"warming up {side.name}")
-        with side.connect(1) as client:
-            for photo in pictures:
-                client.remove(photo, FETCH_TIMEOUT_S)
+def _warm_up(targets: list[Target], photos: list[Photo]) -> None:
+    for target in targets:
+        _print_progress(f"warming up {target.name}")
+        with target.connect(1) as client:
+            for photo in photos:
+                client.remove(photo, FIRST_TIMEOUT_S)
 
 
-# The sides take turns, so that what else the machine does meets them alike.
+# Measurements of the targets are interleaved, so that other load on the machine affects them equally.
 
 
-def _measure_latency(sides: list[Side], photo: Photo, repeats: int, measured: dict[str, Measured]) -> None:
+def _measure_latency(
+    targets: list[Target], photo: Photo, repeats: int, results: dict[str, Measurements]
+) -> None:
     for number in range(repeats):
-        for side in sides:
-            _progress(f"{photo.name}, one client, {number + 1} of {repeats}: {side.name}")
-            measured[side.name].removals.append(load.one_client(side, photo))
+        for target in targets:
+            _print_progress(f"{photo.name}, one client, {number + 1} of {repeats}: {target.name}")
+            results[target.name].removals.append(run_one_client(target, photo))
 
 
-def _measure_share(server: Server, follower: Side, photo: Photo, repeats: int, ours: Measured) -> None:
-    """Measure the supervisor's processor time a removal, which its clients follow as the page does."""
-    _progress(f"{photo.name}, the supervisor's share")
-    with follower.connect(1) as client:
-        before_s = server.supervisor_cpu_s()  # in ticks of 10 ms: of all together, the mean is finer
+def _measure_supervisor(
+    server: Server, target: Target, photo: Photo, repeats: int, ours: Measurements
+) -> None:
+    """Measure the supervisor's processor time per removal, with a client on the event stream."""
+    _print_progress(f"{photo.name}, processor time of the supervisor")
+    with target.connect(1) as client:
+        before_s = server.supervisor_cpu_s()  # a multiple of 10 ms: the mean over all removals is finer
         for _ in range(repeats):
             client.remove(photo)
         ours.supervisor_ms = (server.supervisor_cpu_s() - before_s) * 1000 / repeats
 
 
 def _measure_throughput(
-    sides: list[Side], photo: Photo, clients: int, measured: dict[str, Measured], server: Server
+    targets: list[Target], photo: Photo, clients: int, results: dict[str, Measurements], server: Server
 ) -> None:
     images = max(IMAGES_PER_ROUND, clients)
-    for side in sides:
-        _progress(f"{photo.name}, {clients} clients: {side.name}")
+    for target in targets:
+        _print_progress(f"{photo.name}, {clients} clients: {target.name}")
         before_s = server.cpu_s()
-        rate = load.several_clients(side, photo, clients, images)
-        measured[side.name].images_per_s.setdefault(clients, []).append(rate)
-        if side is sides[0]:
-            measured[side.name].cpu_ms.append((server.cpu_s() - before_s) * 1000 / images)
+        rate = run_clients(target, photo, clients, images)
+        results[target.name].images_per_s.setdefault(clients, []).append(rate)
+        if target is targets[0]:
+            results[target.name].cpu_ms.append((server.cpu_s() - before_s) * 1000 / images)
 
 
-def _health_under_load(url: str, side: Side, photo: Photo) -> dict[str, float]:
-    clients = CLIENTS_BESIDE_HEALTH
-    _progress(f"health while {clients} clients send {photo.name}")
-    with load.asking_for_health(url) as latencies:
-        load.several_clients(side, photo, clients, IMAGES_PER_ROUND * 2)
+def _measure_health(url: str, target: Target, photo: Photo) -> dict[str, float]:
+    clients = HEALTH_CLIENTS
+    _print_progress(f"health while {clients} clients upload {photo.name}")
+    with poll_health(url) as latencies:
+        run_clients(target, photo, clients, IMAGES_PER_ROUND * 2)
     ordered = sorted(latencies)
     p99 = ordered[round((len(ordered) - 1) * 0.99)]
     return {"asked": len(ordered), "p50": statistics.median(ordered), "p99": p99, "max": ordered[-1]}
 
 
-def _facts(photo: Photo, measured: dict[str, Measured]) -> dict[str, Any]:
+def _to_report(photo: Photo, results: dict[str, Measurements]) -> dict[str, Any]:
     return {
         "width": photo.width,
         "height": photo.height,
         "jpeg_bytes": len(photo.jpeg),
         "sides": {
             name: {
-                "median_latency_ms": seen.latency_ms,
-                "median_images_per_s": seen.throughput,
-                "stages_ms": seen.stages_ms(),
-                "median_around_network_ms": seen.around_network_ms if name == "bgremove" else None,
-                **asdict(seen),
+                "median_latency_ms": result.latency_ms,
+                "median_images_per_s": result.throughput,
+                "stages_ms": result.stages_ms(),
+                "median_around_network_ms": result.around_network_ms if name == "bgremove" else None,
+                **asdict(result),
             }
-            for name, seen in measured.items()
+            for name, result in results.items()
         },
-        "ratios": http_table.ratios(measured),
+        "ratios": http_table.ratios(results),
     }
 
 
-def _progress(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What a figure cannot be read without: the machine, and the versions of what computes."""
+"""Records the machine and the library versions of a benchmark."""
 
 import os
 import platform
@@ -7,36 +7,36 @@ from pathlib import Path
 from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
-TELLING_FLAGS = ("avx2", "avx512", "avx_vnni", "amx", "f16c", "asimd", "bf16", "sve")
+SIMD_FLAGS = ("avx2", "avx512", "avx_vnni", "amx", "f16c", "asimd", "bf16", "sve")
 BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 PACKAGES = ("torch", "onnxruntime", "numpy", "pillow", "isal", "fastapi", "uvicorn")
 
 
-def facts() -> dict[str, Any]:
-    """Return the machine's facts; those that the system does not tell are empty."""
-    told = _cpuinfo()
+def describe() -> dict[str, Any]:
+    """Return system, processor, Python and package versions; empty where the system does not report them."""
+    cpuinfo = _read_cpuinfo()
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "processor": told.get("model name", platform.processor()),
-        "flags": sorted(flag for flag in _flags(told) if flag.startswith(TELLING_FLAGS)),
+        "processor": cpuinfo.get("model name", platform.processor()),
+        "flags": sorted(flag for flag in _flags(cpuinfo) if flag.startswith(SIMD_FLAGS)),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
 
 
-def computes_bfloat16() -> bool:
-    """Tell whether the processor does; otherwise it is emulated, many times slower than float32."""
-    return not BFLOAT16_FLAGS.isdisjoint(_flags(_cpuinfo()))
+def supports_bfloat16() -> bool:
+    """Whether the processor computes bfloat16; emulation is many times slower than float32."""
+    return not BFLOAT16_FLAGS.isdisjoint(_flags(_read_cpuinfo()))
 
 
 def _flags(cpuinfo: dict[str, str]) -> list[str]:
     return (cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
 
 
-def _cpuinfo() -> dict[str, str]:
-    """Return what Linux says of the first processor."""
+def _read_cpuinfo() -> dict[str, str]:
+    """Return the first processor's fields of /proc/cpuinfo; empty on other systems."""
     try:
         first = CPUINFO.read_text().partition("\n\n")[0]
     except OSError:

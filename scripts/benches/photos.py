@@ -1,4 +1,4 @@
-"""The photos that are measured with: always the same bytes, of a photo's usual weight."""
+"""Deterministic benchmark photos, of a typical JPEG size per pixel."""
 
 import io
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from benches import BenchFailed
 
 SAMPLE = Path(__file__).resolve().parent.parent / "samples" / "astronaut.jpg"
 QUALITY = 90
-NOISE = 3  # standard deviation; without it an enlarged picture is far smoother than a photo
+NOISE = 3  # standard deviation; without it an enlarged image is far smoother than a photo
 SEED = 1
 LARGE = "12 MP"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -19,7 +19,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A JPEG, and what to call it."""
+    """A JPEG with its name and size in pixels."""
 
     name: str
     width: int
@@ -27,18 +27,18 @@ class Photo:
     jpeg: bytes
 
     def check_cutout(self, png: bytes) -> None:
-        """Raise BenchFailed for anything but a PNG of this photo's size."""
+        """Raise BenchFailed unless `png` is a PNG of this photo's size."""
         width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
         if not png.startswith(PNG_SIGNATURE) or (width, height) != (self.width, self.height):
-            raise BenchFailed(f"The reply is no PNG of {self.width} x {self.height} pixels.")
+            raise BenchFailed(f"The response is no PNG of {self.width} x {self.height} pixels.")
 
 
-def make(name: str, width: int, height: int) -> Photo:
-    """Return the sample's middle, in the photo's proportions, enlarged, with a camera's noise."""
+def make_photo(name: str, width: int, height: int) -> Photo:
+    """Return the sample's centre crop, enlarged to this size, with Gaussian noise."""
     with Image.open(SAMPLE) as sample:
         cut = sample.height - sample.width * height // width
-        middle = sample.crop((0, cut // 2, sample.width, sample.height - cut // 2))
-        large = middle.resize((width, height), Image.Resampling.BICUBIC)
+        centre = sample.crop((0, cut // 2, sample.width, sample.height - cut // 2))
+        large = centre.resize((width, height), Image.Resampling.BICUBIC)
     noise = np.random.default_rng(SEED).normal(0, NOISE, (height, width, 1))
     noisy = np.clip(np.asarray(large) + noise, 0, 255).astype(np.uint8)
     stream = io.BytesIO()
@@ -46,6 +46,6 @@ def make(name: str, width: int, height: int) -> Photo:
     return Photo(name, width, height, stream.getvalue())
 
 
-def standard() -> list[Photo]:
-    """Return the two photos of every bench: a camera's, and one from the web."""
-    return [make(LARGE, 4000, 3000), make("1 MP", 1152, 864)]
+def make_photos() -> list[Photo]:
+    """Return the two photos of every benchmark: of a camera's size and of a web page's."""
+    return [make_photo(LARGE, 4000, 3000), make_photo("1 MP", 1152, 864)]

@@ -1,6 +1,6 @@
-"""Just enough SVG for a bar chart: shapes and texts, coloured by classes that a style sheet names.
+"""Minimal SVG writer for a bar chart: rectangles, lines and texts, styled by CSS classes.
 
-Scalable Vector Graphics 2, W3C; what is written here is the part that version 1.1 has too.
+A subset of SVG 1.1 (W3C).
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ NAMESPACE = "http://www.w3.org/2000/svg"
 
 
 class Drawing:
-    """A picture of a width and a height in pixels, with a title for those who cannot see it."""
+    """An SVG drawing with a size in pixels and a title for screen readers."""
 
     def __init__(self, width: float, height: float, title: str, style: str) -> None:
         view = f"0 0 {_number(width)} {_number(height)}"
@@ -23,19 +23,19 @@ class Drawing:
         self.box(0, 0, width, height, "ground")
 
     def box(self, x: float, y: float, width: float, height: float, kind: str, hint: str = "") -> None:
-        """Draw a filled rectangle; `hint` is shown under the pointer."""
-        place = {"x": x, "y": y, "width": width, "height": height}
-        box = SubElement(self._root, "rect", {"class": kind, **_numbers(place)})
+        """Add a filled rectangle; `hint` is its tooltip."""
+        attributes = {"x": x, "y": y, "width": width, "height": height}
+        box = SubElement(self._root, "rect", {"class": kind, **_numbers(attributes)})
         if hint:
             SubElement(box, "title").text = hint
 
     def line(self, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
-        """Draw a straight line from one (x, y) to another."""
+        """Add a line between two points (x, y)."""
         ends = {"x1": start[0], "y1": start[1], "x2": end[0], "y2": end[1]}
         SubElement(self._root, "line", {"class": kind, **_numbers(ends)})
 
     def text(self, x: float, y: float, text: str, kind: str = "") -> None:
-        """Write a text whose base line begins at (x, y), or as the class anchors it."""
+        """Add a text at the baseline point (x, y), anchored by its class."""
         SubElement(self._root, "text", {"class": kind or "label", **_numbers({"x": x, "y": y})}).text = text
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Drawing:
         return tostring(self._root, encoding="unicode") + "\n"
 
     def write(self, file: Path) -> None:
-        """Write the picture. Raises OSError."""
+        """Write the file. Raises OSError."""
         file.write_text(str(self), encoding="utf-8")
 
 

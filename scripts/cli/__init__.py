@@ -1,1 +1,1 @@
-"""The command line's subcommands, and what they share."""
+"""Subcommands of the command line and the modules that they share."""

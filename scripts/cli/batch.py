@@ -1,4 +1,4 @@
-"""Many photos, a few at a time. One that fails stops no other."""
+"""Processes many images concurrently. A failed image does not affect the others."""
 
 import contextlib
 import time
@@ -10,75 +10,75 @@ from cli.batch_report import Report
 from cli.command_errors import CommandFailed, Unreachable
 from cli.outputs import Job
 from cli.progress_line import BatchProgress
-from cli.removal_client import Cutter, Show
-from cli.retry import GivenUp
+from cli.removal_client import RemovalClient, Show
+from cli.retry import RetriesExhausted
 from cli.thread_pool import DaemonThreadPool
 
-# What the first photo met with, every other one will: there is no use in sending thousands.
-HOPELESS = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}
+# Errors that every image of the run would meet.
+FATAL_CODES = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one photo, and how long it took."""
+    """The result or the error of one image, and its duration."""
 
     result: dict[str, Any] | CommandFailed
     seconds: float
 
 
-def run_batch(jobs: list[Job], cutter: Cutter, size: int, report: Report) -> None:
-    """Cut all the photos out, up to `size` at a time.
+def run_batch(jobs: list[Job], client: RemovalClient, concurrency: int, report: Report) -> None:
+    """Process all jobs, `concurrency` at a time, and retry while the server is unavailable.
 
-    A server that goes away is waited for. Raises CommandFailed for what would make every further photo fail.
+    Raises CommandFailed for errors that would affect every further image.
     """
-    cutter.service.client.check()
-    counted = BatchProgress(report.progress, len(jobs))
+    client.service.client.check_health()
+    progress = BatchProgress(report.progress, len(jobs))
     report.brief = report.progress.terminal
-    with working(cutter, size, counted.preparing) as crew:
+    with removal_pool(client, concurrency, progress.show_preparation) as pool:
         for job in jobs:
-            crew.hand_in(job)
-        for job, outcome in crew.outcomes():
-            tell(job, outcome, report, cutter)
-            counted.advance()
-            if isinstance(outcome.result, GivenUp):
+            pool.submit(job)
+        for job, outcome in pool.as_completed():
+            report_outcome(job, outcome, report, client)
+            progress.advance()
+            if isinstance(outcome.result, RetriesExhausted):
                 raise outcome.result
     report.progress.clear()
 
 
 @contextlib.contextmanager
-def working(cutter: Cutter, size: int, show: Show) -> Iterator[DaemonThreadPool[Job, Outcome]]:
-    """Threads that cut photos out; where the block ends early, what is on its way is given up."""
-    crew = DaemonThreadPool(size, _attempts(cutter, show))
+def removal_pool(client: RemovalClient, size: int, show: Show) -> Iterator[DaemonThreadPool[Job, Outcome]]:
+    """A thread pool that processes jobs; an exception in the block cancels the running ones."""
+    pool = DaemonThreadPool(size, _make_worker(client, show))
     try:
-        yield crew
+        yield pool
     except BaseException:
-        cutter.stop()
+        client.stop()
         raise
     finally:
-        crew.leave()
+        pool.shutdown()
 
 
-def tell(job: Job, outcome: Outcome, report: Report, cutter: Cutter) -> None:
-    """Report what came of a photo. Raises CommandFailed where that leaves no hope for the others."""
+def report_outcome(job: Job, outcome: Outcome, report: Report, client: RemovalClient) -> None:
+    """Report one image. Raises CommandFailed for non-retryable errors that would affect every image."""
     if not isinstance(outcome.result, CommandFailed):
-        report.wrote(job, outcome.result, outcome.seconds)
+        report.add_written(job, outcome.result, outcome.seconds)
         return
-    if isinstance(outcome.result, Unreachable | GivenUp):
-        cutter.service.check_alive()
-    if outcome.result.code in HOPELESS and not report.written:
+    if isinstance(outcome.result, Unreachable | RetriesExhausted):
+        client.service.check_alive()
+    if outcome.result.code in FATAL_CODES and not report.written:
         raise outcome.result
-    report.failed(job, outcome.result)
+    report.add_failed(job, outcome.result)
 
 
-def _attempts(cutter: Cutter, show: Show) -> Callable[[Job], Outcome]:
-    def attempt(job: Job) -> Outcome:
+def _make_worker(client: RemovalClient, show: Show) -> Callable[[Job], Outcome]:
+    def process(job: Job) -> Outcome:
         started = time.monotonic()
         try:
-            result: dict[str, Any] | CommandFailed = cutter.cut_patiently(job, show)
+            result: dict[str, Any] | CommandFailed = client.remove_with_retry(job, show)
         except CommandFailed as error:
             result = error
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this photo's
+        except Exception as error:  # noqa: BLE001 - fails this image alone
             result = CommandFailed(f"{type(error).__name__}: {error}", "internal_error")
         return Outcome(result, time.monotonic() - started)
 
-    return attempt
+    return process

@@ -1,4 +1,4 @@
-"""What a command is to do, found out and checked before anything is installed or started."""
+"""Resolves the arguments of `remove` into a plan and validates it before anything is installed or started."""
 
 import argparse
 import os
@@ -6,114 +6,115 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.command_errors import misuse
+from cli.command_errors import usage_error
 from cli.inputs import STDIN, Source, find_sources
-from cli.option_flags import Options, fitted_to, given_images, given_options
-from cli.outputs import Job, Naming, check_folder, check_output, planned
-from cli.watch import Watched
+from cli.option_flags import Options, infer_format, read_option_files, read_options
+from cli.outputs import Job, Naming, check_output, ensure_writable_folder, plan_jobs
+from cli.watch import WatchedFolder
 
 SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The photos to cut out and how, the ones done already, or a folder to watch.
+    """The images to process and how, those that are up to date, or a folder to watch.
 
-    `alone` is for one photo that was named itself: it is done again each time, as a person expects who
-    tries options.
+    `single`: one image that was named itself. It is always processed again, so that options can be tried.
     """
 
     options: Options
-    images: dict[str, Path]
+    option_files: dict[str, Path]
     jobs: list[Job] = field(default_factory=list)
-    done: list[Job] = field(default_factory=list)
-    left_out: list[Source] = field(default_factory=list)
-    alone: bool = False
-    watched: Watched | None = None
+    up_to_date: list[Job] = field(default_factory=list)
+    skipped_results: list[Source] = field(default_factory=list)
+    single: bool = False
+    watched: WatchedFolder | None = None
 
 
-def made_plan(arguments: argparse.Namespace) -> Plan:
-    """Read the arguments and look at the files they name. Raises a misuse."""
+def make_plan(arguments: argparse.Namespace) -> Plan:
+    """Resolve the arguments and inspect the files that they name. Raises a usage error."""
     try:
-        return _made(arguments)
-    except OSError as error:  # a name too long, a folder closed to us: merely asking whether it exists fails
-        raise misuse(f"cannot look at {error.filename}: {error.strerror}") from error
+        return _make_plan(arguments)
+    except OSError as error:  # such as a name too long, or a folder without search permission
+        raise usage_error(f"cannot access {error.filename}: {error.strerror}") from error
 
 
-def _made(arguments: argparse.Namespace) -> Plan:
-    options, images = given_options(arguments), given_images(arguments)
+def _make_plan(arguments: argparse.Namespace) -> Plan:
+    options, files = read_options(arguments), read_option_files(arguments)
     naming = Naming(options, arguments.out_dir, arguments.suffix)
     if arguments.watch:
-        return Plan(options, images, watched=_watched(arguments, naming))
-    if not arguments.photos:
-        raise misuse("name a photo, a folder, or a folder to --watch")
-    sources = find_sources(arguments.photos, recursive=arguments.recursive, passed_over=arguments.out_dir)
-    if images and any(source.kind == "address" for source in sources):
-        option = next(iter(images)).replace("_", "-")
-        raise misuse(f"--{option} cannot go with an address; download the photo first")
-    if len(sources) == 1 and not sources[0].found and not arguments.out_dir:
-        return _alone(arguments, sources[0], naming, images)
+        return Plan(options, files, watched=_plan_watch(arguments, naming))
+    if not arguments.images:
+        raise usage_error("name an image, a folder, or a folder to --watch")
+    sources = find_sources(arguments.images, recursive=arguments.recursive, exclude=arguments.out_dir)
+    if files and any(source.kind == "url" for source in sources):
+        option = next(iter(files)).replace("_", "-")
+        raise usage_error(f"--{option} cannot be used with a URL; download the image first")
+    if len(sources) == 1 and not sources[0].in_folder and not arguments.out_dir:
+        return _plan_single(arguments, sources[0], naming, files)
     if arguments.out and arguments.out_dir:
-        raise misuse("-o and --out-dir exclude each other: name the file, or the folder")
+        raise usage_error("-o and --out-dir exclude each other: name the file, or the folder")
     if arguments.out:
-        raise misuse("-o names the file of a single photo; for several, or a folder, use --out-dir")
-    return _several(arguments, sources, naming, images)
+        raise usage_error("-o names the file of a single image; for several, or a folder, use --out-dir")
+    return _plan_batch(arguments, sources, naming, files)
 
 
-def _watched(arguments: argparse.Namespace, naming: Naming) -> Watched:
+def _plan_watch(arguments: argparse.Namespace, naming: Naming) -> WatchedFolder:
     folder: Path = arguments.watch
-    if arguments.photos:
-        raise misuse("--watch FOLDER takes no photos beside it")
+    if arguments.images:
+        raise usage_error("--watch FOLDER cannot be combined with other images")
     if arguments.out:
-        raise misuse("-o names the file of a single photo; with --watch use --out-dir")
+        raise usage_error("-o names the file of a single image; with --watch use --out-dir")
     if not folder.is_dir():
-        raise misuse(f"there is no folder {folder}")
-    naming.check_telling([folder])
-    check_folder(naming.folder or folder)
-    return Watched(folder, naming, recursive=arguments.recursive, overwrite=arguments.overwrite)
+        raise usage_error(f"there is no folder {folder}")
+    naming.check_distinguishable([folder])
+    ensure_writable_folder(naming.folder or folder)
+    return WatchedFolder(folder, naming, recursive=arguments.recursive, overwrite=arguments.overwrite)
 
 
-def _alone(arguments: argparse.Namespace, source: Source, naming: Naming, images: dict[str, Path]) -> Plan:
-    options, output = naming.options, naming.output(source)
+def _plan_single(
+    arguments: argparse.Namespace, source: Source, naming: Naming, files: dict[str, Path]
+) -> Plan:
+    options, output = naming.options, naming.output_path(source)
     if arguments.out and arguments.out.endswith(SEPARATORS):
-        raise misuse(f"{arguments.out} is a folder; give the name of the file to write, or --out-dir")
+        raise usage_error(f"{arguments.out} is a folder; give the name of the file to write, or --out-dir")
     if arguments.out and arguments.out != STDIN:
         output = Path(arguments.out)
-        options = fitted_to(options, output)
+        options = infer_format(options, output)
     elif arguments.out == STDIN or source.kind == "stdin":
         if arguments.json:
-            raise misuse("--json and the picture cannot both go to standard output; name a file with -o")
+            raise usage_error("--json and the image cannot both go to standard output; name a file with -o")
         if sys.stdout.isatty():
-            raise misuse("standard output is a terminal; send the picture to a file, with -o or >")
-        return Plan(options, images, [_readable(Job(source, None))], alone=True)
-    job = _readable(Job(source, output))
+            raise usage_error("standard output is a terminal; write the image to a file, with -o or >")
+        return Plan(options, files, [_check_stdin(Job(source, None))], single=True)
+    job = _check_stdin(Job(source, output))
     check_output(job)
-    if not output.exists() or output.is_file():  # no device, whose folder nobody writes to
-        check_folder(output.parent)
-    return Plan(options, images, [job], alone=True)
+    if not output.exists() or output.is_file():  # for a device no temporary file is created next to it
+        ensure_writable_folder(output.parent)
+    return Plan(options, files, [job], single=True)
 
 
-def _several(
-    arguments: argparse.Namespace, sources: list[Source], naming: Naming, images: dict[str, Path]
+def _plan_batch(
+    arguments: argparse.Namespace, sources: list[Source], naming: Naming, files: dict[str, Path]
 ) -> Plan:
-    naming.check_telling(Path(word) for word in arguments.photos if Path(word).is_dir())
-    photos = [source for source in sources if not naming.is_result(source)]
-    if not photos:
-        raise misuse(f"there are only results of earlier runs, such as {sources[0].name}")
-    jobs = [_readable(job) for job in planned(photos, naming)]
+    naming.check_distinguishable(Path(word) for word in arguments.images if Path(word).is_dir())
+    images = [source for source in sources if not naming.is_result(source)]
+    if not images:
+        raise usage_error(f"there are only results of earlier runs, such as {sources[0].name}")
+    jobs = [_check_stdin(job) for job in plan_jobs(images, naming)]
     for job in jobs:
-        check_output(job, make_folder=True)
-    done = [] if arguments.overwrite else [job for job in jobs if job.done]
-    finished = set(done)
-    todo = [job for job in jobs if job not in finished]
+        check_output(job, create_folder=True)
+    up_to_date = [] if arguments.overwrite else [job for job in jobs if job.up_to_date]
+    skipped = set(up_to_date)
+    todo = [job for job in jobs if job not in skipped]
     for folder in sorted({job.output.parent for job in todo if job.output}):
-        check_folder(folder)
-    taken = set(photos)
-    left_out = [source for source in sources if source not in taken]
-    return Plan(naming.options, images, todo, done, left_out)
+        ensure_writable_folder(folder)
+    included = set(images)
+    results = [source for source in sources if source not in included]
+    return Plan(naming.options, files, todo, up_to_date, results)
 
 
-def _readable(job: Job) -> Job:
+def _check_stdin(job: Job) -> Job:
     if job.source.kind == "stdin" and sys.stdin.isatty():
-        raise misuse("standard input is a terminal; send a photo into it, with | or <")
+        raise usage_error("standard input is a terminal; pipe an image into it, with | or <")
     return job

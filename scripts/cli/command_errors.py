@@ -1,13 +1,13 @@
-"""The errors that the command line's parts raise."""
+"""Exceptions and exit codes of the command line."""
 
-FAILED = 1
-MISUSED = 2  # argparse's own code
+EXIT_FAILED = 1
+EXIT_USAGE = 2  # as argparse
 
 
 class CommandFailed(Exception):
-    """Why there is no cutout: a sentence for people, a code for programs."""
+    """A command or one image failed: a sentence for people, a code for programs, an exit code."""
 
-    def __init__(self, detail: str, code: str, exit_code: int = FAILED) -> None:
+    def __init__(self, detail: str, code: str, exit_code: int = EXIT_FAILED) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
@@ -15,13 +15,21 @@ class CommandFailed(Exception):
 
 
 class Terminated(SystemExit):
-    """A signal asks this program to end. Left uncaught, it ends it with the code that shells expect."""
+    """SIGTERM or SIGHUP was received. Uncaught, it exits with 128 plus the signal's number."""
 
 
 class Unreachable(CommandFailed):
-    """The server did not answer at all."""
+    """The server cannot be reached, or a proxy answers in its place."""
 
 
-def misuse(detail: str) -> CommandFailed:
-    """Return the error of a command that cannot work as it was written."""
-    return CommandFailed(detail, "usage", MISUSED)
+class ServerBusy(CommandFailed):
+    """The server's queue is full (HTTP 429); `retry_after_s` is the delay before the next attempt."""
+
+    def __init__(self, detail: str, code: str, retry_after_s: float) -> None:
+        super().__init__(detail, code)
+        self.retry_after_s = retry_after_s
+
+
+def usage_error(detail: str) -> CommandFailed:
+    """Return the error for arguments that cannot work, which exits with EXIT_USAGE."""
+    return CommandFailed(detail, "usage", EXIT_USAGE)

@@ -1,10 +1,11 @@
-"""The service that a command talks to: one of its own, which ends with it, or one that runs already."""
+"""Connects a command to a service: one started for the command, or one that runs already."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import bootstrap
-from cli.command_errors import Unreachable, misuse
-from cli.server_process import ServerProcess
+from cli.command_errors import Unreachable, usage_error
+from cli.server_process import TOKEN_VARIABLE, ServerProcess
 
 if TYPE_CHECKING:
     from cli.api_client import Client
@@ -21,52 +22,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Service:
-    """A service that answers. `check_alive` raises the last words of one of our own that has ended."""
+    """A connected service. `check_alive` raises CommandFailed if its process, started here, has ended."""
 
     client: Client
     check_alive: Callable[[], None]
 
 
 @contextlib.contextmanager
-def running_service(address: str, token: str | None) -> Iterator[Service]:
-    """The service at an address."""
-    # Imported here: only .venv's Python has what it needs.
+def connect(url: str, token: str | None) -> Iterator[Service]:
+    """Connect to a running service."""
+    # Imported here: only .venv's Python has its packages.
     from cli.api_client import Client  # noqa: PLC0415
 
-    with Client(address, token) as client:
+    with Client(url, token) as client:
         yield Service(client, lambda: None)
 
 
 @contextlib.contextmanager
-def own_service(python: Path, settings: Mapping[str, str]) -> Iterator[Service]:
-    """A service started for this command."""
-    with ServerProcess(python, bootstrap.ROOT, settings) as server:
-        # Imported here: only .venv's Python has it, and it loads while the server starts.
+def start_service(python: Path, settings: Mapping[str, str]) -> Iterator[Service]:
+    """Start a service for the block. Other users of the machine reach its port, but lack its token."""
+    token = secrets.token_urlsafe()
+    with ServerProcess(python, bootstrap.ROOT, {**settings, TOKEN_VARIABLE: token}) as server:
+        # Imported here: only .venv's Python has its packages, and the server starts meanwhile.
         from cli.api_client import Client  # noqa: PLC0415
 
         try:
-            with Client(server.wait_ready(), server.token) as client:
+            with Client(server.wait_ready(), token) as client:
                 yield Service(client, server.check_alive)
         except Unreachable:
             server.check_alive()
             raise
 
 
-def server_address(value: str) -> str:
-    """Read a server's address, for argparse."""
+def parse_server_url(value: str) -> str:
+    """Check a server's URL, for argparse."""
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket left open
-        usable = False
-    if not usable:
-        raise argparse.ArgumentTypeError(f"{value} is not an address like http://127.0.0.1:6905")
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, an unclosed bracket
+        valid = False
+    if not valid:
+        raise argparse.ArgumentTypeError(f"{value} is not a URL like http://127.0.0.1:6905")
     return value.rstrip("/")
 
 
-def usable_token(given: str | None) -> str | None:
-    """Return the token that was given, else the environment's. Raises a misuse."""
-    token = (given or os.environ.get("BGREMOVE_TOKEN") or "").strip()  # from a file, it ends in a newline
+def read_token(given: str | None) -> str | None:
+    """Return the given token, else that of BGREMOVE_TOKEN. Raises a usage error."""
+    token = (given or os.environ.get(TOKEN_VARIABLE) or "").strip()  # read from a file, it ends in a newline
     if not (token.isascii() and token.isprintable()):
-        raise misuse("the token has characters that cannot be sent")
+        raise usage_error("the token may hold printable ASCII characters only")
     return token or None

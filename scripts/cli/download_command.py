@@ -1,12 +1,12 @@
-"""bgremove download: fetch a BiRefNet from the hub, or take it from a folder, before it is needed."""
+"""Subcommand `download`: downloads a BiRefNet model from the hub, or imports it from a local folder."""
 
 import argparse
 import os
 from pathlib import Path
 
 import bootstrap
-from cli.command_errors import MISUSED, CommandFailed
-from cli.connect import own_service
+from cli.command_errors import EXIT_USAGE, CommandFailed
+from cli.connect import start_service
 from cli.progress_line import Progress
 from cli.server_process import MODEL_VARIABLE
 from shared.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find_model
@@ -19,67 +19,71 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = subparsers.add_parser(
         "download",
         help="download BiRefNet",
-        description="Download a BiRefNet into the data folder. What is there already is not fetched again.",
-        epilog=f"models:\n{models}\n  owner/name          any other repository with weights of a BiRefNet",
+        description="Download a BiRefNet model into the data folder, unless it is there already.",
+        epilog=f"models:\n{models}\n  owner/name          any other repository with BiRefNet weights",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    default = f"what {MODEL_VARIABLE} says, else {DEFAULT_MODEL}"
-    add("--model", metavar="NAME", type=_model, help=f"which one (default: {default})")
+    add(
+        "--model",
+        metavar="NAME",
+        type=_parse_model,
+        help=f"model to download (default: {MODEL_VARIABLE}, else {DEFAULT_MODEL})",
+    )
     add(
         "--from",
         dest="folder",
         metavar="FOLDER",
-        type=_folder,
-        help="copy it from this folder instead, for machines without a connection",
+        type=_parse_folder,
+        help="copy the model from this folder, for machines without a connection",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Bring the model in and say where it stands."""
+    """Download or import the model and return the exit code."""
     progress = Progress(quiet=False)
     folder: Path | None = arguments.folder
     try:
-        spec = _chosen(arguments.model)
-        python = _environment(with_hub=folder is None)
+        spec = _select_model(arguments.model)
+        python = _ensure_environment(with_hub=folder is None)
         bootstrap.reexec(python)
-        said = _download(python, spec, progress) if folder is None else _import(spec, folder, progress)
+        outcome = _download(python, spec, progress) if folder is None else _import(spec, folder, progress)
     except CommandFailed as error:
         progress.clear()
-        bootstrap.say(error.detail)
+        bootstrap.print_message(error.detail)
         return error.exit_code
     finally:
         progress.clear()
-    bootstrap.say(f"{spec.model_id} {said}")
+    bootstrap.print_message(f"{spec.model_id} {outcome}")
     return 0
 
 
-def _model(value: str) -> ModelSpec:
+def _parse_model(value: str) -> ModelSpec:
     try:
         return find_model(value)
     except UnknownModel as error:
         raise argparse.ArgumentTypeError(error.detail) from error
 
 
-def _folder(value: str) -> Path:
+def _parse_folder(value: str) -> Path:
     try:
         if Path(value).is_dir():
             return Path(value)
-    except OSError as error:  # a name too long, a folder closed to us
-        raise argparse.ArgumentTypeError(f"cannot look at {value}: {error.strerror}") from error
+    except OSError as error:  # such as a name too long, or no search permission
+        raise argparse.ArgumentTypeError(f"cannot access {value}: {error.strerror}") from error
     raise argparse.ArgumentTypeError(f"there is no folder {value}")
 
 
-def _chosen(given: ModelSpec | None) -> ModelSpec:
+def _select_model(given: ModelSpec | None) -> ModelSpec:
     try:
         return given or find_model(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL)
     except UnknownModel as error:
-        raise CommandFailed(f"{MODEL_VARIABLE}: {error.detail}", "usage", MISUSED) from error
+        raise CommandFailed(f"{MODEL_VARIABLE}: {error.detail}", "usage", EXIT_USAGE) from error
 
 
-def _environment(*, with_hub: bool) -> Path:
+def _ensure_environment(*, with_hub: bool) -> Path:
     lists = [bootstrap.SUPERVISOR, bootstrap.DOWNLOAD] if with_hub else [bootstrap.SUPERVISOR]
     try:
         return bootstrap.ensure(*lists)
@@ -89,17 +93,17 @@ def _environment(*, with_hub: bool) -> Path:
 
 def _download(python: Path, spec: ModelSpec, progress: Progress) -> str:
     progress.show(0, "Starting the server")
-    chosen = {MODEL_VARIABLE: str(spec.repo_id or spec.folder)}
-    with own_service(python, chosen) as service:
-        task_id = service.client.download_model()
+    settings = {MODEL_VARIABLE: str(spec.repo_id or spec.folder)}
+    with start_service(python, settings) as service:
+        task_id = service.client.start_download()
         if task_id is None:
             return "is here already"
-        service.client.finish(task_id, progress.show)
+        service.client.wait_for_task(task_id, progress.show)
     return "is downloaded"
 
 
 def _import(spec: ModelSpec, folder: Path, progress: Progress) -> str:
-    # Imported here: only .venv's Python has what they need.
+    # Imported here: only .venv's Python has their packages.
     from supervisor.models.store import import_folder  # noqa: PLC0415
     from supervisor.settings import BadSettings, load_settings  # noqa: PLC0415
 
@@ -107,7 +111,7 @@ def _import(spec: ModelSpec, folder: Path, progress: Progress) -> str:
         settings = load_settings([])
         commit = import_folder(folder, settings.data_dir, spec, settings.revision, progress.show)
     except BadSettings as error:
-        raise CommandFailed(str(error), "usage", MISUSED) from error
+        raise CommandFailed(str(error), "usage", EXIT_USAGE) from error
     except BgremoveError as error:
         raise CommandFailed(error.detail, error.code) from error
     return f"is copied, as {commit}"

@@ -1,4 +1,4 @@
-"""What the words of the command line mean: files, folders, patterns, addresses, standard input."""
+"""Expands positional arguments into images: files, folders, glob patterns, URLs, standard input."""
 
 import glob
 import mimetypes
@@ -10,37 +10,37 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from cli.command_errors import CommandFailed, misuse
+from cli.command_errors import CommandFailed, usage_error
 from shared.formats import ACCEPTED, SIGNATURE_BYTES, detect_format
 
 STDIN = "-"
-SHOWN = 5  # names in one error
+MAX_LISTED = 5  # names in one error
 _ACCEPTED_TYPES = {known.media_type for known in ACCEPTED}
-_ENDINGS = mimetypes.MimeTypes()
-_ENDINGS.add_type("image/jpeg", ".jfif")  # what browsers on Windows call a JPEG
+_TYPES = mimetypes.MimeTypes()
+_TYPES.add_type("image/jpeg", ".jfif")  # browsers on Windows save JPEGs under it
 
 
 @dataclass(frozen=True)
 class Source:
-    """One photo: its name as the person knows it, and where it lay below the folder that was named."""
+    """One input image: its name as given, and its folder relative to the folder argument that it is from."""
 
     name: str
-    kind: Literal["file", "address", "stdin"] = "file"
-    below: Path = Path()
-    found: bool = False  # in a folder, not named itself
+    kind: Literal["file", "url", "stdin"] = "file"
+    subfolder: Path = Path()
+    in_folder: bool = False  # found in a folder argument, not named itself
 
     @property
     def path(self) -> Path:
-        """The file, for one that is a file."""
+        """The file, for the kind "file"."""
         return Path(self.name)
 
     @property
-    def lasts(self) -> bool:
-        """Whether it can be read a second time: no pipe can."""
-        return self.kind == "address" or (self.kind == "file" and self.path.is_file())
+    def rereadable(self) -> bool:
+        """Whether it can be read a second time, unlike a pipe."""
+        return self.kind == "url" or (self.kind == "file" and self.path.is_file())
 
     @property
-    def whole_name(self) -> str:
+    def file_name(self) -> str:
         """The name without folders."""
         if self.kind == "stdin":
             return "stdin"
@@ -51,36 +51,36 @@ class Source:
 
     @property
     def stem(self) -> str:
-        """The name without folders and ending; what a result is named after."""
-        return Path(self.whole_name).stem.strip() or "image"
+        """The name without folders and extension, from which the result's name is made."""
+        return Path(self.file_name).stem.strip() or "image"
 
 
-def find_sources(words: Iterable[str], *, recursive: bool, passed_over: Path | None = None) -> list[Source]:
-    """Return the photos that the words mean, each once, in the words' order.
+def find_sources(words: Iterable[str], *, recursive: bool, exclude: Path | None = None) -> list[Source]:
+    """Return the images that the arguments name, without duplicates, in the arguments' order.
 
-    Folders give the pictures in them, but for those in the folder `passed_over`. Raises a misuse.
+    A folder stands for the images in it, except those in the folder `exclude`. Raises a usage error.
     """
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     missing = []
     for word in words:
-        sources = list(_meant(word, recursive=recursive, passed_over=passed_over))
-        if not sources:
+        expanded = list(_expand(word, recursive=recursive, exclude=exclude))
+        if not expanded:
             missing.append(word)
-        for source in sources:
-            key = str(place_of(source.path)) if source.kind == "file" else source.name
-            found.setdefault(key, source)
+        for source in expanded:
+            key = str(canonical_path(source.path)) if source.kind == "file" else source.name
+            sources.setdefault(key, source)
     if missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        raise misuse(f"there is no file {', '.join(missing[:SHOWN])}{more}")
-    return list(found.values())
+        more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
+        raise usage_error(f"there is no file {', '.join(missing[:MAX_LISTED])}{more}")
+    return list(sources.values())
 
 
-def pictures_in(folder: Path, *, recursive: bool, passed_over: Path | None = None) -> Iterator[Source]:
-    """Give the pictures in a folder, told by their endings and, where those are unclear, their first bytes.
+def find_images(folder: Path, *, recursive: bool, exclude: Path | None = None) -> Iterator[Source]:
+    """Yield the images in a folder, by extension or, where that is ambiguous, by magic bytes.
 
-    Hidden files and folders are left out. Raises CommandFailed where a folder cannot be read.
+    Hidden files and folders are skipped. Raises CommandFailed if a folder cannot be read.
     """
-    avoided = passed_over.resolve() if passed_over else None
+    excluded = exclude.resolve() if exclude else None
 
     def fail(error: OSError) -> None:
         if Path(error.filename) == folder or not isinstance(error, FileNotFoundError):  # else just deleted
@@ -90,66 +90,66 @@ def pictures_in(folder: Path, *, recursive: bool, passed_over: Path | None = Non
     for directory, folders, files in os.walk(folder, onerror=fail):
         here = Path(directory)
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        folders[:] = [name for name in folders if (here / name).resolve() != avoided]
+        folders[:] = [name for name in folders if (here / name).resolve() != excluded]
         for name in sorted(files):
-            if not name.startswith(".") and _is_picture(here / name):
-                yield Source(str(here / name), below=here.relative_to(folder), found=True)
+            if not name.startswith(".") and _is_image(here / name):
+                yield Source(str(here / name), subfolder=here.relative_to(folder), in_folder=True)
 
 
-def place_of(path: Path) -> Path:
-    """Return the one name of a file's place, however its folder was written; a link itself is kept."""
+def canonical_path(path: Path) -> Path:
+    """Return the path with its folder resolved; a symbolic link itself is kept."""
     return path.parent.resolve() / path.name
 
 
-def _meant(word: str, *, recursive: bool, passed_over: Path | None) -> Iterator[Source]:
+def _expand(word: str, *, recursive: bool, exclude: Path | None) -> Iterator[Source]:
     if word == STDIN:
         yield Source(STDIN, "stdin")
     elif word.lower().startswith(("http://", "https://")):
-        yield Source(_address(word), "address")
+        yield Source(_check_url(word), "url")
     elif Path(word).is_dir():
-        yield from _folder(Path(word), recursive=recursive, passed_over=passed_over)
+        yield from _expand_folder(Path(word), recursive=recursive, exclude=exclude)
     elif Path(word).exists():
         yield Source(str(Path(word)))
-    elif glob.has_magic(word):  # a shell that leaves patterns to the programs, as on Windows
+    elif glob.has_magic(word):  # not expanded by the shell, as on Windows
         for match in sorted(glob.glob(word, recursive=True)):  # noqa: PTH207 - Path's takes no absolute ones
-            yield from _meant(match, recursive=recursive, passed_over=passed_over)
+            yield from _expand(match, recursive=recursive, exclude=exclude)
 
 
-def _folder(folder: Path, *, recursive: bool, passed_over: Path | None) -> Iterator[Source]:
-    sources = list(pictures_in(folder, recursive=recursive, passed_over=passed_over))
+def _expand_folder(folder: Path, *, recursive: bool, exclude: Path | None) -> Iterator[Source]:
+    sources = list(find_images(folder, recursive=recursive, exclude=exclude))
     if not sources:
-        hint = "" if recursive else " itself; --recursive looks into its folders too"
-        raise misuse(f"there is no picture in {folder}{hint}")
+        hint = "" if recursive else "; use --recursive to include subfolders"
+        raise usage_error(f"there is no image in {folder}{hint}")
     yield from sources
 
 
-def _address(word: str) -> str:
+def _check_url(word: str) -> str:
     try:
         parts = urlsplit(word)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket left open
-        usable = False
-    if not usable:
-        raise misuse(f"{word} is not an address like https://example.com/photo.jpg")
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, an unclosed bracket
+        valid = False
+    if not valid:
+        raise usage_error(f"{word} is not a URL like https://example.com/photo.jpg")
     return word
 
 
-def _is_picture(path: Path) -> bool:
-    kind = _ENDINGS.guess_type(path.name, strict=False)[0]
-    unclear = not path.suffix or (kind or "").startswith("image/")
-    if not (kind in _ACCEPTED_TYPES or unclear) or not _is_file(path):
+def _is_image(path: Path) -> bool:
+    media_type = _TYPES.guess_type(path.name, strict=False)[0]
+    ambiguous = not path.suffix or (media_type or "").startswith("image/")
+    if not (media_type in _ACCEPTED_TYPES or ambiguous) or not _is_file(path):
         return False
-    return kind in _ACCEPTED_TYPES or detect_format(_head(path)) is not None
+    return media_type in _ACCEPTED_TYPES or detect_format(_read_signature(path)) is not None
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # in a folder whose names we may read, and nothing else
+    except OSError:  # in a folder that may be listed but not searched
         return False
 
 
-def _head(path: Path) -> bytes:
+def _read_signature(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(SIGNATURE_BYTES)

@@ -1,91 +1,93 @@
-"""The options of a removal on the command line, from their one declaration in shared/options.py."""
+"""Command-line flags of the removal options, generated from shared/options.py."""
 
 import argparse
 import re
 from pathlib import Path
 from typing import Any
 
-from cli.command_errors import misuse
+from cli.command_errors import usage_error
 from shared.options import Option, declared_options
 
 Options = dict[str, str | int | bool]
 
-ENDINGS = {"jpeg": ".jpg"}  # where it is not the format's name
+EXTENSIONS = {"jpeg": ".jpg"}  # where it is not the format's name
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 DEFAULTS = {option.name: option.default for option in declared_options()}
-_NAMED = re.compile(f"'({'|'.join(DEFAULTS)})'")
+_QUOTED_OPTION = re.compile(f"'({'|'.join(DEFAULTS)})'")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add every declared option. The server checks limits, and names the option in its answer."""
-    group = parser.add_argument_group("what to make")
+    """Add a flag for every option. The server checks limits and names the option in its error."""
+    group = parser.add_argument_group("output options")
     for option in declared_options():
-        group.add_argument(_flag(option.name), **_parsing(option))
+        group.add_argument(_flag(option.name), **_argument_settings(option))
 
 
-def given_options(arguments: argparse.Namespace) -> Options:
-    """Return the options that were given but for files; the server knows the defaults of the others."""
+def read_options(arguments: argparse.Namespace) -> Options:
+    """Return the given options except files; the server has the defaults of the others."""
     names = [option.name for option in declared_options() if option.kind != "image"]
-    given = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in given.items() if value is not None}
+    values = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def given_images(arguments: argparse.Namespace) -> dict[str, Path]:
-    """Return the files that go along with every photo, by their option's name."""
+def read_option_files(arguments: argparse.Namespace) -> dict[str, Path]:
+    """Return the files that are uploaded with every image, by option name. Raises a usage error."""
     names = [option.name for option in declared_options() if option.kind == "image"]
-    images = {name: Path(getattr(arguments, name)) for name in names if getattr(arguments, name)}
-    for name, path in images.items():
+    files = {name: Path(getattr(arguments, name)) for name in names if getattr(arguments, name)}
+    for name, path in files.items():
         if not path.is_file():
-            raise misuse(f"{_flag(name)}: there is no file {path}")
-    return images
+            raise usage_error(f"{_flag(name)}: there is no file {path}")
+    return files
 
 
-def ending_of(options: Options) -> str:
-    """Return the ending, with its dot, of what these options make."""
-    made = str(options.get("format", DEFAULTS["format"]))
-    return ".zip" if wanted_output(options) == "both" else ENDINGS.get(made, f".{made}")
+def output_extension(options: Options) -> str:
+    """Return the file extension, with its dot, of the results of these options."""
+    image_format = str(options.get("format", DEFAULTS["format"]))
+    return ".zip" if output_kind(options) == "both" else EXTENSIONS.get(image_format, f".{image_format}")
 
 
-def wanted_output(options: Options) -> str:
-    """Return what is made: "cutout", "mask" or "both"."""
+def output_kind(options: Options) -> str:
+    """Return the kind of result: "cutout", "mask" or "both"."""
     return str(options.get("output", DEFAULTS["output"]))
 
 
-def fitted_to(options: Options, output: Path) -> Options:
-    """Return the options with the format that the output's ending means, where none was asked for."""
-    ending = output.suffix.lower()
-    zipped = wanted_output(options) == "both"
-    if zipped != (ending == ".zip") and ending:
-        raise misuse(f"{output}: --output both makes a .zip, and nothing else does")
-    if zipped or not ending or "format" in options:
+def infer_format(options: Options, output: Path) -> Options:
+    """Return the options with the format of the output's extension, unless they name one.
+
+    Raises a usage error for an extension that fits no format.
+    """
+    extension = output.suffix.lower()
+    zipped = output_kind(options) == "both"
+    if zipped != (extension == ".zip") and extension:
+        raise usage_error(f"{output}: use .zip with --output both, and only then")
+    if zipped or not extension or "format" in options:
         return options
-    if ending not in FORMATS:
-        raise misuse(
-            f"{output}: {ending} is none of {', '.join(FORMATS)}; name one of them, or give --format"
-        )
-    made = FORMATS[ending]
-    return options if made == DEFAULTS["format"] else {**options, "format": made}
+    if extension not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise usage_error(f"{output}: unknown extension {extension}; use one of {known}, or give --format")
+    image_format = FORMATS[extension]
+    return options if image_format == DEFAULTS["format"] else {**options, "format": image_format}
 
 
-def with_flags(sentence: str) -> str:
-    """Return what the service says with the options named as they are here: --crop-margin."""
-    return _NAMED.sub(lambda named: _flag(named[1]), sentence)
+def use_flag_names(message: str) -> str:
+    """Replace quoted option names in a server's message by flags: 'crop_margin' by --crop-margin."""
+    return _QUOTED_OPTION.sub(lambda match: _flag(match[1]), message)
 
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _parsing(option: Option) -> dict[str, Any]:
+def _argument_settings(option: Option) -> dict[str, Any]:
     default = "" if option.default is None else f" (default: {str(option.default).lower()})"
-    told: dict[str, Any] = {"help": (option.help + default).replace("%", "%%"), "default": None}
+    settings: dict[str, Any] = {"help": (option.help + default).replace("%", "%%"), "default": None}
     match option.kind:
         case "choice":
-            return told | {"choices": option.choices}
+            return settings | {"choices": option.choices}
         case "boolean":
-            return told | {"action": argparse.BooleanOptionalAction}
+            return settings | {"action": argparse.BooleanOptionalAction}
         case "integer":
-            return told | {"type": int, "metavar": (option.unit or "N").upper()}
+            return settings | {"type": int, "metavar": (option.unit or "N").upper()}
         case "image":
-            return told | {"metavar": "FILE"}
-    return told | {"metavar": option.kind.upper()}
+            return settings | {"metavar": "FILE"}
+    return settings | {"metavar": option.kind.upper()}

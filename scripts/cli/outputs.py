@@ -1,4 +1,4 @@
-"""Where results go: their names, what speaks against them, and which are there already."""
+"""Output file names, conflict checks, and detection of results that are up to date."""
 
 import errno
 import functools
@@ -9,143 +9,143 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.command_errors import misuse
-from cli.inputs import Source, place_of
-from cli.option_flags import Options, ending_of, wanted_output
+from cli.command_errors import usage_error
+from cli.inputs import Source, canonical_path
+from cli.option_flags import Options, output_extension, output_kind
 
-MADE = ("cutout", "mask", "both")
+OUTPUT_KINDS = ("cutout", "mask", "both")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photo to cut out, and the file to write; without one, standard output takes the picture."""
+    """One image to process and its output file; None is standard output."""
 
     source: Source
     output: Path | None
 
     @property
-    def done(self) -> bool:
-        """Whether an earlier run wrote the result, and the photo has not changed since."""
+    def up_to_date(self) -> bool:
+        """Whether the output file exists and is not older than the image."""
         try:
-            made_at = self.output.stat().st_mtime if self.output else None
-            if made_at is None or self.source.kind == "stdin":
+            written_at = self.output.stat().st_mtime if self.output else None
+            if written_at is None or self.source.kind == "stdin":
                 return False
-            return self.source.kind == "address" or made_at >= self.source.path.stat().st_mtime
+            return self.source.kind == "url" or written_at >= self.source.path.stat().st_mtime
         except OSError:
             return False
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How results are called. Without a folder they lie beside their photos."""
+    """Naming scheme of output files. Without a folder they are written next to their images."""
 
     options: Options
     folder: Path | None = None
     suffix: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a suffix that leads elsewhere."""
+        """Raise a usage error for a suffix with a path separator."""
         if self.suffix and any(mark in self.suffix for mark in ("/", "\\", "\0")):
-            raise misuse(f"--suffix {self.suffix}: a part of a name, without folders")
+            raise usage_error(f"--suffix {self.suffix}: must be a part of a file name, without folders")
 
-    def output(self, source: Source) -> Path:
-        """Return the file of a photo's result."""
-        return self._output(source, source.stem)
+    def output_path(self, source: Source) -> Path:
+        """Return the output file of an image."""
+        return self._output_path(source, source.stem)
 
-    def jobs(self, sources: Iterable[Source]) -> list[Job]:
-        """Return each photo with the file of its result.
+    def make_jobs(self, sources: Iterable[Source]) -> list[Job]:
+        """Return a job for each image.
 
-        Where a.heic and a.jpg would share one, as a phone writes them, both keep their endings in its name.
+        Images whose names differ in the extension only, such as a.heic and a.jpg, keep it in the output name.
         """
-        named = [(s, self.output(s), self._output(s, s.whole_name)) for s in sources]
-        places = {folder: folder.resolve() for folder in {plain.parent for _, plain, _ in named}}
+        named = [(s, self.output_path(s), self._output_path(s, s.file_name)) for s in sources]
+        resolved = {folder: folder.resolve() for folder in {short.parent for _, short, _ in named}}
 
         def key(output: Path) -> str:
-            return _folded(places[output.parent] / output.name)
+            return _fold_case(resolved[output.parent] / output.name)
 
-        wanted = Counter(name for _, plain, whole in named for name in {key(plain), key(whole)})
-        return [Job(s, plain if wanted[key(plain)] == 1 else whole) for s, plain, whole in named]
+        counts = Counter(name for _, short, full in named for name in {key(short), key(full)})
+        return [Job(s, short if counts[key(short)] == 1 else full) for s, short, full in named]
 
-    def _output(self, source: Source, name: str) -> Path:
-        suffix = f"-{wanted_output(self.options)}" if self.suffix is None else self.suffix
-        return self._folder_of(source) / f"{name}{suffix}{ending_of(self.options)}"
+    def _output_path(self, source: Source, name: str) -> Path:
+        suffix = f"-{output_kind(self.options)}" if self.suffix is None else self.suffix
+        return self._output_folder(source) / f"{name}{suffix}{output_extension(self.options)}"
 
     def is_result(self, source: Source) -> bool:
-        """Whether a picture is, by its place and its name, the result of an earlier run."""
-        if source.kind != "file" or not _same_folder(source.path.parent, self._folder_of(source)):
+        """Whether a file matches the output naming pattern, so is the result of an earlier run."""
+        if source.kind != "file" or not _is_same_folder(source.path.parent, self._output_folder(source)):
             return False
-        endings = [*(f"-{made}" for made in MADE), *([self.suffix] if self.suffix else [])]
+        endings = [*(f"-{kind}" for kind in OUTPUT_KINDS), *([self.suffix] if self.suffix else [])]
         stems = [source.stem.removesuffix(ending) for ending in endings if source.stem.endswith(ending)]
-        # One that was named itself may be called so by chance: the photo that it came from tells.
-        return any(source.found or stem in _stems(source.path.parent) for stem in stems)
+        # A file that was named itself counts only if the image that it would come from exists.
+        return any(source.in_folder or stem in _stems(source.path.parent) for stem in stems)
 
-    def check_telling(self, folders: Iterable[Path]) -> None:
-        """Refuse to fill folders with results that a later run could not tell from photos."""
+    def check_distinguishable(self, folders: Iterable[Path]) -> None:
+        """Raise a usage error if a later run could not distinguish results in these folders from images."""
         for folder in folders:
-            beside = self.folder is None or _same_folder(self.folder, folder)
-            if self.suffix == "" and beside:
-                raise misuse(f"an empty --suffix needs an --out-dir other than {folder}")
+            same = self.folder is None or _is_same_folder(self.folder, folder)
+            if self.suffix == "" and same:
+                raise usage_error(f"an empty --suffix needs an --out-dir other than {folder}")
 
-    def _folder_of(self, source: Source) -> Path:
+    def _output_folder(self, source: Source) -> Path:
         if self.folder is not None:
-            return self.folder / source.below
+            return self.folder / source.subfolder
         return source.path.parent if source.kind == "file" else Path()
 
 
-def planned(sources: Iterable[Source], naming: Naming) -> list[Job]:
-    """Return each photo with the file of its result. Raises a misuse where two would share one."""
-    jobs = naming.jobs(sources)
-    by_place: dict[str, Job] = {}
+def plan_jobs(sources: Iterable[Source], naming: Naming) -> list[Job]:
+    """Return a job for each image. Raises a usage error if two would write the same file."""
+    jobs = naming.make_jobs(sources)
+    by_output: dict[str, Job] = {}
     for job in jobs:
-        other = by_place.setdefault(_folded(place_of(job.output)), job) if job.output else job
+        other = by_output.setdefault(_fold_case(canonical_path(job.output)), job) if job.output else job
         if other is not job:
-            raise misuse(
+            raise usage_error(
                 f"{other.source.name} and {job.source.name} would both be written to {job.output}; "
-                "rename one of them, or give them different runs and another --suffix"
+                "rename one of them, or process them in separate runs with different --suffix"
             )
     return jobs
 
 
-def check_output(job: Job, *, make_folder: bool = False) -> None:
-    """Raise a misuse where a result cannot be written."""
+def check_output(job: Job, *, create_folder: bool = False) -> None:
+    """Raise a usage error if the job's output file cannot be written."""
     output = job.output
     if output is None:
         return
     try:
-        _check(output, job.source, make_folder=make_folder)
+        _check_path(output, job.source, create_folder=create_folder)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:  # which the photo itself will fail with, and no other
+        if error.errno != errno.ENAMETOOLONG:  # that fails this image alone, when it is written
             raise
 
 
-def _check(output: Path, source: Source, *, make_folder: bool) -> None:
+def _check_path(output: Path, source: Source, *, create_folder: bool) -> None:
     if output.is_dir():
-        raise misuse(f"{output} is a folder; give the name of the file to write")
+        raise usage_error(f"{output} is a folder; give the name of the file to write")
     if source.kind == "file" and output.exists() and output.samefile(source.path):
-        raise misuse(f"writing {output} would overwrite the photo itself")
-    if not make_folder and not output.parent.is_dir():
-        raise misuse(f"there is no folder {output.parent}")
+        raise usage_error(f"{output} would overwrite the input image itself")
+    if not create_folder and not output.parent.is_dir():
+        raise usage_error(f"there is no folder {output.parent}")
 
 
-def check_folder(folder: Path) -> None:
-    """Make a folder of results and try that it can be written. Raises a misuse."""
+def ensure_writable_folder(folder: Path) -> None:
+    """Create an output folder if missing and test that it is writable. Raises a usage error."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise misuse(f"cannot write to the folder {folder}: {error.strerror}") from error
+        raise usage_error(f"cannot write to the folder {folder}: {error.strerror}") from error
 
 
-def _folded(path: Path) -> str:
-    # There the file system takes a.png and A.png for one file.
+def _fold_case(path: Path) -> str:
+    # On case-insensitive file systems a.png and A.png are one file.
     return str(path).casefold() if sys.platform in {"win32", "darwin"} else str(path)
 
 
-@functools.cache  # a shell may have named every result of a large folder
+@functools.cache  # a shell pattern may name every result of a large folder
 def _stems(folder: Path) -> frozenset[str]:
     return frozenset(name for path in folder.iterdir() for name in (path.stem, path.name))
 
 
-def _same_folder(one: Path, other: Path) -> bool:
+def _is_same_folder(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()

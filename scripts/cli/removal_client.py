@@ -1,4 +1,4 @@
-"""One removal from end to end: send the photo, follow its task, write the result."""
+"""Removes the background of one image: upload, task progress, download of the result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,168 +16,161 @@ from typing import IO, TYPE_CHECKING
 from cli.command_errors import CommandFailed, Terminated
 from cli.connect import Service
 from cli.inputs import Source
-from cli.option_flags import Options, with_flags
+from cli.option_flags import Options, use_flag_names
 from cli.outputs import Job
-from cli.retry import GivenUp, Patience
-from shared.file_replace import replace
+from cli.retry import RetriesExhausted, RetryPolicy
+from shared.file_replace import replace_with_retry
 
 if TYPE_CHECKING:
     from cli.api_client import Payload
 
-MEMORY_BYTES = 16 * 1024**2  # of a picture that came or goes through a pipe; a larger one waits in a file
-PATIENCE_S = 600  # for a place in a queue that others keep full
+SPOOL_BYTES = 16 * 1024**2  # of a piped image in memory; a larger one is spooled to a file
 
 Show = Callable[[float, str], None]
 
 
 @dataclass
-class Cutter:
-    """Cuts photos out with one service and one set of options. Threads may share it."""
+class RemovalClient:
+    """Processes images with one service and one set of options. Thread-safe."""
 
     service: Service
     options: Options
-    images: dict[str, Path]
+    option_files: dict[str, Path]
     _stopped: threading.Event = field(default_factory=threading.Event)
     _tasks: set[str] = field(default_factory=set)
-    _patience: Patience = field(init=False)
+    _retry: RetryPolicy = field(init=False)
 
     def __post_init__(self) -> None:
-        """Be patient with a server of one's own only as long as it lives."""
-        self._patience = Patience(self._answers, self.pause)
+        """Give the retry policy this client's health check and interruptible sleep."""
+        self._retry = RetryPolicy(self._is_reachable, self.pause)
 
-    def cut_patiently(self, job: Job, show: Show) -> Payload:
-        """Cut one photo out, through restarts of the service. Raises CommandFailed; GivenUp goes for all."""
-        if not job.source.lasts:
-            return self.cut(job, show)
-        return self._patience.attempt(lambda: self.cut(job, show))
+    def remove_with_retry(self, job: Job, show: Show) -> Payload:
+        """Process one image, repeated if the server is unavailable. Raises CommandFailed."""
+        if not job.source.rereadable:
+            return self.remove(job, show)
+        return self._retry.call(lambda: self.remove(job, show))
 
-    def cut(self, job: Job, show: Show) -> Payload:
-        """Cut one photo out and return what the service tells of it. Raises CommandFailed."""
+    def remove(self, job: Job, show: Show) -> Payload:
+        """Process one image, write its result, and return the server's description. Raises CommandFailed."""
         try:
-            return self._cut(job, show)
+            return self._remove(job, show)
         except CommandFailed as error:
-            error.detail = with_flags(error.detail)
+            error.detail = use_flag_names(error.detail)
             raise
 
-    def _cut(self, job: Job, show: Show) -> Payload:
-        self._check_wanted()
-        show(0, "Sending the photo")
-        task_id = self._send(job.source, show)
+    def _remove(self, job: Job, show: Show) -> Payload:
+        self._check_not_stopped()
+        show(0, "Uploading the image")
+        task_id = self._submit(job.source, show)
         self._tasks.add(task_id)
         try:
-            if self._stopped.is_set():  # since it was sent: stop() did not know of it
+            if self._stopped.is_set():  # during the upload, when stop() did not know of the task
                 self.service.client.cancel(task_id)
-            self.service.client.finish(task_id, show)
-            result = self.service.client.result(task_id)
-        except (KeyboardInterrupt, Terminated):  # only the main thread meets them; for others there is stop()
+            self.service.client.wait_for_task(task_id, show)
+            result = self.service.client.get_result(task_id)
+        except (KeyboardInterrupt, Terminated):  # raised in the main thread only; stop() is for the others
             self.service.client.cancel(task_id)
             raise
         finally:
             self._tasks.discard(task_id)
-        with _to_stdout() if job.output is None else _whole(job.output) as file:
-            self.service.client.fetch(str(result["result_url"]), lambda chunk: self._write(file, chunk))
-        self.service.client.forget(task_id)  # a batch would fill the server's disk for an hour to come
+        with buffered_stdout() if job.output is None else atomic_output(job.output) as file:
+            self.service.client.download_file(
+                str(result["result_url"]), lambda chunk: self._write(file, chunk)
+            )
+        self.service.client.delete_result(task_id)  # else a batch could fill the server's disk
         return result
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises CommandFailed once the work is given up."""
+        """Sleep. Raises CommandFailed as soon as stop() is called."""
         self._stopped.wait(seconds)
-        self._check_wanted()
+        self._check_not_stopped()
 
     def stop(self) -> None:
-        """Give up what is on its way, also on the server; what is being written is left unwritten."""
+        """Cancel the running removals, also on the server; unfinished output files are discarded."""
         self._stopped.set()
         for task_id in list(self._tasks):
             self.service.client.cancel(task_id)
 
     def _write(self, file: IO[bytes], chunk: bytes) -> None:
-        self._check_wanted()
+        self._check_not_stopped()
         file.write(chunk)
 
-    def _answers(self) -> bool:
-        """Whether the service answers. Raises GivenUp for one of our own that has ended."""
+    def _is_reachable(self) -> bool:
+        """Whether the service answers. Raises RetriesExhausted if it was started here and has ended."""
         try:
             self.service.check_alive()
         except CommandFailed as error:
-            raise GivenUp(error.detail, error.code) from error
+            raise RetriesExhausted(error.detail, error.code) from error
         try:
-            self.service.client.check()
+            self.service.client.check_health()
         except CommandFailed:
             return False
         return True
 
-    def _check_wanted(self) -> None:
+    def _check_not_stopped(self) -> None:
         if self._stopped.is_set():
             raise CommandFailed("stopped", "cancelled")
 
-    def _send(self, source: Source, show: Show) -> str:
-        from cli.api_client import Busy  # noqa: PLC0415 - only .venv's Python has what it needs
+    def _submit(self, source: Source, show: Show) -> str:
+        def show_delay(delay_s: float) -> None:
+            show(0, f"The queue is full, next attempt in {delay_s:.0f} s")
 
-        deadline = time.monotonic() + PATIENCE_S
         with contextlib.ExitStack() as stack:
-            send = self._sender(source, stack)
-            while True:
-                try:
-                    return send()
-                except Busy as busy:
-                    if time.monotonic() + busy.wait_s > deadline:
-                        raise
-                    show(0, f"The service is busy, trying again in {busy.wait_s:.0f} s")
-                    if self._stopped.wait(busy.wait_s):
-                        raise
+            return self._retry.call_when_free(self._make_submit(source, stack), show_delay)
 
-    def _sender(self, source: Source, stack: contextlib.ExitStack) -> Callable[[], str]:
-        if source.kind == "address":
-            return lambda: self.service.client.send_address(source.name, self.options)
-        photo = stack.enter_context(
-            _spooled(sys.stdin.buffer) if source.kind == "stdin" else _opened(source.path)
+    def _make_submit(self, source: Source, stack: contextlib.ExitStack) -> Callable[[], str]:
+        """Return a function that submits the image, any number of times; `stack` closes its files."""
+        if source.kind == "url":
+            return lambda: self.service.client.submit_url(source.name, self.options)
+        image = stack.enter_context(
+            _spool(sys.stdin.buffer) if source.kind == "stdin" else _open_seekable(source.path)
         )
         name = source.path.name if source.kind == "file" else source.stem
-        name = name.encode("utf-8", "replace").decode()  # old disks have names in other encodings
-        files = {"file": (name, photo)}
-        for option, path in self.images.items():
-            files[option] = (path.name, stack.enter_context(_opened(path)))
+        name = name.encode("utf-8", "replace").decode()  # names on old disks may be in other encodings
+        files = {"file": (name, image)}
+        for option, path in self.option_files.items():
+            files[option] = (path.name, stack.enter_context(_open_seekable(path)))
 
-        def send() -> str:
+        def submit() -> str:
             try:
                 for _, file in files.values():
                     file.seek(0)
                 return self.service.client.upload(self.options, files)
-            except OSError as error:  # of a file: the connection's own come as something else
+            except OSError as error:  # of a file; the client translates those of the connection
                 raise CommandFailed(
                     f"cannot read {source.name}: {error.strerror}", "input_unreadable"
                 ) from error
 
-        return send
+        return submit
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open_seekable(path: Path) -> IO[bytes]:
     try:
         file = path.open("rb")
     except OSError as error:
         raise CommandFailed(f"cannot read {path}: {error.strerror}", "input_unreadable") from error
     if file.seekable():
         return file
-    with file:  # a pipe that has a name
-        return _spooled(file)
+    with file:  # a named pipe
+        return _spool(file)
 
 
-def _spooled(pipe: IO[bytes]) -> IO[bytes]:
-    """Read a pipe to its end: a full queue may want it a second time."""
-    spool = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - the caller's block closes it
+def _spool(pipe: IO[bytes]) -> IO[bytes]:
+    """Copy a pipe's content into a temporary file, since an upload may have to be repeated."""
+    spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - the caller's block closes it
     shutil.copyfileobj(pipe, spool)
     if not spool.tell():
         spool.close()
         where = "on standard input" if pipe is sys.stdin.buffer else f"from {pipe.name}"
-        raise CommandFailed(f"nothing came {where}", "input_unreadable")
+        raise CommandFailed(f"no data {where}", "input_unreadable")
     return spool
 
 
 @contextlib.contextmanager
-def _whole(target: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when the block has ended well.
+def atomic_output(target: Path) -> Iterator[IO[bytes]]:
+    """A file that is renamed to `target` when the block ends without an exception.
 
-    A device or a pipe is written to as it is, and a link stays one.
+    A device or a pipe is written directly, and a symbolic link is followed. Raises CommandFailed.
     """
     part = None
     try:
@@ -187,15 +179,15 @@ def _whole(target: Path) -> Iterator[IO[bytes]]:
                 yield device
             return
         target = target.resolve()
-        # Not named after the target, whose name may be as long as names can be.
+        # Not derived from the target's name, which may have the maximum length.
         part = target.with_name(f".bgremove-{uuid.uuid4().hex}.part")
         with part.open("wb") as file:
             yield file
-        replace(part, target)
+        replace_with_retry(part, target)
     except OSError as error:
         raise CommandFailed(f"cannot write {target}: {error.strerror}", "output_failed") from error
-    except RuntimeError as error:  # of Python 3.11 and 3.12, for a link that leads to itself
-        raise CommandFailed(f"cannot write {target}: it is a link to itself", "output_failed") from error
+    except RuntimeError as error:  # of resolve() in Python 3.11 and 3.12, for a symbolic link loop
+        raise CommandFailed(f"cannot write {target}: symbolic link loop", "output_failed") from error
     finally:
         if part is not None:
             with contextlib.suppress(OSError):
@@ -203,9 +195,9 @@ def _whole(target: Path) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _to_stdout() -> Iterator[IO[bytes]]:
-    """Standard output, which gets the picture only when it is whole."""
-    with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as spool:
+def buffered_stdout() -> Iterator[IO[bytes]]:
+    """A buffer that is written to standard output when the block ends. Raises CommandFailed."""
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         yield spool
         spool.seek(0)
         try:

@@ -1,4 +1,4 @@
-"""bgremove remove PHOTO…: cut photos out, with a server of its own or one that runs already."""
+"""Subcommand `remove`: removes backgrounds, with a server started for the run or one that runs already."""
 
 import argparse
 import contextlib
@@ -8,140 +8,141 @@ from pathlib import Path
 
 import bootstrap
 from cli.batch import run_batch
-from cli.batch_plan import Plan, made_plan
+from cli.batch_plan import Plan, make_plan
 from cli.batch_report import Report
 from cli.command_errors import CommandFailed, Terminated
-from cli.connect import Service, own_service, running_service, server_address, usable_token
+from cli.connect import Service, connect, parse_server_url, read_token, start_service
 from cli.option_flags import add_options
 from cli.progress_line import Progress
-from cli.removal_client import Cutter
-from cli.watch import Watched, watch
+from cli.removal_client import RemovalClient
+from cli.watch import WatchedFolder, watch
 
-JOBS = 2  # one is sent or fetched while another is cut out
+DEFAULT_JOBS = 2  # one is uploaded or downloaded while the other is processed
 MAX_JOBS = 64
-KEPT_S = 120  # our own server deletes results that soon: a large batch must not fill the disk
+RETENTION_S = 120  # of results in a server started here, so that a large batch does not fill the disk
 
-ABOUT = "Remove the background of photos: files, folders, patterns, addresses, or - for stdin."
-EPILOG = """Results lie beside their photos, as PHOTO-cutout.png (-mask, -both.zip), or in --out-dir.
-Of several photos, those whose result is there and newer are skipped. Exit codes: 0, 1 (failed), 2 (usage)."""
+ABOUT = "Remove the background of images: files, folders, glob patterns, URLs, or - for standard input."
+EPILOG = """Results are written next to their images, as NAME-cutout.png (-mask.png, -both.zip), or to
+--out-dir. Of several images, those with an up-to-date result are skipped.
+Exit codes: 0, 1 (failed), 2 (usage error)."""
 
 
 def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this subcommand and its arguments."""
     parser = subparsers.add_parser(
-        "remove", help="remove the background of photos", description=ABOUT, epilog=EPILOG, allow_abbrev=False
+        "remove", help="remove the background of images", description=ABOUT, epilog=EPILOG, allow_abbrev=False
     )
     add = parser.add_argument
-    add("photos", metavar="PHOTO", nargs="*", help="a file, a folder, a pattern, an address, or -")
-    add("-o", "--out", metavar="FILE", help="the file to write for a single photo; - for standard output")
-    add("--out-dir", metavar="FOLDER", type=Path, help="where to write results; it is made where it lacks")
-    add("--suffix", help="what results' names have added (default: -cutout, -mask or -both)")
-    add("--recursive", action="store_true", help="also take the folders in folders; --out-dir repeats them")
-    add("--overwrite", action="store_true", help="do again what is done already")
+    add("images", metavar="IMAGE", nargs="*", help="a file, a folder, a glob pattern, a URL, or -")
+    add("-o", "--out", metavar="FILE", help="output file of a single image; - for standard output")
+    add("--out-dir", metavar="FOLDER", type=Path, help="output folder; created if missing")
+    add("--suffix", help="appended to the names of results (default: -cutout, -mask or -both)")
+    add("--recursive", action="store_true", help="include subfolders, which --out-dir reproduces")
+    add("--overwrite", action="store_true", help="also process images whose result is up to date")
     add(
         "--watch",
         metavar="FOLDER",
         type=Path,
-        help="do what lies in this folder and what comes in, until Ctrl-C",
+        help="process the images in this folder, and new ones as they appear, until Ctrl-C",
     )
     add(
         "--jobs",
         metavar="N",
-        type=_jobs,
-        default=JOBS,
-        help=f"photos on their way at a time (default: {JOBS})",
+        type=_parse_jobs,
+        default=DEFAULT_JOBS,
+        help=f"number of images processed concurrently (default: {DEFAULT_JOBS})",
     )
-    add("--json", action="store_true", help="print one JSON object for each photo instead of words")
-    add("--server", metavar="URL", type=server_address, help="use this running server, don't start one")
-    add("--token", help="that server's token (default: what BGREMOVE_TOKEN says)")
+    add("--json", action="store_true", help="print one JSON object per image on standard output")
+    add("--server", metavar="URL", type=parse_server_url, help="use this server instead of starting one")
+    add("--token", help="the server's token (default: BGREMOVE_TOKEN)")
     add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Cut the photos out and report, in words or as JSON."""
+    """Process the images, report them, and return the exit code."""
     started = time.monotonic()
     progress = Progress(quiet=arguments.json)
     report = Report(progress, as_json=arguments.json)
     try:
-        usable_token(arguments.token)
-        plan = made_plan(arguments)
+        read_token(arguments.token)
+        plan = make_plan(arguments)
         if plan.watched:
-            return _watch(arguments, plan, plan.watched, report)
-        return _run_one(arguments, plan, report) if plan.alone else _run_many(arguments, plan, report)
+            return _run_watch(arguments, plan, plan.watched, report)
+        return _run_single(arguments, plan, report) if plan.single else _run_batch(arguments, plan, report)
     except CommandFailed as error:
         progress.clear()
         if report.written or report.failures:
-            report.summary(time.monotonic() - started)
-        return report.ended(arguments.photos[0] if len(arguments.photos) == 1 else None, error)
+            report.summarise(time.monotonic() - started)
+        return report.abort(arguments.images[0] if len(arguments.images) == 1 else None, error)
     except (KeyboardInterrupt, Terminated):
         progress.clear()
         if report.written or report.failures:
-            report.summary(time.monotonic() - started)
+            report.summarise(time.monotonic() - started)
         raise
     finally:
         progress.clear()
 
 
-def _run_one(arguments: argparse.Namespace, plan: Plan, report: Report) -> int:
+def _run_single(arguments: argparse.Namespace, plan: Plan, report: Report) -> int:
     started = time.monotonic()
     (job,) = plan.jobs
-    with _cutter(arguments, plan, report.progress) as cutter:
-        result = cutter.cut(job, report.progress.show)
-    report.wrote(job, result, time.monotonic() - started)
+    with _open_client(arguments, plan, report.progress) as client:
+        result = client.remove(job, report.progress.show)
+    report.add_written(job, result, time.monotonic() - started)
     return 0
 
 
-def _run_many(arguments: argparse.Namespace, plan: Plan, report: Report) -> int:
+def _run_batch(arguments: argparse.Namespace, plan: Plan, report: Report) -> int:
     started = time.monotonic()
     if plan.jobs:
-        _environment(arguments)  # may start this program anew: nothing is told before
-    if plan.left_out:
-        report.note(f"left out {len(plan.left_out)} results of earlier runs, told by their names")
-    for result in plan.left_out:
-        if not result.found:  # named by itself: a program waits for its line
-            report.left_out(result)
-    for job in plan.done:
-        report.skipped_done(job)
+        _ensure_environment(arguments)  # may re-execute this program: nothing is reported before
+    if plan.skipped_results:
+        report.note(f"skipped {len(plan.skipped_results)} results of earlier runs, recognised by their names")
+    for result in plan.skipped_results:
+        if not result.in_folder:  # named itself: a program expects a line for it
+            report.add_skipped_result(result)
+    for job in plan.up_to_date:
+        report.add_up_to_date(job)
     if plan.jobs:
-        with _cutter(arguments, plan, report.progress) as cutter:
-            run_batch(plan.jobs, cutter, arguments.jobs, report)
-    return report.summary(time.monotonic() - started)
+        with _open_client(arguments, plan, report.progress) as client:
+            run_batch(plan.jobs, client, arguments.jobs, report)
+    return report.summarise(time.monotonic() - started)
 
 
-def _watch(arguments: argparse.Namespace, plan: Plan, watched: Watched, report: Report) -> int:
+def _run_watch(arguments: argparse.Namespace, plan: Plan, watched: WatchedFolder, report: Report) -> int:
     started = time.monotonic()
     try:
-        with _cutter(arguments, plan, report.progress) as cutter:
-            watch(watched, cutter, arguments.jobs, report)
-    except (KeyboardInterrupt, Terminated):  # the way to end it
-        report.summary(time.monotonic() - started)
+        with _open_client(arguments, plan, report.progress) as client:
+            watch(watched, client, arguments.jobs, report)
+    except (KeyboardInterrupt, Terminated):  # the regular end
+        report.summarise(time.monotonic() - started)
     return 0
 
 
 @contextlib.contextmanager
-def _cutter(arguments: argparse.Namespace, plan: Plan, progress: Progress) -> Iterator[Cutter]:
-    token = usable_token(arguments.token)
-    python = _environment(arguments)
-    with _service(arguments.server, token, plan, python, progress) as service:
-        yield Cutter(service, plan.options, plan.images)
+def _open_client(arguments: argparse.Namespace, plan: Plan, progress: Progress) -> Iterator[RemovalClient]:
+    token = read_token(arguments.token)
+    python = _ensure_environment(arguments)
+    with _open_service(arguments.server, token, plan, python, progress) as service:
+        yield RemovalClient(service, plan.options, plan.option_files)
 
 
-def _service(
+def _open_service(
     server: str | None, token: str | None, plan: Plan, python: Path, progress: Progress
 ) -> contextlib.AbstractContextManager[Service]:
     if server:
-        return running_service(server, token)
+        return connect(server, token)
     progress.show(0, "Starting the server")
-    # The model that "auto" means loads while this process still gets ready to send the photo.
+    # The model that "auto" selects is loaded while this process still prepares the upload.
     settings = {"BGREMOVE_PRELOAD": "1"} if plan.options.get("model", "auto") == "auto" else {}
-    if not plan.alone:
-        settings["BGREMOVE_RETENTION_S"] = str(KEPT_S)
-    return own_service(python, settings)
+    if not plan.single:
+        settings["BGREMOVE_RETENTION_S"] = str(RETENTION_S)
+    return start_service(python, settings)
 
 
-def _environment(arguments: argparse.Namespace) -> Path:
-    """Install what lacks, go on with the Python that has it, and return that one."""
+def _ensure_environment(arguments: argparse.Namespace) -> Path:
+    """Install missing packages, re-execute this program with .venv's Python, and return that Python."""
     lists = [bootstrap.SUPERVISOR] if arguments.server else [bootstrap.SUPERVISOR, bootstrap.BUILTIN_MODEL]
     try:
         python = bootstrap.ensure(*lists)
@@ -151,7 +152,7 @@ def _environment(arguments: argparse.Namespace) -> Path:
     return python
 
 
-def _jobs(value: str) -> int:
+def _parse_jobs(value: str) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= MAX_JOBS:
         raise argparse.ArgumentTypeError(f"{value} is not a number from 1 to {MAX_JOBS}")
     return int(value)

@@ -1,7 +1,6 @@
-"""A few threads that work through what they are given, and can be left behind.
+"""Thread pool of daemon threads, which are not joined at interpreter exit.
 
-concurrent.futures waits at the program's end for each thread; one that waits for a silent server would keep
-Ctrl-C from ending anything.
+concurrent.futures joins its threads at exit; one that waits for a silent server would block Ctrl-C.
 """
 
 import contextlib
@@ -11,63 +10,63 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-POLL_S = 0.1  # how late Ctrl-C is noticed on Windows while waiting
-LEAVING_S = 3
+POLL_S = 0.1  # on Windows a blocking wait delays Ctrl-C
+SHUTDOWN_TIMEOUT_S = 3
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
 class DaemonThreadPool(Generic[Item, Outcome]):
-    """`size` threads that call `work` on what is handed in. What it raises comes out of the outcomes."""
+    """`size` threads that call `work` on submitted items. The iterators raise the exceptions of `work`."""
 
     def __init__(self, size: int, work: Callable[[Item], Outcome]) -> None:
         self._work = work
-        self._todo: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[Item, Outcome | Exception]] = queue.SimpleQueue()
-        self._open = 0
-        self._leaving = threading.Event()
+        self._items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[tuple[Item, Outcome | Exception]] = queue.SimpleQueue()
+        self._pending = 0
+        self._shutdown = threading.Event()
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(size)]
         for thread in self._threads:
             thread.start()
 
-    def hand_in(self, item: Item) -> None:
-        """Queue one piece of work."""
-        self._open += 1
-        self._todo.put(item)
+    def submit(self, item: Item) -> None:
+        """Queue an item."""
+        self._pending += 1
+        self._items.put(item)
 
-    def outcomes(self) -> Iterator[tuple[Item, Outcome]]:
-        """Give what was handed in with what came of it, as it gets done, up to the last."""
-        while self._open:
+    def as_completed(self) -> Iterator[tuple[Item, Outcome]]:
+        """Yield each item with its outcome as it completes, until none is pending."""
+        while self._pending:
             with contextlib.suppress(queue.Empty):
-                yield self._taken(POLL_S)
+                yield self._next_outcome(POLL_S)
 
-    def outcomes_now(self) -> Iterator[tuple[Item, Outcome]]:
-        """Give what is done already."""
+    def completed(self) -> Iterator[tuple[Item, Outcome]]:
+        """Yield the items that have completed by now, without waiting."""
         with contextlib.suppress(queue.Empty):
             while True:
-                yield self._taken(0)
+                yield self._next_outcome(0)
 
-    def leave(self) -> None:
-        """Begin nothing more, and wait a moment for what is on its way."""
-        self._leaving.set()
+    def shutdown(self) -> None:
+        """Start no further item, and wait up to SHUTDOWN_TIMEOUT_S for the running ones."""
+        self._shutdown.set()
         for _ in self._threads:
-            self._todo.put(None)
-        deadline = time.monotonic() + LEAVING_S
+            self._items.put(None)
+        deadline = time.monotonic() + SHUTDOWN_TIMEOUT_S
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
 
-    def _taken(self, timeout_s: float) -> tuple[Item, Outcome]:
-        item, outcome = self._done.get(block=timeout_s > 0, timeout=timeout_s)
-        self._open -= 1
+    def _next_outcome(self, timeout_s: float) -> tuple[Item, Outcome]:
+        item, outcome = self._outcomes.get(block=timeout_s > 0, timeout=timeout_s)
+        self._pending -= 1
         if isinstance(outcome, Exception):
             raise outcome
         return item, outcome
 
     def _serve(self) -> None:
-        while (item := self._todo.get()) is not None and not self._leaving.is_set():
+        while (item := self._items.get()) is not None and not self._shutdown.is_set():
             try:
                 outcome: Outcome | Exception = self._work(item)
-            except Exception as error:  # noqa: BLE001 - the main thread raises it; here it would be lost
+            except Exception as error:  # noqa: BLE001 - raised again in the main thread
                 outcome = error
-            self._done.put((item, outcome))
+            self._outcomes.put((item, outcome))

@@ -1,109 +1,137 @@
-"""Watches a folder, and cuts out each picture that comes into it or changes there, once it is whole.
+"""Watches a folder and processes each image that appears or changes, once the file is complete.
 
-It looks again and again, by the standard library alone: that also works on network drives and in containers,
-where the systems' notices of changes do not come.
+By polling with the standard library: file system notifications do not reach network drives and containers.
 """
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from cli.batch import Outcome, tell, working
+from cli.batch import Outcome, removal_pool, report_outcome
 from cli.batch_report import Report
 from cli.command_errors import CommandFailed
-from cli.inputs import pictures_in
-from cli.outputs import Job, Naming, check_folder
-from cli.removal_client import Cutter
-from cli.retry import is_passing
-from cli.stable_files import Settling, Stamp
+from cli.inputs import find_images
+from cli.outputs import Job, Naming, ensure_writable_folder
+from cli.removal_client import RemovalClient
+from cli.retry import is_retryable
 from cli.thread_pool import DaemonThreadPool
 
 POLL_S = 0.5
-POLL_SHARE = 4  # a look at a large folder that takes a second is followed by a rest of four
+IDLE_RATIO = 4  # the pause after a scan is at least this multiple of its duration, for large folders
 SETTLE_S = 1.0
-ANOTHER_TIME = "input_changed"  # not of the picture as it is now
-AGAIN_S = 10.0
+RETRY_S = 10.0
+FILE_CHANGED = "input_changed"  # the code of an upload whose file changed meanwhile
+
+
+class FileSignature(NamedTuple):
+    """Size and modification time, which change with every write."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
+class StableFileDetector:
+    """Detects files that have stopped changing (debounce): the same signature for `settle_s` seconds."""
+
+    def __init__(self, settle_s: float) -> None:
+        self._settle_s = settle_s
+        self._since: dict[str, tuple[FileSignature, float]] = {}
+
+    def update(self, now_s: float, signatures: Mapping[str, FileSignature]) -> list[str]:
+        """Record the present signatures by name and return the stable files. Empty files never are."""
+        current = {}
+        for name, signature in signatures.items():
+            previous, since = self._since.get(name, (None, now_s))
+            current[name] = (signature, since if previous == signature else now_s)
+        self._since = current
+        return [
+            name
+            for name, (signature, since) in current.items()
+            if signature.size_bytes and now_s - since >= self._settle_s
+        ]
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A folder, and what to do with the pictures in it."""
+class WatchedFolder:
+    """A folder to watch and how to process the images in it."""
 
     folder: Path
     naming: Naming
     recursive: bool
     overwrite: bool
 
-    def look(self) -> dict[str, tuple[Job, Stamp]]:
-        """Return the pictures that are there now, but for results, by name. Raises CommandFailed."""
-        stamps = {}
-        for source in pictures_in(self.folder, recursive=self.recursive, passed_over=self.naming.folder):
+    def scan(self) -> dict[str, tuple[Job, FileSignature]]:
+        """Return the present images by name, without results. Raises CommandFailed."""
+        signatures = {}
+        for source in find_images(self.folder, recursive=self.recursive, exclude=self.naming.folder):
             try:
-                facts = source.path.stat()
+                status = source.path.stat()
             except OSError:  # just deleted
                 continue
             if not self.naming.is_result(source):
-                stamps[source] = Stamp(facts.st_size, facts.st_mtime_ns)
-        return {job.source.name: (job, stamps[job.source]) for job in self.naming.jobs(stamps)}
+                signatures[source] = FileSignature(status.st_size, status.st_mtime_ns)
+        return {job.source.name: (job, signatures[job.source]) for job in self.naming.make_jobs(signatures)}
 
 
-def watch(watched: Watched, cutter: Cutter, size: int, report: Report) -> None:
-    """Go on until something raises: Ctrl-C, or a CommandFailed that leaves no hope."""
+def watch(watched: WatchedFolder, client: RemovalClient, concurrency: int, report: Report) -> None:
+    """Process images until an exception: KeyboardInterrupt, or CommandFailed for errors of every image."""
     report.note(f"watching {watched.folder}; Ctrl-C ends it")
     try:
-        cutter.service.client.check()
+        client.service.client.check_health()
     except CommandFailed as error:
-        report.note(f"{error.detail}; pictures wait until it answers")
-    settling = Settling(SETTLE_S)
-    with working(cutter, size, lambda _percent, _message: None) as crew:
-        taking = _Taking(watched, crew, report)
+        report.note(f"{error.detail}; images wait until it answers")
+    detector = StableFileDetector(SETTLE_S)
+    with removal_pool(client, concurrency, lambda _percent, _message: None) as pool:
+        state = _WatchState(watched, pool, report)
         while True:
             started = time.monotonic()
-            pictures = watched.look()
-            stamps = {name: stamp for name, (_, stamp) in pictures.items()}
-            for name in settling.look(started, stamps):
-                taking.take(*pictures[name])
-            for job, outcome in crew.outcomes_now():
-                taking.ended(job, outcome)
-                tell(job, outcome, report, cutter)
-            time.sleep(max(POLL_S, POLL_SHARE * (time.monotonic() - started)))
+            images = watched.scan()
+            signatures = {name: signature for name, (_, signature) in images.items()}
+            for name in detector.update(started, signatures):
+                state.submit_if_new(*images[name])
+            for job, outcome in pool.completed():
+                state.record_outcome(job, outcome)
+                report_outcome(job, outcome, report, client)
+            time.sleep(max(POLL_S, IDLE_RATIO * (time.monotonic() - started)))
 
 
 @dataclass
-class _Taking:
-    """Hands in each state of a picture once."""
+class _WatchState:
+    """Submits each version of a file once, and again after an error that the image did not cause."""
 
-    watched: Watched
-    crew: DaemonThreadPool[Job, Outcome]
+    watched: WatchedFolder
+    pool: DaemonThreadPool[Job, Outcome]
     report: Report
-    busy: set[str] = field(default_factory=set)
-    taken: dict[str, Stamp] = field(default_factory=dict)
-    again_at: dict[str, float] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    submitted: dict[str, FileSignature] = field(default_factory=dict)
+    retry_at: dict[str, float] = field(default_factory=dict)
 
-    def take(self, job: Job, stamp: Stamp) -> None:
+    def submit_if_new(self, job: Job, signature: FileSignature) -> None:
         name = job.source.name
-        again = time.monotonic() >= self.again_at.get(name, math.inf)
-        if name in self.busy or (self.taken.get(name) == stamp and not again):
+        retry = time.monotonic() >= self.retry_at.get(name, math.inf)
+        if name in self.running or (self.submitted.get(name) == signature and not retry):
             return
-        self.again_at.pop(name, None)
-        new = name not in self.taken
-        self.taken[name] = stamp
-        if new and job.done and not self.watched.overwrite:
-            self.report.skipped_done(job)
+        self.retry_at.pop(name, None)
+        first = name not in self.submitted
+        self.submitted[name] = signature
+        if first and job.up_to_date and not self.watched.overwrite:
+            self.report.add_up_to_date(job)
             return
         try:
             if job.output is not None:
-                check_folder(job.output.parent)
+                ensure_writable_folder(job.output.parent)
         except CommandFailed as error:
-            self.report.failed(job, error)
+            self.report.add_failed(job, error)
             return
-        self.busy.add(name)
-        self.crew.hand_in(job)
+        self.running.add(name)
+        self.pool.submit(job)
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        """Note that a picture is through, or has to come again, for what failed was not the picture."""
-        self.busy.discard(job.source.name)
+    def record_outcome(self, job: Job, outcome: Outcome) -> None:
+        """Mark an image as completed, and schedule its retry if the image did not cause the error."""
+        self.running.discard(job.source.name)
         error = outcome.result
-        if isinstance(error, CommandFailed) and (error.code == ANOTHER_TIME or is_passing(error)):
-            self.again_at[job.source.name] = time.monotonic() + AGAIN_S
+        if isinstance(error, CommandFailed) and (error.code == FILE_CHANGED or is_retryable(error)):
+            self.retry_at[job.source.name] = time.monotonic() + RETRY_S

@@ -1,30 +1,30 @@
 // @ts-check
 /**
- * Runs bgremove as a child process of an application, such as Electron's main process:
+ * Runs bgremove as a child process of a Node application, such as Electron's main process:
  *
  *     const service = new ManagedService({ port: 0 });
  *     service.on('status', ({ status, url }) => console.log(status, url));
  *     await service.start();
  *     await service.stop();
  *
- * From a terminal (see USAGE below) it prints each change as a line of JSON, and ends at a line `stop`, Ctrl-C
- * or SIGTERM. BGREMOVE_TOKEN is the token, if there is one.
+ * As a command (see USAGE) it prints each state as a line of JSON, and ends on a line `stop`, SIGINT or SIGTERM.
+ * BGREMOVE_TOKEN is the token, if any.
  *
  * @typedef {object} Options
  * @property {string} [root] the project's folder
- * @property {string} [python] the Python to run; by default that of the project's .venv
- * @property {number} [port] 0 takes a free one
- * @property {boolean} [adopt] use a bgremove that is on the port already, instead of refusing to start: only where
- *   every user of the machine is trusted, as any may pretend to be one, and would be sent the token and the photos
- * @property {string} [token] what requests have to carry; by default what BGREMOVE_TOKEN says. Without one, every
- *   user of the machine may use the service, and fetch the photos
+ * @property {string} [python] the Python executable; default: of the project's .venv
+ * @property {number} [port] 0 for a free port
+ * @property {boolean} [adopt] use a bgremove that already listens on the port instead of failing. Any local user
+ *   could impersonate one and would receive the token and the images: only if all of them are trusted
+ * @property {string} [token] the bearer token of all requests; default: BGREMOVE_TOKEN. Without a token every local
+ *   user can use the service and fetch the images
  * @property {NodeJS.ProcessEnv} [env] the service's environment
  * @property {number} [startTimeoutMs]
  *
  * @typedef {import('./identity.mjs').Identity} Identity
  * @typedef {'stopped' | 'starting' | 'running' | 'unreachable' | 'failed'} Status
  * @typedef {{ status: Status, owned: boolean, url?: string, error?: string, reason?: string }
- *   & Partial<Identity> & import('./child.mjs').Details} State `owned`: not adopted, and so ended by stop()
+ *   & Partial<Identity> & import('./service-process.mjs').Details} State `owned`: not adopted, so stop() ends it
  */
 import { EventEmitter } from 'node:events';
 import { existsSync, realpathSync } from 'node:fs';
@@ -33,8 +33,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { Child, ServiceError, WINDOWS, within } from './child.mjs';
 import { HOST, checkHealth, identify } from './identity.mjs';
+import { ServiceError, ServiceProcess, WINDOWS, withTimeout } from './service-process.mjs';
 
 export { ServiceError };
 
@@ -42,20 +42,20 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PYTHON = WINDOWS ? '.venv/Scripts/python.exe' : '.venv/bin/python';
 const PORT = 6905;
 const USAGE = 'usage: node managed-service.mjs run [--python FILE] [--port N] [--adopt]';
-const STOPPED = 'the service was stopped while it started';
+const STOPPED = 'the service was stopped during its start';
 const POLL_MS = 3000;
 
-/** Emits 'status' with a State at each change, and 'log' with each line that the service logs. */
+/** Emits 'status' with a State at each change, and 'log' with each line of the service's log. */
 export class ManagedService extends EventEmitter {
   /** @type {State} */
   #state = { status: 'stopped', owned: false };
-  /** @type {Child | null} */
-  #child = null;
+  /** @type {ServiceProcess | null} */
+  #process = null;
   /** @type {NodeJS.Timeout | undefined} */
   #timer;
-  /** @type {Promise<unknown>} */
-  #turn = Promise.resolve();
-  #stops = 0;
+  /** The last queued operation. @type {Promise<unknown>} */
+  #queue = Promise.resolve();
+  #stopCount = 0;
 
   /** @param {Options} [options] */
   constructor({ env = process.env, root = ROOT, python = join(root, PYTHON), ...options } = {}) {
@@ -64,90 +64,92 @@ export class ManagedService extends EventEmitter {
     this.options = { env, root, python, port, adopt, token: token?.trim(), startTimeoutMs };
   }
 
-  /** The same that the last 'status' event told. */
+  /** The State of the last 'status' event. */
   get state() {
     return this.#state;
   }
 
-  /** Resolves to the state once the service answers, or where it runs already. Rejects with a ServiceError. */
+  /** Resolves to the State once the service answers, or if it runs already. Rejects with a ServiceError. */
   start() {
-    const asked = this.#stops;
-    return this.#inTurn(() => this.#start(asked));
+    const stopCount = this.#stopCount;
+    return this.#enqueue(() => this.#start(stopCount));
   }
 
-  /** Resolves once the service and its processes have ended: within 6 seconds or, by force, 2 more. */
+  /** Resolves once the service and its workers have ended: within 6 seconds or, by force, 2 more. */
   stop() {
-    // Now, not in their turn: starts that were asked for before need not run their course.
-    this.#stops += 1;
-    this.#child?.end().catch(() => {});
-    return this.#inTurn(() => this.#stop());
+    // Before the queue: cancels the starts that were requested earlier.
+    this.#stopCount += 1;
+    this.#process?.end().catch(() => {});
+    return this.#enqueue(() => this.#stop());
   }
 
-  /** @template T @param {() => Promise<T>} job @returns {Promise<T>} */
-  #inTurn(job) {
-    const result = this.#turn.then(job);
-    this.#turn = result.catch(() => {});
+  /** Run after the operations queued before. @template T @param {() => Promise<T>} operation @returns {Promise<T>} */
+  #enqueue(operation) {
+    const result = this.#queue.then(operation);
+    this.#queue = result.catch(() => {});
     return result;
   }
 
-  /** @param {number} asked how many stops had been asked for when this start was */
-  async #start(asked) {
-    if (asked !== this.#stops) throw new ServiceError('stopped', STOPPED);
+  /** @param {number} stopCount when this start was requested */
+  async #start(stopCount) {
+    if (stopCount !== this.#stopCount) throw new ServiceError('stopped', STOPPED);
     if (this.#state.owned || this.#state.status === 'running') return this.#state;
-    this.#leave({ status: 'starting', owned: false });
+    this.#reset({ status: 'starting', owned: false });
     try {
-      const found = await this.#launch(asked);
-      const owned = this.#child !== null;
-      this.#change({ status: 'running', owned, url: `http://${HOST}:${found.port}`, ...found });
+      const identity = await this.#launch(stopCount);
+      const owned = this.#process !== null;
+      this.#setState({ status: 'running', owned, url: `http://${HOST}:${identity.port}`, ...identity });
     } catch (error) {
-      const stopped = this.#child?.ending;
-      await this.#child?.end().catch(() => {});
+      const stopped = this.#process?.ending;
+      await this.#process?.end().catch(() => {});
       if (stopped) throw new ServiceError('stopped', STOPPED);
       this.#fail(error);
       throw error;
     }
-    this.#watch(this.#child);
+    this.#monitor(this.#process);
     return this.#state;
   }
 
   async #stop() {
-    await this.#child?.end();
-    this.#leave({ status: 'stopped', owned: false });
+    await this.#process?.end();
+    this.#reset({ status: 'stopped', owned: false });
   }
 
-  /** @param {number} asked @returns {Promise<Identity>} */
-  async #launch(asked) {
+  /** @param {number} stopCount @returns {Promise<Identity>} */
+  async #launch(stopCount) {
     const { python, root, port, env, token, startTimeoutMs } = this.options;
     const args = ['-m', 'supervisor', '--host', HOST, '--port', String(port), '--exit-on-stdin-eof'];
-    const secret = token && { BGREMOVE_TOKEN: token }; // never among the arguments, which others can read
-    // Names for others to reach a server by would lock us out of ours, which has none but its address.
-    const encoding = { PYTHONIOENCODING: 'utf-8' }; // Windows' pipes would get the user's code page
-    const where = { cwd: root, env: { ...env, ...encoding, ...secret, BGREMOVE_ALLOWED_HOSTS: undefined } };
-    const child = await Child.spawn(python, args, where, (line) => this.emit('log', line));
-    this.#child = child;
-    if (asked !== this.#stops) child.end().catch(() => {}); // a stop that found no process yet to end
-    const first = await within(startTimeoutMs, Promise.race([child.ready, child.exit]));
+    const secret = token && { BGREMOVE_TOKEN: token }; // never an argument, which all users can read
+    const encoding = { PYTHONIOENCODING: 'utf-8' }; // on Windows pipes have the user's code page
+    // Host names for a server on the network would deny access by its address.
+    const variables = { ...env, ...encoding, ...secret, BGREMOVE_ALLOWED_HOSTS: undefined };
+    const options = { cwd: root, env: variables };
+    const service = await ServiceProcess.spawn(python, args, options, (line) => this.emit('log', line));
+    this.#process = service;
+    if (stopCount !== this.#stopCount) service.end().catch(() => {}); // stop() was called before the spawn
+    const first = await withTimeout(startTimeoutMs, Promise.race([service.ready, service.exit]));
     if (!first) {
       const message = `the service was not ready after ${startTimeoutMs / 1000} s`;
-      throw new ServiceError('start_timeout', message, { stderr: child.tail });
+      throw new ServiceError('start_timeout', message, { stderr: service.tail });
     }
     if (!('event' in first)) {
-      const failure = child.failure('before it was ready', first);
-      if (!child.tail.some((line) => line.includes('cannot listen'))) throw failure;
-      this.#child = null;
+      const failure = service.exitError('before it was ready', first);
+      if (!service.tail.some((line) => line.includes('cannot listen'))) throw failure;
+      this.#process = null;
       return this.#adopt(failure);
     }
-    const found = await identify(first.port, token);
-    if (found.pid === first.pid) return found;
-    throw new ServiceError('not_bgremove', `process ${found.pid} answers on port ${first.port}, not ${first.pid}`);
+    const identity = await identify(first.port, token);
+    if (identity.pid === first.pid) return identity;
+    const message = `process ${identity.pid} answers on port ${first.port}, not ${first.pid}`;
+    throw new ServiceError('not_bgremove', message);
   }
 
-  /** @param {ServiceError} failure why there is none of our own @returns {Promise<Identity>} */
+  /** @param {ServiceError} failure why the own service did not start @returns {Promise<Identity>} */
   async #adopt(failure) {
     const { port, token, adopt } = this.options;
     try {
       if (adopt) return await identify(port, token);
-      await checkHealth(port); // without the token, which whoever is there need not know
+      await checkHealth(port); // without the token: the server there is not trusted
     } catch (error) {
       if (error.reason === 'no_answer') throw failure;
       throw new ServiceError('port_taken', `port ${port} is taken: ${error.message}`);
@@ -155,14 +157,14 @@ export class ManagedService extends EventEmitter {
     throw new ServiceError('port_taken', `port ${port} is taken: another bgremove answers there`);
   }
 
-  /** @param {Child | null} child */
-  #watch(child) {
-    child?.exit.then((exit) => child.ending || this.#fail(child.failure('unexpectedly', exit)));
+  /** Report the exit of an own service, and poll its health. @param {ServiceProcess | null} service */
+  #monitor(service) {
+    service?.exit.then((exit) => service.ending || this.#fail(service.exitError('unexpectedly', exit)));
     const timer = setTimeout(async () => {
       const port = Number(this.#state.port);
-      const answers = await checkHealth(port).then(() => true, () => false);
-      if (timer !== this.#timer || child?.ending) return; // it was stopped, or failed, meanwhile
-      this.#change({ ...this.#state, status: answers ? 'running' : 'unreachable' });
+      const healthy = await checkHealth(port).then(() => true, () => false);
+      if (timer !== this.#timer || service?.ending) return; // stopped or failed meanwhile
+      this.#setState({ ...this.#state, status: healthy ? 'running' : 'unreachable' });
       timer.refresh();
     }, POLL_MS);
     this.#timer = timer.unref();
@@ -170,26 +172,26 @@ export class ManagedService extends EventEmitter {
 
   /** @param {ServiceError} error */
   #fail({ message, reason, details }) {
-    this.#leave({ status: 'failed', owned: false, error: message, reason, ...details });
+    this.#reset({ status: 'failed', owned: false, error: message, reason, ...details });
   }
 
-  /** @param {State} state one without a service */
-  #leave(state) {
+  /** @param {State} state without a service */
+  #reset(state) {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#child = null;
-    this.#change(state);
+    this.#process = null;
+    this.#setState(state);
   }
 
   /** @param {State} state */
-  #change(state) {
-    const told = state.status === this.#state.status;
+  #setState(state) {
+    const unchanged = state.status === this.#state.status;
     this.#state = state;
-    if (told) return;
+    if (unchanged) return;
     try {
       this.emit('status', state);
     } catch (error) {
-      // A listener's fault is the application's to hear of, and must not stop a stop half way.
+      // Rethrow a listener's error as uncaught: it must not interrupt start() or stop().
       queueMicrotask(() => { throw error; });
     }
   }
@@ -212,13 +214,13 @@ async function main() {
     const stop = () => void service.stop().catch(reject);
     process.on('SIGINT', stop).on('SIGTERM', stop);
     createInterface(process.stdin).on('line', (line) => line.trim() === 'stop' && stop());
-    service.start().catch(() => {}); // told by the status
+    service.start().catch(() => {}); // the status event reports it
   });
   await end.finally(() => process.stdin.destroy());
   process.stderr.write('bgremove: stopped\n');
 }
 
-const script = process.argv[1]; // an application imports this module; then it is another's, or none
+const script = process.argv[1]; // of an application that imports this module, if any
 if (script && existsSync(script) && realpathSync(script) === fileURLToPath(import.meta.url)) {
   main().catch((error) => {
     process.stderr.write(`bgremove: ${error.message}\n`);

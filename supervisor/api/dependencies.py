@@ -1,71 +1,145 @@
-"""What routers share: how they reach the services and the task that a path names."""
+"""FastAPI dependencies: the parts of the container that routes need, the client, and the task in a path."""
 
 from collections import Counter
-from collections.abc import AsyncIterable
 from typing import Annotated
 
 from fastapi import Body, Depends, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from shared.errors import BadInput
+from supervisor.api.uploads import Uploads
 from supervisor.container import Container
-from supervisor.jobs.task import Task
+from supervisor.environment.installer import Installs
+from supervisor.environment.report import Environment
+from supervisor.jobs.dispatcher import Dispatcher
+from supervisor.jobs.spool import Spool
+from supervisor.models.downloads import Downloads
+from supervisor.models.registry import Models
+from supervisor.models.store import ModelStore
+from supervisor.settings import Settings
+from supervisor.tasks.task import Task, TaskStore
 
-RETRY_MS = 1000  # after which a browser connects again to a stream that broke off
-
-
-# A coroutine, as all dependencies here are: FastAPI calls others on threads, which downloads may hold.
-async def _services(request: Request) -> Container:
-    services: Container = request.app.state.services
-    return services
+MAX_CLIENT_CHARACTERS = 200
 
 
 class Accepted(TypedDict):
-    """The task that was started; null where nothing needs doing."""
+    """The task that was started; null if there is nothing to do."""
 
     task_id: str | None
 
 
-Supervisor = Annotated[Container, Depends(_services)]
+# Coroutines, as all dependencies here are: FastAPI runs others on threads, which downloads may all occupy.
+async def get_container(request: Request) -> Container:
+    """Return the application's container."""
+    container: Container = request.app.state.container
+    return container
 
 
-async def _known_task(task_id: str, services: Supervisor) -> Task:
-    return services.tasks.get(task_id)
+ContainerDep = Annotated[Container, Depends(get_container)]
 
 
-async def _asks_in_the_body(request: Request) -> None:
-    """Refuse options in the address, or twice: their clients would think that they were honoured."""
+async def get_settings(container: ContainerDep) -> Settings:
+    """Return the settings."""
+    return container.settings
+
+
+async def get_dispatcher(container: ContainerDep) -> Dispatcher:
+    """Return the dispatcher of removal jobs."""
+    return container.dispatcher
+
+
+async def get_tasks(container: ContainerDep) -> TaskStore:
+    """Return the store of tasks."""
+    return container.tasks
+
+
+async def get_spool(container: ContainerDep) -> Spool:
+    """Return the spool of uploads and results."""
+    return container.spool
+
+
+async def get_models(container: ContainerDep) -> Models:
+    """Return the model registry."""
+    return container.models
+
+
+async def get_model_store(container: ContainerDep) -> ModelStore:
+    """Return the store of BiRefNet's files."""
+    return container.model_store
+
+
+async def get_downloads(container: ContainerDep) -> Downloads:
+    """Return the downloads of BiRefNet."""
+    return container.downloads
+
+
+async def get_environment(container: ContainerDep) -> Environment:
+    """Return the Python environment."""
+    return container.environment
+
+
+async def get_installs(container: ContainerDep) -> Installs:
+    """Return the installs into the Python environment."""
+    return container.installs
+
+
+async def get_uploads(container: ContainerDep) -> Uploads:
+    """Return what accepts images and queues their removals."""
+    return Uploads(
+        container.dispatcher, container.spool, container.metrics, container.settings.max_upload_bytes
+    )
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+DispatcherDep = Annotated[Dispatcher, Depends(get_dispatcher)]
+TasksDep = Annotated[TaskStore, Depends(get_tasks)]
+SpoolDep = Annotated[Spool, Depends(get_spool)]
+ModelsDep = Annotated[Models, Depends(get_models)]
+ModelStoreDep = Annotated[ModelStore, Depends(get_model_store)]
+DownloadsDep = Annotated[Downloads, Depends(get_downloads)]
+EnvironmentDep = Annotated[Environment, Depends(get_environment)]
+InstallsDep = Annotated[Installs, Depends(get_installs)]
+UploadsDep = Annotated[Uploads, Depends(get_uploads)]
+
+
+async def get_client(request: Request, settings: SettingsDep) -> str:
+    """Return the key that the queue tells clients apart by, for its round robin.
+
+    It is the header X-Client-Id, which a gateway sets for its own clients; else one key for all who have the
+    service's token; else the client's address.
+    """
+    client = request.headers.get("x-client-id", "")[:MAX_CLIENT_CHARACTERS]
+    if client:
+        return f"id {client}"
+    if settings.token is not None:
+        return "token"
+    return f"address {request.client.host}" if request.client else "unknown"
+
+
+async def get_task(task_id: str, tasks: TasksDep) -> Task:
+    """Return the task that the path names. Raises NotFound or Expired."""
+    return tasks.get(task_id)
+
+
+async def reject_query_options(request: Request) -> None:
+    """Refuse options in the query string, or sent twice, which would otherwise be ignored silently."""
     if request.query_params:
         name = next(iter(request.query_params))
         raise BadInput(f"The field {name!r} is not known in the address: it goes into the body.")
-    names = Counter(name for name, _ in (await request.form()).multi_items())  # read already; of JSON, empty
+    names = Counter(name for name, _ in (await request.form()).multi_items())  # parsed before; empty for JSON
     for name, count in names.most_common(1):
         if count > 1:
             raise BadInput(f"The field {name!r} came {count} times; it is one.")
 
 
-class Nothing(BaseModel):
-    """No body, or an empty one."""
+class EmptyBody(BaseModel):
+    """No body, or an empty JSON object."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EventStream(EventSourceResponse):
-    """A stream of events. Its errors are JSON; the reference would give them the type that a stream has."""
-
-    media_type = None  # type: ignore[assignment]  # as of responses that choose it themselves
-
-
-async def task_events(task: Task, interval_s: float) -> AsyncIterable[ServerSentEvent]:
-    """Yield a task's state now, then its changes, at most one every `interval_s`, and its end at once."""
-    number = 0
-    async for update in task.updates(interval_s):
-        number += 1
-        yield ServerSentEvent(data=update, id=str(number), retry=RETRY_MS)
-
-
-AsksInTheBody = Depends(_asks_in_the_body)
-NoBody = Annotated[Nothing | None, Body()]
-KnownTask = Annotated[Task, Depends(_known_task)]
+ClientDep = Annotated[str, Depends(get_client)]
+TaskDep = Annotated[Task, Depends(get_task)]
+NoBody = Annotated[EmptyBody | None, Body()]
+BodyOptionsOnly = Depends(reject_query_options)

@@ -1,4 +1,4 @@
-"""How errors are said: one JSON body for all of them, never a trace, never a path of this machine."""
+"""Exception handlers: map exceptions to the JSON error body, without traces or paths of this machine."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -25,17 +25,16 @@ from shared.errors import (
     UploadStalled,
     UploadTooLarge,
 )
-from shared.options import declared_options
+from shared.options import BACKGROUND_FILE, declared_options
 
 RETRY_AFTER_S = 2
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
 OPTION_NAMES = frozenset(option.name for option in declared_options())
-IMAGE_NAMES = frozenset(option.name for option in declared_options() if option.kind == "image")
 log = logging.getLogger("supervisor.http")
 
-# Returns the response that tells a client of an error.
+# Renders an error as a response.
 ErrorRenderer = Callable[[BgremoveError], Response]
-# By path: the routes whose clients, made for another service, read errors in another form.
+# By path: the routes that are compatible with another service, and render errors as that one does.
 ErrorFormats = Mapping[str, ErrorRenderer]
 
 
@@ -46,89 +45,89 @@ class ErrorBody(BaseModel):
     code: str
 
 
-def error_response(error: BgremoveError) -> JSONResponse:
-    """Return the response that tells a client of `error`."""
+def render_error(error: BgremoveError) -> JSONResponse:
+    """Return the response for `error` in this service's own format."""
     body = ErrorBody(detail=error.detail, code=error.code)
     return JSONResponse(body.model_dump(), status_code=error.status, headers=retry_headers(error))
 
 
 def error_responses(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, Any]]:
-    """Return what the reference says of a route that may answer with these kinds of errors."""
-    said: dict[int | str, dict[str, Any]] = {}
+    """Return the OpenAPI responses of a route that may fail with these kinds of errors."""
+    responses: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         sentence = f"`{kind.code}`: {kind.default_detail}"
-        about = said.setdefault(kind.status, {"model": ErrorBody, "description": ""})
-        about["description"] = "  \n".join(filter(None, (about["description"], sentence)))
-        if retry_headers(kind()):
-            about["headers"] = {name: {"schema": {"type": "string"}} for name in retry_headers(kind())}
-    return said
+        response = responses.setdefault(kind.status, {"model": ErrorBody, "description": ""})
+        response["description"] = "  \n".join(filter(None, (response["description"], sentence)))
+        if headers := retry_headers(kind()):
+            response["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
+    return responses
 
 
 def retry_headers(error: BgremoveError) -> dict[str, str]:
-    """Return the headers that tell a client when, or with what, to try again."""
+    """Return the headers that say when, or with which credentials, a client may retry."""
     if isinstance(error, QueueFull):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
-def response_for(path: str, error: BgremoveError, dialects: ErrorFormats) -> Response:
-    """Return the response that tells of `error` in the form that the clients of `path` read."""
-    return dialects.get(path, error_response)(error)
+def response_for(path: str, error: BgremoveError, formats: ErrorFormats) -> Response:
+    """Return the response for `error` in the format of the route at `path`."""
+    return formats.get(path, render_error)(error)
 
 
-def install_error_handlers(app: FastAPI, dialects: ErrorFormats) -> None:
-    """Make every error that leaves a route speak the one form, or that of the route's dialect."""
+def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:
+    """Register exception handlers for the JSON error format, or the compatible format of the route."""
 
-    def told(request: Request, error: BgremoveError) -> Response:
+    def render(request: Request, error: BgremoveError) -> Response:
         if isinstance(error, StorageFailed):
             reason = {"detail": error.detail, "reason": error.__cause__}
             log.warning("storage failed", extra={"path": request.url.path, **reason})
-        return response_for(request.url.path, error, dialects)
+        return response_for(request.url.path, error, formats)
 
     @app.exception_handler(BgremoveError)
-    async def known(request: Request, error: BgremoveError) -> Response:
-        return told(request, error)
+    async def handle_known(request: Request, error: BgremoveError) -> Response:
+        return render(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return told(request, _in_words(error.errors()[0]))
+    async def handle_invalid(request: Request, error: RequestValidationError) -> Response:
+        return render(request, _from_validation(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        if isinstance(error.__cause__, OSError):  # the form's parser could not keep the upload
+    async def handle_http(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, OSError):  # the form's parser could not write the upload
             failed = StorageFailed("The temporary folder cannot take the upload.")
             failed.__cause__ = error.__cause__
-            return told(request, failed)
-        answer = told(request, _from_framework(error))
-        answer.headers.update(error.headers or {})
+            return render(request, failed)
+        response = render(request, _from_framework(error))
+        response.headers.update(error.headers or {})
         if error.status_code == MethodRefused.status:
-            answer.headers["Allow"] = _methods(request, answer.headers.get("Allow", ""))
-        return answer
+            response.headers["Allow"] = _allowed_methods(request, response.headers.get("Allow", ""))
+        return response
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(request: Request, _: ClientDisconnect) -> Response:
-        return told(request, MalformedRequest("The request broke off."))  # said to nobody: no fault of ours
+    async def handle_disconnect(request: Request, _: ClientDisconnect) -> Response:
+        return render(request, MalformedRequest("The request broke off."))  # which nobody receives
 
     @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> Response:
-        log.error("route failed", extra={"path": request.url.path}, exc_info=error)
-        return told(request, BgremoveError())
+    async def handle_unknown(request: Request, error: Exception) -> Response:
+        log.error("unhandled exception in request", extra={"path": request.url.path}, exc_info=error)
+        return render(request, BgremoveError())
 
 
-def _methods(request: Request, told: str) -> str:
-    """Return the methods that an address takes, of which the framework has `told` its first route's alone."""
+def _allowed_methods(request: Request, first_route: str) -> str:
+    """Return the methods that a path accepts; the framework's answer has those of its first route only."""
 
     def match(route: BaseRoute, method: str) -> Match:
         return route.matches({"type": "http", "path": request.url.path, "method": method})[0]
 
-    # Others take every method themselves, as those of files do, whose refusal is whole.
+    # Others accept every method themselves, as those of static files do, whose refusal is complete.
     routes = [route for route in request.app.routes if match(route, request.method) is Match.PARTIAL]
-    taken = {method for method in METHODS for route in routes if match(route, method) is Match.FULL}
-    return ", ".join(sorted(taken) or [told])
+    allowed = {method for method in METHODS for route in routes if match(route, method) is Match.FULL}
+    return ", ".join(sorted(allowed) or [first_route])
 
 
 def _from_framework(error: HTTPException) -> BgremoveError:
-    """Return what the framework has found wrong with a request, in this service's words."""
+    """Return this service's error for one that the framework raised."""
     match error.status_code:
         case 404:
             return NotFound("There is nothing at that address.")
@@ -143,22 +142,24 @@ def _from_framework(error: HTTPException) -> BgremoveError:
     return BgremoveError()
 
 
-def _in_words(problem: dict[str, Any]) -> BadInput:
-    """Turn the first thing that validation found into one sentence."""
-    name, told = str(problem["loc"][-1]) if problem["loc"] else "request", problem["msg"]
+def _from_validation(problem: dict[str, Any]) -> BadInput:
+    """Return the error for the first problem that validation found, in one sentence."""
+    name, message = str(problem["loc"][-1]) if problem["loc"] else "request", problem["msg"]
     match problem["type"]:
         case _ if tuple(problem["loc"]) == ("body",):
-            said = "Send a JSON object, and say so in the header Content-Type."
+            sentence = "Send a JSON object, and say so in the header Content-Type."
         case "json_invalid":
-            said = "The body is not valid JSON."
+            sentence = "The body is not valid JSON."
         case "missing":
-            said = f"The field {name!r} is missing."
-        case "extra_forbidden" if name in IMAGE_NAMES:
-            said = f"The option {name!r} is a file, and goes with an upload only."
+            sentence = f"The field {name!r} is missing."
+        case "extra_forbidden" if name == BACKGROUND_FILE.name:
+            sentence = f"The option {name!r} is a file, and goes with an upload only."
         case "extra_forbidden":
-            said = f"The field {name!r} is not known."
-        case "value_error" if "UploadFile" in told:
-            said = f"The field {name!r} is not valid: it is a file, as curl -F {name}=@photo.jpg sends it."
+            sentence = f"The field {name!r} is not known."
+        case "value_error" if "UploadFile" in message:
+            sentence = (
+                f"The field {name!r} is not valid: it is a file, as curl -F {name}=@photo.jpg sends it."
+            )
         case _:
-            said = f"The field {name!r} is not valid: {told[:1].lower()}{told[1:]}."
-    return InvalidOption(said) if name in OPTION_NAMES else BadInput(said)
+            sentence = f"The field {name!r} is not valid: {message[:1].lower()}{message[1:]}."
+    return InvalidOption(sentence) if name in OPTION_NAMES else BadInput(sentence)

@@ -1,4 +1,4 @@
-"""What the reference says of requests, put so that its own form and generated clients can send them."""
+"""OpenAPI schema adjustments, for generated clients and the form at `/docs`."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ FILE = {"type": "string", "format": "binary", "contentMediaType": "application/o
 
 
 def describe_form_fields(schema: dict[str, Any]) -> None:
-    """Tell files from texts, and that a field without a default may be empty; for a model's configuration.
+    """Declare files as binary, and optional fields as possibly empty; a pydantic `json_schema_extra`.
 
-    As FastAPI says them, generated clients send a file's text, and the form at `/docs` the word "string".
+    As FastAPI declares them, generated clients send a file as text, and the form at `/docs` sends "string".
     """
     for field in schema["properties"].values():
         kinds = field.get("anyOf", [field])

@@ -1,4 +1,4 @@
-"""Removals whose client waits for the result itself: none of its files outlives the answer."""
+"""Synchronous removals: the client waits for the result itself, and no file outlives the response."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,48 +6,77 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from supervisor.api.routes.files import StoredFileResponse
-from supervisor.container import Container
-from supervisor.jobs.spool import Result
-from supervisor.jobs.task import Task
+from shared.options import RemovalOptions
+from supervisor.api.dependencies import ClientDep, SpoolDep, TasksDep, UploadsDep
+from supervisor.api.responses import StoredFileResponse
+from supervisor.api.uploads import InputImage
+from supervisor.jobs.result import Result
+from supervisor.jobs.spool import Spool, StoredFile
+
+
+class SynchronousRemoval:
+    """One removal within one request; a FastAPI dependency."""
+
+    def __init__(
+        self, request: Request, uploads: UploadsDep, tasks: TasksDep, spool: SpoolDep, client: ClientDep
+    ) -> None:
+        self._request = request
+        self._uploads = uploads
+        self._tasks = tasks
+        self._spool = spool
+        self._client = client
+
+    async def run(
+        self, options: RemovalOptions, image: InputImage, background: InputImage | None = None
+    ) -> Result:
+        """Queue a removal, wait for its end, and return its result. Cancel it if the client disconnects.
+
+        Raises what `Uploads.accept` raises, and the error that the removal failed with.
+        """
+        try:
+            task = await self._uploads.accept(options, image, self._client, background)
+        finally:
+            await self._request.close()  # the uploaded files are in the spool
+        disconnected = asyncio.create_task(self._wait_for_disconnect())
+        ended = asyncio.create_task(task.wait())
+        try:
+            await asyncio.wait((disconnected, ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            disconnected.cancel()
+            ended.cancel()
+            if not task.finished:
+                await self._tasks.cancel(task)
+        task.raise_failure()
+        return self._spool.result(task.id)
+
+    def respond(self, result: Result, headers: Mapping[str, str] | None = None) -> "DeleteAfterSendResponse":
+        """Return a response with the result's file, which is deleted afterwards."""
+        return DeleteAfterSendResponse(self._spool, result, self.file(result), headers or {})
+
+    def file(self, result: Result) -> StoredFile:
+        """Return the result's file. Raises Expired."""
+        return self._spool.file(result["result_file_id"])
+
+    async def delete(self, result: Result) -> None:
+        """Delete the result's files, for a response that does not send them."""
+        await self._spool.delete(result["task_id"])
+
+    async def _wait_for_disconnect(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
 
 
 class DeleteAfterSendResponse(StoredFileResponse):
-    """A result as a response; its files are deleted when it was sent, or could not be."""
+    """A result as a response; its job's files are deleted when it was sent, or could not be."""
 
-    def __init__(self, services: Container, task: Task, headers: Mapping[str, str] | None = None) -> None:
-        stored = services.results.get(services.removals.result(task)["result_file_id"])
-        super().__init__(stored.path, stored.media_type, headers or {})
-        self._services = services
-        self._task = task
+    def __init__(self, spool: Spool, result: Result, stored: StoredFile, headers: Mapping[str, str]) -> None:
+        super().__init__(stored.path, stored.media_type, headers)
+        self._spool = spool
+        self._job_id = result["task_id"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, then forget it."""
+        """Send the file, then delete it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._services.removals.forget(self._task)
-
-
-async def finish(request: Request, services: Container, task: Task) -> Result:
-    """Wait for a removal's end and return its result. Cancel it should the client go away before.
-
-    Raises the error that it failed with. The request's body must have been read.
-    """
-    gone = asyncio.create_task(_gone(request))
-    ended = asyncio.create_task(task.ended())
-    try:
-        await asyncio.wait((gone, ended), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        ended.cancel()
-        if not task.finished:
-            await services.tasks.cancel(task)
-    task.raise_failure()
-    return services.removals.result(task)
-
-
-async def _gone(request: Request) -> None:
-    """Return when the client has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+            await self._spool.delete(self._job_id)

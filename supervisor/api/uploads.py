@@ -1,114 +1,114 @@
-"""Images on their way in: from a request's file or an address, into a removal's folder and the queue."""
+"""Accepts the images of a request, saves them in the spool, and submits the removal job."""
 
-import asyncio
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from starlette.datastructures import UploadFile
 
-from shared.errors import BadInput, NotAnImage, StorageFailed, UploadTooLarge
+from shared.errors import BadInput, NotAnImage, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, detect_format
-from shared.hub_cache import file_size
+from shared.option_validation import validate_options
 from shared.options import RemovalOptions
-from supervisor.container import Container
+from supervisor.api.multipart import LinkableFile
+from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.filenames import sanitize_name
-from supervisor.jobs.task import Task
-from supervisor.net.public_addresses import GuardedBackend
-from supervisor.net.url_fetch import check_url, fetch
+from supervisor.jobs.image_fetch import in_field
+from supervisor.jobs.job import BACKGROUND, SOURCE, Job, RemoteImage, StoredImage
+from supervisor.jobs.spool import SaveImage, Spool
+from supervisor.net.url_fetch import check_url
+from supervisor.observability.metrics import Metrics
+from supervisor.tasks.task import Task, TaskKind, new_task_id
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """An image that a client sent in the request's `field`: the file itself, or the address where it lies."""
+class InputImage:
+    """An image that a client sent in the request's `field`: the file itself, or its URL."""
 
     field: str
-    image: UploadFile | str
+    content: UploadFile | str
 
     @property
-    def name(self) -> str:
-        """What a person knows the file by; "image" for one that is still to be fetched."""
-        return "image" if isinstance(self.image, str) else sanitize_name(self.image.filename or "")
+    def file_name(self) -> str:
+        """The image's name; "image" for one that is still to be fetched."""
+        return "image" if isinstance(self.content, str) else sanitize_name(self.content.filename or "")
+
+    def reference(self, name: str) -> StoredImage | RemoteImage:
+        """Return how the job refers to the image, which gets the file name `name` in the job's folder."""
+        return RemoteImage(self.content, self.field) if isinstance(self.content, str) else StoredImage(name)
 
 
-async def start(
-    services: Container, options: RemovalOptions, photo: Sent, behind: Sent | None = None
-) -> Task:
-    """Queue the removal of a photo, with an image to put behind if there is one, and return its task.
+class Uploads:
+    """Accepts removals. Images of more than `max_bytes` are refused."""
 
-    What lies at an address is fetched as the removal's first step. Raises UploadTooLarge, NotAnImage,
-    UrlRefused, StorageFailed and what `Removals.admit` raises.
-    """
-    await _check(photo, services)
-    if behind is not None:
-        try:
-            await _check(behind, services)
-        except BadInput as error:
-            raise _in_field(behind, error) from error
-    removal = services.removals.admit(options, has_background_file=behind is not None)
-    try:
-        await _store(photo, removal.source)
-        if behind is not None:
-            await _store(behind, removal.background)
-    except BaseException as error:  # whatever it is, a cancel too, would hold the place for ever
-        await services.removals.abandon(removal)
-        if isinstance(error, OSError):
-            raise StorageFailed("The temporary folder cannot take the upload.") from error
-        raise
-    if not isinstance(photo.image, str):
-        services.metrics.received("upload", photo.image.size or 0)
+    def __init__(self, dispatcher: Dispatcher, spool: Spool, metrics: Metrics, max_bytes: int) -> None:
+        self._dispatcher = dispatcher
+        self._spool = spool
+        self._metrics = metrics
+        self._max_bytes = max_bytes
 
-    async def fetched() -> str:
-        name = await _fetch(photo, removal.source, services, removal.task)
-        if behind is not None:
+    async def accept(
+        self, options: RemovalOptions, image: InputImage, client: str, background: InputImage | None = None
+    ) -> Task:
+        """Queue the removal of an image's background, and return its task.
+
+        Remote images are fetched as the job's first step. Raises InvalidOption, UploadTooLarge, NotAnImage,
+        UrlRefused, StorageFailed, and what `Dispatcher.submit` raises.
+        """
+        validate_options(options, has_background_file=background is not None)
+        await self._check(image)
+        if background is not None:
             try:
-                await _fetch(behind, removal.background, services, removal.task)
+                await self._check(background)
             except BadInput as error:
-                raise _in_field(behind, error) from error
-        return name
+                raise in_field(background.field, error) from error
+        job = Job(
+            id=new_task_id(TaskKind.REMOVE),
+            options=options,
+            image=image.reference(SOURCE),
+            background=None if background is None else background.reference(BACKGROUND),
+            file_name=image.file_name,
+            client=client,
+            submitted_at=datetime.now(UTC),
+        )
+        images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
+        return await self._submit(job, images)
 
-    return services.removals.start(removal, fetched)
+    async def _submit(self, job: Job, images: Mapping[str, InputImage]) -> Task:
+        uploads = {
+            name: image.content for name, image in images.items() if not isinstance(image.content, str)
+        }
+        saves: dict[str, SaveImage] = {name: partial(_save, file.file) for name, file in uploads.items()}
+        try:
+            await self._spool.accept(job, saves)
+            task = self._dispatcher.submit(job)
+        except BaseException:  # a cancel too: the files would stay until the service ends
+            await self._spool.delete(job.id)
+            raise
+        if SOURCE in uploads:
+            self._metrics.count_received_bytes("upload", uploads[SOURCE].size or 0)
+        return task
+
+    async def _check(self, image: InputImage) -> None:
+        """Raise UrlRefused for a URL, UploadTooLarge or NotAnImage for a file, that need not be tried."""
+        if isinstance(image.content, str):
+            check_url(image.content)
+            return
+        if image.content.size is not None and image.content.size > self._max_bytes:
+            raise UploadTooLarge
+        if detect_format(await image.content.read(SIGNATURE_BYTES)) is None:
+            raise NotAnImage
+        await image.content.seek(0)
 
 
-async def _check(sent: Sent, services: Container) -> None:
-    """Raise UrlRefused for an address, UploadTooLarge or NotAnImage for a file, that need not be tried."""
-    if isinstance(sent.image, str):
-        check_url(sent.image)
+def _save(file: IO[bytes], target: Path) -> None:
+    """Save an upload as `target`: linked where it is a file on the same file system, else copied."""
+    if isinstance(file, LinkableFile):
+        file.save_as(target)
         return
-    if sent.image.size is not None and sent.image.size > services.settings.max_upload_bytes:
-        raise UploadTooLarge
-    if detect_format(await sent.image.read(SIGNATURE_BYTES)) is None:
-        raise NotAnImage
-    await sent.image.seek(0)
-
-
-async def _store(sent: Sent, target: Path) -> None:
-    """Write a file that came with the request; what lies at an address is not there yet."""
-    if not isinstance(sent.image, str):
-        await asyncio.to_thread(_copy, sent.image.file, target)
-
-
-async def _fetch(sent: Sent, target: Path, services: Container, task: Task) -> str:
-    """Bring what lies at an address, and return the image's name."""
-    if not isinstance(sent.image, str):
-        return sent.name
-    task.progress(0, "Fetching the image")
-    settings = services.settings
-    try:
-        anywhere = GuardedBackend(allow=lambda _: True) if settings.url_allow_private else None
-        name = await fetch(sent.image, target, max_bytes=settings.max_upload_bytes, backend=anywhere)
-    except OSError as error:
-        raise StorageFailed("The temporary folder cannot take the image.") from error
-    services.metrics.received("url", file_size(target))
-    return name
-
-
-def _in_field(sent: Sent, error: BadInput) -> BadInput:
-    """Return the same error, saying which of the images it is about."""
-    return type(error)(f"The field {sent.field!r} is not valid: {error.detail}")
-
-
-def _copy(source: IO[bytes], target: Path) -> None:
-    with target.open("wb") as file:
-        shutil.copyfileobj(source, file, 1024**2)
+    with target.open("wb") as copy:
+        shutil.copyfileobj(file, copy, 1024**2)

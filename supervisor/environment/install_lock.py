@@ -21,7 +21,7 @@ def try_acquire() -> Iterator[bool]:
         yield True
         return
     with file:
-        yield file_lock.taken(file)
+        yield file_lock.try_lock(file)
 
 
 @asynccontextmanager
@@ -44,6 +44,6 @@ def _opened() -> IO[bytes] | None:
     if sys.prefix == sys.base_prefix:
         return None
     try:
-        return (Path(sys.prefix) / file_lock.INSTALLS).open("a+b")
+        return (Path(sys.prefix) / file_lock.INSTALL_LOCK_NAME).open("a+b")
     except OSError:
         return None

@@ -18,9 +18,9 @@ from supervisor.environment.install_plan import PipRun, Wanted, merged_constrain
 from supervisor.environment.inventory import loaded_versions, site_folders, version_of
 from supervisor.environment.pip_progress import PipProgress, progress_arguments
 from supervisor.environment.report import Environment
-from supervisor.jobs.task import Task, TaskKind, TaskStore
 from supervisor.platform.private_dir import make_private_dir
-from supervisor.workers.worker import Worker
+from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.workers.pool import WorkerPool
 
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
 CLOSED = (
@@ -39,11 +39,11 @@ class Installs:
     """
 
     def __init__(
-        self, tasks: TaskStore, environment: Environment, workers: Sequence[Worker], folder: Path
+        self, tasks: TaskStore, environment: Environment, pools: Sequence[WorkerPool], folder: Path
     ) -> None:
         self._tasks = tasks
         self._environment = environment
-        self._workers = workers
+        self._pools = pools
         self._folder = folder
         self._deciding = asyncio.Lock()
         self._task: Task | None = None
@@ -115,8 +115,8 @@ class Installs:
         """Install with every worker ended, and bring back those that were loaded."""
         async with AsyncExitStack() as held:
             task.progress(0, "Ending the worker")
-            for worker in self._workers:
-                await held.enter_async_context(worker.held())
+            for pool in self._pools:
+                await held.enter_async_context(pool.pause())
             await held.enter_async_context(self._environment.changing())
             await self._run_pip(task, work)
 
@@ -143,7 +143,7 @@ class Installs:
                     if progress.feed(line):
                         task.log(line)
                     percent = start + (end - start) * progress.percent / 100
-                    task.progress(percent, progress.message, passing=True)
+                    task.progress(percent, progress.message, transient=True)
         except pip.PipFailed as error:
             advice = " Check the network connection and try again." if error.offline else ""
             raise InstallFailed(f"The packages could not be installed: {error.reason}.{advice}") from error

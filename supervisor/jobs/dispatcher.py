@@ -1,227 +1,247 @@
-"""Removals: admitted into a bounded queue, run first in first out, tried again when a worker dies."""
+"""The dispatcher joins the job queue and the workers: lease, run, retry once alone, finish.
+
+A job's states and what moves it on:
+
+    fetching   its images are remote; a coroutine fetches them            -> waiting, ended
+    waiting    it is in the queue until a worker of its model has a slot   -> running, ended
+    running    a coroutine holds the slot and awaits the worker            -> waiting (retry), ended
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
-from shared.errors import BgremoveError, Cancelled, Expired, QueueFull, Stopping, WorkerStartFailed
-from shared.formats import MEDIA_TYPES, SIGNATURE_BYTES, detect_format, result_name
-from shared.messages import RemovalJob, RemovalResult
-from shared.option_validation import validate_options
-from shared.options import ModelChoice, RemovalOptions
-from supervisor.jobs.filenames import name_stem
-from supervisor.jobs.queue import Turn
-from supervisor.jobs.spool import Result, Spool
-from supervisor.jobs.task import Task, TaskKind, TaskStore
+from shared.errors import (
+    BgremoveError,
+    Cancelled,
+    Stopping,
+    WorkerFailed,
+    WorkerReplaced,
+    WorkerStartFailed,
+)
+from shared.messages import RemovalResult
+from supervisor.jobs.image_fetch import ImageFetcher
+from supervisor.jobs.job import Job
+from supervisor.jobs.queue import JobQueue
+from supervisor.jobs.result import STEPS
+from supervisor.jobs.spool import Spool
 from supervisor.models.lifecycle import ModelLifecycle
+from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
+from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.workers.worker import Slot, Worker
 
-STEPS = ("queued", "decode", "inference", "refine", "encode", "total")  # as they follow each other
-DECODE_PERCENT = 5  # where the worker's own steps begin; before it, the worker itself is started
-log = logging.getLogger("supervisor.removals")
-
-# Brings the photo to the removal's source path, and returns the name that a person knows it by.
-Source = Callable[[], Awaitable[str]]
+MAX_ATTEMPTS = 2  # of a job whose worker dies
+DECODE_PERCENT = 5  # where the worker's own steps begin; before it, the worker is started
+log = logging.getLogger("supervisor.dispatcher")
 
 
 @dataclass(slots=True)
-class Removal:
-    """One removal on its way through the queue."""
+class _Entry:
+    """A job that has not ended, its task, and the coroutine that fetches or runs it, if one does."""
 
+    job: Job
     task: Task
-    folder: Path
-    options: RemovalOptions
-    model: ModelLifecycle
-    admitted_at: float  # monotonic seconds
-    has_background_file: bool = False
-
-    @property
-    def source(self) -> Path:
-        """Where the photo is to be written."""
-        return self.folder / "source"
-
-    @property
-    def background(self) -> Path:
-        """Where the image is to be written that goes behind, if the options have one."""
-        return self.folder / "background"
-
-    @property
-    def cutout(self) -> Path:
-        """Where the worker writes the result."""
-        return self.folder / "result"
+    runner: asyncio.Task[None] | None = None
+    submitted_at_s: float = field(default_factory=time.monotonic)
+    started_at_s: float = 0.0
 
 
-class Removals:
-    """Accepts removals, hands them to the workers, and keeps their results."""
+class Dispatcher:
+    """Runs jobs on the workers of their models. Lives on the event loop."""
 
     def __init__(
         self,
+        queue: JobQueue,
         tasks: TaskStore,
-        results: Spool,
-        choose: Callable[[ModelChoice], ModelLifecycle],
+        spool: Spool,
+        models: Models,
         metrics: Metrics,
-        queue_limit: int,
-        retention_s: float,
+        fetcher: ImageFetcher,
     ) -> None:
-        self.queue_limit = queue_limit
+        self.queue = queue
         self._tasks = tasks
-        self._results = results
-        self._choose = choose
+        self._spool = spool
+        self._models = models
         self._metrics = metrics
-        self._retention_s = retention_s
+        self._fetcher = fetcher
+        self._entries: dict[str, _Entry] = {}
+        self._wake = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
         self._closed = False
-        self._admitted: set[str] = set()
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._finished: dict[str, Result] = {}
 
-    @property
-    def queue_length(self) -> int:
-        """How many removals are being received, wait or run."""
-        return len(self._admitted)
+    def open(self) -> None:
+        """Start to lease jobs to the workers, now and whenever one of them has a free slot."""
+        self._models.subscribe(self._wake.set)
+        self._loop = asyncio.create_task(self._lease_forever(), name="dispatcher")
 
-    def admit(self, options: RemovalOptions, *, has_background_file: bool = False) -> Removal:
-        """Take a place in the queue. Write the photo to the removal's `source`, then `start` it.
+    def submit(self, job: Job) -> Task:
+        """Queue a job whose uploads are in the spool, and return its task.
 
-        Where the options have a `background_file`, under whatever name, that goes to its `background`.
-        Raises InvalidOption, QueueFull, Stopping, StorageFailed, or WorkerStartFailed where none starts now.
+        Raises QueueFull, Stopping, or WorkerStartFailed while the model's workers are not started any more.
         """
-        validate_options(options, has_background_file=has_background_file)
         if self._closed:
             raise Stopping
-        if self.queue_length >= self.queue_limit:
-            self._metrics.ended(QueueFull.code)
-            raise QueueFull(f"The queue is full with {self.queue_limit} removals; try again shortly.")
-        model = self._choose(options.model)
-        if model.worker.problem is not None:
-            raise WorkerStartFailed(model.worker.problem)
-        task = self._tasks.create(TaskKind.REMOVE)
+        if problem := self._models.resolve(job.model).pool.problem:
+            raise WorkerStartFailed(problem)
         try:
-            folder = self._results.make_folder(task.id)
-        except BgremoveError:
-            self._tasks.forget(task)
+            self.queue.admit(job.id)
+        except BgremoveError as error:
+            self._metrics.count_removal(error.code)
             raise
-        self._admitted.add(task.id)
-        removal = Removal(task, folder, options, model, time.monotonic())
-        removal.has_background_file = has_background_file
-        return removal
-
-    async def abandon(self, removal: Removal) -> None:
-        """Give back the place of a removal whose photo never came."""
-        self._admitted.discard(removal.task.id)
-        self._tasks.forget(removal.task)
-        await self._results.drop(removal.task.id)
-
-    def start(self, removal: Removal, source: Source) -> Task:
-        """Queue an admitted removal and return its task."""
-        task = removal.task
-        self._running[task.id] = task.run(self._run(removal, source))
+        task = self._tasks.create(TaskKind.REMOVE, job.id)
+        entry = self._entries[job.id] = _Entry(job, task)
+        task.cancel = lambda: self._cancel(entry)
+        if job.has_remote_images:
+            entry.runner = asyncio.create_task(self._fetch(entry), name=job.id)
+        else:
+            self._enqueue(entry)
         return task
 
-    def result(self, task: Task) -> Result:
-        """Return the result of a removal that ended well. Raises Expired when its files are gone."""
-        if task.id not in self._finished:
-            raise Expired
-        return self._finished[task.id]
-
-    async def forget(self, task: Task) -> None:
-        """Delete a finished removal's result and files."""
-        self._finished.pop(task.id, None)
-        await self._results.drop(task.id)
-
     async def close(self) -> None:
-        """Accept no more, cancel every removal and wait for their ends."""
+        """Accept no more jobs, cancel all, and wait for their ends."""
         self._closed = True
-        await asyncio.sleep(0)  # cancelled before its first step, one would never run, and never end its task
-        running = list(self._running.values())
-        for one in running:
-            one.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if self._loop is not None:
+            self._loop.cancel()
+        await asyncio.gather(*(self._cancel(entry) for entry in list(self._entries.values())))
 
-    async def _run(self, removal: Removal, source: Source) -> None:
-        """Take one removal from its photo to its end; the task tells clients how it went."""
-        task = removal.task
-        failure: BgremoveError | None = None
+    def _enqueue(self, entry: _Entry) -> None:
+        self.queue.put(entry.job)
+        self._update_positions()
+        self._wake.set()
+
+    def _update_positions(self) -> None:
+        for position, job in enumerate(self.queue, start=1):
+            self._entries[job.id].task.queue_position = position
+
+    async def _lease_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._lease_jobs()
+            except Exception:
+                log.exception("dispatch failed")
+
+    async def _lease_jobs(self) -> None:
+        """Start every waiting job that has a slot now, in the order of the queue."""
+        if any(job.model == "auto" for job in self.queue):
+            await self._models.refresh()
+        reserved: set[Worker] = set()  # for jobs that must run alone
+        for job in list(self.queue):
+            model = self._models.resolve(job.model)
+            slot = model.pool.try_acquire(exclusive=job.exclusive, reserved=reserved)
+            if slot is not None:
+                self._start(self._entries[job.id], model, slot)
+        self._update_positions()
+
+    def _start(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> None:
+        self.queue.lease(entry.job)
+        entry.task.queue_position = None
+        entry.started_at_s = entry.started_at_s or time.monotonic()
+        entry.runner = asyncio.create_task(self._run(entry, model, slot), name=entry.job.id)
+        # A coroutine that is cancelled before its first step never runs, and could not give the slot back.
+        entry.runner.add_done_callback(lambda _: slot.release())
+
+    async def _run(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> None:
+        """Run a job once; end it, or have it wait for its retry."""
+        job = entry.job
         try:
-            if self._closed:
-                raise Stopping  # noqa: TRY301  # it ends as any other does
-            if task.finished:  # cancelled while its photo still came in
-                raise Cancelled  # noqa: TRY301
-            name = await source()
-            async with removal.model.worker.turns.next() as turn:
-                queued_s = time.monotonic() - removal.admitted_at
-                made = await self._remove(removal, name_stem(name), turn)
-            self._publish(removal, name, made, queued_s)
-        except asyncio.CancelledError:
-            failure = Stopping() if self._closed else Cancelled()
+            made = await self._remove(entry, model, slot)
+            await self._complete(entry, model, made)
+        except WorkerReplaced:  # on request: that is not the job's fault
+            self._retry(entry, job)
+        except WorkerFailed as error:
+            if job.attempt + 1 == MAX_ATTEMPTS:
+                await self._end(entry, error)
+            else:
+                log.warning(
+                    "job requeued after worker failure", extra={"task_id": job.id, "reason": error.code}
+                )
+                self._retry(entry, replace(job, attempt=job.attempt + 1, exclusive=True))
         except BgremoveError as error:
-            failure = error
+            await self._end(entry, error)
+        except asyncio.CancelledError:
+            await self._end(entry, self._cancelled())
         except Exception:
-            log.exception("removal failed", extra={"task_id": task.id})
-            failure = BgremoveError()
-        self._admitted.discard(task.id)
-        self._metrics.ended(failure.code if failure else None)
-        if failure and failure.status >= 500 and not self._closed:  # not the photo's fault, nor the client's
-            told = {"task_id": task.id, "code": failure.code, "detail": failure.detail}
-            log.warning("removal failed", extra={**told, "reason": failure.__cause__})
-        try:
-            if failure:  # whoever hears of the end finds nothing left behind
-                await self._results.drop(task.id)
-        finally:
-            if failure:
-                task.fail(failure)
-            del self._running[task.id]
+            log.exception("removal failed", extra={"task_id": job.id})
+            await self._end(entry, BgremoveError())
 
-    async def _remove(self, removal: Removal, stem: str, turn: Turn) -> RemovalResult:
+    async def _remove(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> RemovalResult:
+        task = entry.task
+
         def on_progress(percent: float, message: str) -> None:
-            loading = removal.model.worker.model_info is None
-            removal.task.progress(percent * DECODE_PERCENT / 100 if loading else percent, message)
+            loading = slot.worker.model_info is None
+            task.progress(percent * DECODE_PERCENT / 100 if loading else percent, message)
 
-        background = str(removal.background) if removal.has_background_file else None
-        job = RemovalJob(
-            removal.task.id, str(removal.source), str(removal.cutout), removal.options, background, stem
-        )
-        if removal.model.worker.model_info is None:
-            await removal.model.fetch(on_progress)
-        return await removal.model.worker.remove(job, on_progress, turn)
+        if slot.worker.model_info is None:
+            await model.fetch_files(on_progress)
+        return await slot.run(self._spool.message(entry.job), on_progress)
 
-    def _publish(self, removal: Removal, name: str, made: RemovalResult, queued_s: float) -> None:
-        task, options = removal.task, removal.options
-        with removal.source.open("rb") as file:
-            known = detect_format(file.read(SIGNATURE_BYTES))
-        original = self._results.publish(
-            task.id, removal.source, known.media_type if known else "application/octet-stream", name
-        )
-        result = self._results.publish(
-            task.id,
-            removal.cutout,
-            MEDIA_TYPES[made.format],
-            result_name(name_stem(name), options.output, made.format),
-        )
-        total_ms = (time.monotonic() - removal.admitted_at) * 1000
-        queued_ms = queued_s * 1000 + made.timings_ms.get("queued", 0)  # here, and in the worker
+    def _retry(self, entry: _Entry, job: Job) -> None:
+        """Have a job wait again, before all others."""
+        entry.job = job
+        entry.runner = None
+        self.queue.put_first(job)
+        self._wake.set()
+
+    async def _complete(self, entry: _Entry, model: ModelLifecycle, made: RemovalResult) -> None:
+        waited_ms = (entry.started_at_s - entry.submitted_at_s) * 1000
+        total_ms = (time.monotonic() - entry.submitted_at_s) * 1000
+        queued_ms = waited_ms + made.timings_ms.get("queued", 0)  # here, and in the worker
         spent_ms = made.timings_ms | {"queued": queued_ms, "total": total_ms}
         timings_ms = {step: round(spent_ms[step], 1) for step in STEPS if step in spent_ms}
-        self._metrics.timed(removal.model.worker.name, timings_ms)
-        self._finished[task.id] = Result(
-            task_id=task.id,
-            status="complete",
-            original_file_id=original.id,
-            original_url=f"/api/v1/files/{original.id}",
-            result_file_id=result.id,
-            result_url=f"/api/v1/files/{result.id}",
-            width=made.width,
-            height=made.height,
-            format=made.format,
-            subject=made.subject,
-            coverage=made.coverage,
-            box=made.box,
-            frame=made.frame,
-            model_id=made.model_id,
-            device=made.device,
-            timings_ms=timings_ms,
-            expires_at=round(time.time() + self._retention_s, 3),
-        )
-        task.complete("Background removed")
+        await self._spool.finish(entry.job, made, timings_ms)
+        self._metrics.observe_timings(model.pool.name, timings_ms)
+        await self._end(entry, None)
+
+    async def _fetch(self, entry: _Entry) -> None:
+        """Fetch a job's remote images, then have it wait in the queue."""
+        try:
+            entry.task.progress(0, "Fetching the image")
+            entry.job = await self._fetcher.fetch_images(entry.job)
+        except asyncio.CancelledError:
+            await self._end(entry, self._cancelled())
+        except BgremoveError as error:
+            await self._end(entry, error)
+        except Exception:
+            log.exception("image fetch failed", extra={"task_id": entry.job.id})
+            await self._end(entry, BgremoveError())
+        else:
+            entry.runner = None
+            self._enqueue(entry)
+
+    def _cancelled(self) -> BgremoveError:
+        return Stopping() if self._closed else Cancelled()
+
+    async def _cancel(self, entry: _Entry) -> None:
+        """End a job in whatever state it is, and return when it has ended."""
+        while entry.job.id in self._entries:
+            if entry.runner is None:
+                await self._end(entry, self._cancelled())
+            else:
+                await asyncio.sleep(0)  # a coroutine that never took its first step could not end the job
+                runner = entry.runner
+                if runner is not None:
+                    runner.cancel()
+                    await asyncio.wait([runner])
+        await entry.task.wait()
+
+    async def _end(self, entry: _Entry, failure: BgremoveError | None) -> None:
+        """End a job: a failed one's files are deleted before clients learn of its end."""
+        job_id = entry.job.id
+        self.queue.finish(job_id)
+        del self._entries[job_id]
+        self._update_positions()
+        self._metrics.count_removal(failure.code if failure else None)
+        if failure is None:
+            entry.task.complete("Background removed")
+            return
+        if failure.status >= 500 and not self._closed:
+            details = {"task_id": job_id, "code": failure.code, "detail": failure.detail}
+            log.warning("removal failed", extra={**details, "reason": failure.__cause__})
+        try:
+            await self._spool.delete(job_id)
+        finally:
+            entry.task.fail(failure)

@@ -1,82 +1,80 @@
-"""Whose turn it is at a worker: first in, first out, a few at once, and one alone where that is safer."""
+"""The job queue: bounded, first in first out for one client, round robin between clients."""
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 
-
-@dataclass(slots=True, eq=False)
-class Turn:
-    """One removal's place at the worker."""
-
-    turns: "Turns"
-    alone: bool = False
-
-    async def again_alone(self) -> None:
-        """Give the place back, and take it again before all who wait, with nobody beside.
-
-        What a worker died of may be this removal or the one beside it. Tried alone, it is known.
-        """
-        self.alone = True
-        await self.turns.enter(self, first=True)
+from shared.errors import QueueFull
+from supervisor.jobs.job import Job
 
 
-class Turns:
-    """A gate that `at_once()` removals may have passed at a time. Lives on the event loop."""
+class JobQueue:
+    """Jobs that wait for a worker, in memory. Knows nothing of workers.
 
-    def __init__(self, at_once: Callable[[], int]) -> None:
-        self._at_once = at_once
-        self._inside: list[Turn] = []
-        self._waiting: deque[tuple[Turn, asyncio.Future[None]]] = deque()
+    `limit` bounds the jobs that were admitted and are not done: being fetched, waiting or leased. Iterating
+    gives the waiting jobs in the order of their turns, so that a client with many jobs does not delay
+    another client's single one by more than one job.
+    """
 
-    @asynccontextmanager
-    async def next(self) -> AsyncIterator[Turn]:
-        """Wait for a turn, and have it for the length of a block."""
-        turn = Turn(self)
-        await self.enter(turn)
-        try:
-            yield turn
-        finally:
-            self.leave(turn)
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._admitted: set[str] = set()
+        self._waiting: dict[str, Job] = {}
+        self._retries: deque[Job] = deque()
+        self._clients: OrderedDict[str, OrderedDict[str, Job]] = OrderedDict()  # the next client first
 
-    async def enter(self, turn: Turn, *, first: bool = False) -> None:
-        """Wait until `turn` is inside: at the head of those who wait, or behind them.
+    def __len__(self) -> int:
+        """Return how many jobs were admitted and are not done."""
+        return len(self._admitted)
 
-        A turn that is inside goes out to wait again.
-        """
-        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (turn, passed)
-        if first:
-            self._waiting.appendleft(place)
-        else:
-            self._waiting.append(place)
-        self.leave(turn)
-        try:
-            await passed
-        except asyncio.CancelledError:
-            if place in self._waiting:
-                self._waiting.remove(place)
-            self.leave(turn)
-            raise
+    def __iter__(self) -> Iterator[Job]:
+        """Iterate over the waiting jobs: first those to retry, then one of each client in turn."""
+        yield from self._retries
+        pending = deque(iter(jobs.values()) for jobs in self._clients.values())
+        while pending:
+            jobs = pending.popleft()
+            job = next(jobs, None)
+            if job is not None:
+                yield job
+                pending.append(jobs)
 
-    def leave(self, turn: Turn) -> None:
-        """Give a place back. Does nothing for a turn that has none."""
-        if turn in self._inside:
-            self._inside.remove(turn)
-        self.admit()
+    def __contains__(self, job_id: str) -> bool:
+        """Return whether a job waits: it is neither being fetched nor leased."""
+        return job_id in self._waiting
 
-    def admit(self) -> None:
-        """Let in whoever may pass now; called by itself, and after `at_once` has grown."""
-        while self._waiting:
-            turn, passed = self._waiting[0]
-            if passed.cancelled():  # just now: it has not come to take itself out
-                self._waiting.popleft()
-                continue
-            room = 1 if turn.alone or any(other.alone for other in self._inside) else self._at_once()
-            if len(self._inside) >= max(1, room):
-                return
-            self._waiting.popleft()
-            self._inside.append(turn)
-            passed.set_result(None)
+    def admit(self, job_id: str) -> None:
+        """Take a place for a job that does not wait yet. Raises QueueFull."""
+        if len(self) >= self.limit:
+            raise QueueFull(f"The queue is full with {self.limit} removals; try again shortly.")
+        self._admitted.add(job_id)
+
+    def put(self, job: Job) -> None:
+        """Have an admitted job wait behind its client's other jobs."""
+        self._waiting[job.id] = job
+        self._clients.setdefault(job.client, OrderedDict())[job.id] = job
+
+    def put_first(self, job: Job) -> None:
+        """Have a job that was leased wait again, before all others."""
+        self._waiting[job.id] = job
+        self._retries.appendleft(job)
+
+    def lease(self, job: Job) -> None:
+        """Take a waiting job out to run it. Its client's next job comes after those of the other clients."""
+        self._remove(job)
+        if job.client in self._clients:
+            self._clients.move_to_end(job.client)
+
+    def finish(self, job_id: str) -> None:
+        """Give back the place of a job that has ended, whether it waited or was leased."""
+        if job_id in self._waiting:
+            self._remove(self._waiting[job_id])
+        self._admitted.discard(job_id)
+
+    def _remove(self, job: Job) -> None:
+        del self._waiting[job.id]
+        if job in self._retries:
+            self._retries.remove(job)
+            return
+        jobs = self._clients[job.client]
+        del jobs[job.id]
+        if not jobs:
+            del self._clients[job.client]

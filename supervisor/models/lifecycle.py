@@ -1,4 +1,4 @@
-"""A model's life on request: load, unload, restart. A loaded model is a live worker process."""
+"""Model lifecycle: load, unload and restart on request. A loaded model is a live worker process."""
 
 import asyncio
 import logging
@@ -7,37 +7,37 @@ from collections.abc import Awaitable, Callable
 from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, Stopping, WorkerReplaced
-from supervisor.jobs.task import OnProgress, Task, TaskKind, TaskStore
-from supervisor.platform.process_memory import rss_bytes
-from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import Worker
+from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import OnProgress
 
 log = logging.getLogger("supervisor.models")
 
 
 class Unloaded(TypedDict):
-    """That a model was unloaded, and the memory that came back."""
+    """Whether a model was unloaded, and the bytes of memory released."""
 
     unloaded: bool
     freed_bytes: int | None
 
 
 class ModelLifecycle:
-    """Loads, unloads and restarts one model's worker; one load at a time.
+    """Loads, unloads and restarts one model's workers; one load at a time.
 
-    `on_disk` says whether the model's files are there, or need not be asked for; `fetch` brings them there.
+    `on_disk` returns whether the model's files are there, or need not be downloaded on request first.
+    `fetch_files` returns when they are there, and is awaited before a worker starts.
     """
 
     def __init__(
         self,
         tasks: TaskStore,
-        worker: Worker,
+        pool: WorkerPool,
         on_disk: Callable[[], bool],
-        fetch: Callable[[OnProgress], Awaitable[object]],
+        fetch_files: Callable[[OnProgress], Awaitable[object]],
     ) -> None:
-        self.worker = worker
+        self.pool = pool
         self.on_disk = on_disk
-        self.fetch = fetch
+        self.fetch_files = fetch_files
         self._load_error: str | None = None
         self._tasks = tasks
         self._load: Task | None = None
@@ -53,53 +53,48 @@ class ModelLifecycle:
 
     @property
     def live(self) -> bool:
-        """Whether the model's worker has a process, or is about to."""
-        return self.worker.pid is not None or self.loading is not None
+        """Whether the model has a worker process, or a load is about to start one."""
+        return self.pool.alive or self.loading is not None
 
     @property
     def error(self) -> str | None:
-        """Why the last load failed or the last worker died, until one is loaded again."""
-        died = self.worker.state is WorkerState.FAILED and self.worker.last_exit
-        return died.detail if died else self._load_error
+        """Why the last load failed, or how the worker died that had the model loaded."""
+        return self.pool.last_failure or self._load_error
 
     def load(self) -> Task | None:
         """Start loading and return the task, the one under way if there is one; None when loaded.
 
         Raises ModelUnavailable for a model that has to be downloaded first, Stopping.
         """
-        if self.loading or self.worker.model_info:
+        if self.loading or self.pool.model_info:
             return self.loading
-        self._check()
+        self._check_on_disk()
         return self._begin(restart=False)
 
     def restart(self) -> Task:
-        """Start a new worker in place of the one that runs, if any, and return the load's task.
+        """Start new workers in place of those that run, if any, and return the load's task.
 
-        A running removal goes back to the queue and is done by the new worker, a load that is under way is
-        cancelled, but for that of a restart. Raises ModelUnavailable, Stopping.
+        A running job is put back into the queue and run by the new worker. A load that is under way is
+        cancelled, except that of a restart. Raises ModelUnavailable, Stopping.
         """
         if self.loading and self._restarting:
             return self.loading
-        if not self.worker.model_info:
-            self._check()
+        if not self.pool.model_info:
+            self._check_on_disk()
         if self.loading and self._running:
             self._running.cancel()
             self.loading.fail(Cancelled())
         return self._begin(restart=True)
 
     async def unload(self) -> Unloaded:
-        """Kill the worker, cancel a load, and wait until both have ended, so that all memory is free."""
-        pid, facts = self.worker.pid, self.worker.model_info
-        held_bytes = await asyncio.to_thread(rss_bytes, pid) if pid else None
+        """Kill the workers, cancel a load, and wait until all have ended, so that all memory is free."""
+        held_bytes = await self.pool.memory_bytes()
         loading = self.loading
         if loading:
             await self._tasks.cancel(loading)
-        if not await self.worker.stop() and not loading:
+        if not await self.pool.stop() and not loading:
             return {"unloaded": False, "freed_bytes": None}
-        return {
-            "unloaded": True,
-            "freed_bytes": (held_bytes or 0) + (facts.device_memory_bytes if facts else 0),
-        }
+        return {"unloaded": True, "freed_bytes": held_bytes}
 
     async def close(self) -> None:
         """Cancel a load that is under way, and start no more."""
@@ -108,7 +103,7 @@ class ModelLifecycle:
             self._running.cancel()
             await asyncio.wait([self._running])
 
-    def _check(self) -> None:
+    def _check_on_disk(self) -> None:
         if not self.on_disk():
             raise ModelUnavailable
 
@@ -125,15 +120,17 @@ class ModelLifecycle:
         try:
             if restart:
                 task.progress(0, "Ending the worker")
-                await self.worker.stop()
+                await self.pool.stop()
             task.progress(0, "Starting the worker")
-            await self.worker.load(task.progress)
+            self._check_on_disk()
+            await self.fetch_files(task.progress)
+            await self.pool.load(task.progress)
             task.complete("Model loaded")
         except asyncio.CancelledError:
-            if task is self._load:  # else another load has taken the worker over
-                await self.worker.stop()
+            if task is self._load:  # else another load has taken the workers over
+                await self.pool.stop()
             task.fail(Cancelled())
-        except WorkerReplaced:  # by an unload, by an installation
+        except WorkerReplaced:  # by an unload or an install
             task.fail(Cancelled())
         except BgremoveError as error:
             self._load_error = error.detail

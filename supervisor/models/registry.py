@@ -1,27 +1,29 @@
-"""The models that this supervisor serves, and how each one's worker is started."""
+"""The model registry: which models this supervisor serves, and how their workers are started."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import ModelUnavailable
 from shared.messages import WorkerConfig
 from shared.options import ModelChoice
-from supervisor.jobs.task import OnProgress, TaskStore
 from supervisor.models.builtin_model import BuiltinModel
 from supervisor.models.downloads import Downloads
 from supervisor.models.lifecycle import ModelLifecycle, Unloaded
 from supervisor.models.store import ModelStore
 from supervisor.settings import Settings
-from supervisor.workers.handle import WorkerSpec
-from supervisor.workers.worker import Worker
+from supervisor.tasks.task import Task, TaskStore
+from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import WorkerSpec
+from supervisor.workers.worker import Prepare, Worker
 
-BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay
+BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay loaded
 log = logging.getLogger("supervisor.models")
 
 
 class Models:
-    """BiRefNet and the built-in model, each with a worker of its own, BiRefNet preferred."""
+    """BiRefNet and the built-in model, each with a worker pool of its own. "auto" prefers BiRefNet."""
 
     def __init__(
         self,
@@ -34,51 +36,71 @@ class Models:
         self.builtin_file = BuiltinModel(settings.data_dir)
         self._settings = settings
         self._store = store
+        self._log_folder = log_folder
         idle_s = settings.keep_alive_s
-        birefnet = Worker("birefnet", self._prepare_birefnet, log_folder, idle_s)
-        builtin = Worker("builtin", self._prepare_builtin, log_folder, idle_s or BUILTIN_KEEP_ALIVE_S)
-        self.lives = {
-            "birefnet": ModelLifecycle(tasks, birefnet, lambda: store.downloaded, downloads.ensure),
-            # Always counts as there: where its file is missing, the worker's start fetches it.
+        birefnet = self._pool("birefnet", self._prepare_birefnet, idle_s)
+        builtin = self._pool("builtin", self._prepare_builtin, idle_s or BUILTIN_KEEP_ALIVE_S)
+        self.lifecycles = {
+            "birefnet": ModelLifecycle(tasks, birefnet, store.on_disk, downloads.ensure),
+            # Counts as on disk: where its file is missing, it is fetched before its worker starts.
             "builtin": ModelLifecycle(tasks, builtin, lambda: True, self.builtin_file.ensure),
         }
 
     @property
-    def workers(self) -> list[Worker]:
-        """Every model's worker."""
-        return [life.worker for life in self.lives.values()]
+    def pools(self) -> list[WorkerPool]:
+        """Every model's worker pool."""
+        return [lifecycle.pool for lifecycle in self.lifecycles.values()]
 
-    def life(self, choice: ModelChoice) -> ModelLifecycle:
-        """Return the chosen model's life; "auto" is BiRefNet once it is loaded or on disk."""
+    async def refresh(self) -> None:
+        """Look at the disk for BiRefNet's files, which other processes may have changed."""
+        await self._store.refresh()
+
+    def resolve(self, choice: ModelChoice) -> ModelLifecycle:
+        """Return the chosen model; "auto" is BiRefNet once it is loaded, or on disk at the last `refresh`."""
         if choice != "auto":
-            return self.lives[choice]
-        return next(life for life in self.lives.values() if life.live or life.on_disk())
+            return self.lifecycles[choice]
+        return next(each for each in self.lifecycles.values() if each.live or each.on_disk())
+
+    async def load(self, choice: ModelChoice) -> Task | None:
+        """Load the chosen model, as `ModelLifecycle.load` does."""
+        await self.refresh()
+        return self.resolve(choice).load()
+
+    async def restart(self, choice: ModelChoice) -> Task:
+        """Restart the chosen model's workers, as `ModelLifecycle.restart` does."""
+        await self.refresh()
+        return self.resolve(choice).restart()
+
+    def subscribe(self, on_change: Callable[[], None]) -> None:
+        """Call `on_change` whenever a worker's state or its free slots change."""
+        for pool in self.pools:
+            pool.subscribe(on_change)
 
     async def unload(self) -> Unloaded:
         """Kill every worker, so that all memory is free."""
-        done = await asyncio.gather(*(life.unload() for life in self.lives.values()))
+        done = await asyncio.gather(*(lifecycle.unload() for lifecycle in self.lifecycles.values()))
         freed = [each["freed_bytes"] for each in done if each["freed_bytes"] is not None]
-        return {
-            "unloaded": bool(freed),
-            "freed_bytes": sum(freed) if freed else None,
-        }
+        return {"unloaded": bool(freed), "freed_bytes": sum(freed) if freed else None}
 
     async def close(self) -> None:
-        """Cancel loads and end the workers for good."""
+        """Cancel loads and kill the workers for good."""
         await asyncio.gather(
-            *(life.close() for life in self.lives.values()), *(worker.close() for worker in self.workers)
+            *(lifecycle.close() for lifecycle in self.lifecycles.values()),
+            *(pool.close() for pool in self.pools),
         )
 
-    async def _prepare_builtin(self, on_progress: OnProgress) -> WorkerSpec:
-        model = await self.builtin_file.ensure(on_progress)
-        config = WorkerConfig("builtin", str(model), self._settings.max_pixels)
+    def _pool(self, name: str, prepare: Prepare, keep_alive_s: float | None) -> WorkerPool:
+        return WorkerPool(name, [Worker(name, prepare, self._log_folder, keep_alive_s)])
+
+    async def _prepare_builtin(self) -> WorkerSpec:
+        config = WorkerConfig("builtin", str(self.builtin_file.path), self._settings.max_pixels)
         return self._spec(self._settings.builtin_worker, config)
 
-    async def _prepare_birefnet(self, _: OnProgress) -> WorkerSpec:
-        folder = await asyncio.to_thread(self._store.snapshot)
-        if folder is None:
+    async def _prepare_birefnet(self) -> WorkerSpec:
+        snapshot = await self._store.refresh()
+        if snapshot is None:
             raise ModelUnavailable
-        settings, spec = self._settings, self._store.spec
+        settings, spec, folder = self._settings, self._store.spec, snapshot.folder
         if settings.loader == "transformers":
             log.warning("running code from the hub", extra={"model": spec.model_id, "snapshot": folder.name})
         config = WorkerConfig(

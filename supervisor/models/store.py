@@ -1,5 +1,6 @@
-"""The chosen model's files on this machine: whether they are all there, and how to bring them in by hand."""
+"""The model store: whether BiRefNet's files are complete on disk, and their import from a folder."""
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from shared.catalog import ModelSpec
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 from shared.hub_cache import (
     CHUNK_BYTES,
     WEIGHTS_SUFFIX,
@@ -23,7 +24,7 @@ from shared.hub_cache import (
     select_weights,
 )
 from shared.messages import Loader
-from supervisor.jobs.task import OnProgress
+from supervisor.workers.spec import OnProgress
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 
@@ -37,9 +38,9 @@ class Snapshot:
 
 
 class ModelStore:
-    """Answers from the record and the files' sizes and times, which costs a few calls of the file system.
+    """The state of the model's files on disk, from the manifest and the files' sizes and times.
 
-    Nothing is kept, so what other processes change shows.
+    Other processes may change them: `refresh` looks at the disk, on a thread.
     """
 
     def __init__(self, data_dir: Path, spec: ModelSpec, revision: str, loader: Loader) -> None:
@@ -47,19 +48,19 @@ class ModelStore:
         self.root = cache_root(data_dir)
         self.revision = None if spec.folder else revision
         self.needs_code = loader == "transformers"
+        self._snapshot: Snapshot | None = None
 
-    @property
-    def downloaded(self) -> bool:
-        """Whether the model is there and whole."""
-        return self.current() is not None
+    def on_disk(self) -> bool:
+        """Whether the complete model was on disk at the last `refresh`."""
+        return self._snapshot is not None
 
-    def snapshot(self) -> Path | None:
-        """Return the folder of the model's files; None unless all are there as they were when checked."""
-        current = self.current()
-        return current.folder if current else None
+    async def refresh(self) -> Snapshot | None:
+        """Return the complete model, if it is on disk now."""
+        self._snapshot = await asyncio.to_thread(self.find_snapshot)
+        return self._snapshot
 
-    def current(self) -> Snapshot | None:
-        """Return the complete model, if there is one."""
+    def find_snapshot(self) -> Snapshot | None:
+        """Return the complete model, if it is on disk now. Blocks."""
         if self.spec.folder is not None:
             return Snapshot(self.spec.folder, None) if _has_weights(self.spec.folder) else None
         if self.spec.repo_id is None or self.revision is None:
@@ -136,7 +137,7 @@ def _copy(source: Path, cache: HubCache, count: Callable[[int], None]) -> str:
         blob = cache.blob(sha256)
         # What is there already keeps its time of change, by which other records know it.
         if not blob.is_file() or hash_file(blob, lambda _: None) != sha256:
-            replace(part, blob)
+            replace_with_retry(part, blob)
     finally:
         part.unlink(missing_ok=True)
     return sha256

@@ -1,4 +1,4 @@
-"""Memory: what processes hold, and whether the kernel killed one for want of it."""
+"""Memory of processes: resident set size, and the count of the kernel's out-of-memory kills."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def rss_bytes(pid: int) -> int | None:
 
 
 def oom_kills(vmstat: Path = VMSTAT) -> int | None:
-    """Return how many processes Linux has killed for want of memory since boot; None where it can't tell."""
+    """Return how many processes Linux has killed for lack of memory since boot; None where it is unknown."""
     try:
         counters = dict(line.split() for line in vmstat.read_text().splitlines())
         return int(counters["oom_kill"])

@@ -1,4 +1,4 @@
-"""What one worker process owes the supervisor: its readiness, its answers, and the story of its end."""
+"""Handle of one worker process: readiness, jobs in flight, timeouts, exit diagnosis."""
 
 import asyncio
 import logging
@@ -32,61 +32,43 @@ from shared.messages import (
     RemovalJob,
     RemovalResult,
     Remove,
-    WorkerConfig,
 )
-from supervisor.jobs.task import OnProgress
 from supervisor.platform.process_memory import oom_kills
 from supervisor.workers.deadline import Deadline
 from supervisor.workers.process import WorkerProcess, how_ended, signal_name
+from supervisor.workers.spec import OnProgress, WorkerExit, WorkerSpec
 from supervisor.workers.state import WorkerEvent
-from supervisor.workers.stderr_tail import drop, last_line, tail
+from supervisor.workers.stderr_tail import delete, last_line, read_tail
 
 CANCEL_GRACE_S = 2.0
 SIGKILL_EXIT = -9
-LOGGED = frozenset({BgremoveError.code, StorageFailed.code})  # of a removal's errors, by the worker itself
+# Errors of a job that the worker process has logged with their cause.
+LOGGED = frozenset({BgremoveError.code, StorageFailed.code})
 log = logging.getLogger("supervisor.worker")
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    """How to start a worker: "package.module:function", what to tell it, and how long it may take."""
+@dataclass(slots=True)
+class _InFlight:
+    """A job that was sent to the process and is not answered."""
 
-    entry: str
-    config: WorkerConfig
-    start_timeout_s: float
-    load_timeout_s: float
-    job_timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerExit:
-    """How a worker process ended. `reason` is a code of `shared.errors`."""
-
-    generation: int
-    pid: int | None
-    code: int | None
-    signal: str | None
-    reason: str
-    detail: str
-    stderr: list[str]
-    at: str
+    answer: asyncio.Future[RemovalResult]
+    on_progress: OnProgress
+    deadline: Deadline
+    started: bool = False
 
 
 class WorkerHandle:
-    """One process, what is awaited from it, and one deadline for each thing awaited.
+    """One process, what is awaited from it, and a timeout for each thing awaited.
 
-    Everything awaited fails when the process ends, so that no caller waits in vain.
+    Everything awaited fails when the process ends, so that no caller waits in vain. `on_change` is called
+    with every event of the worker's state machine.
     """
 
     def __init__(
-        self,
-        number: int,
-        spec: WorkerSpec,
-        log_path: Path,
-        on_change: Callable[[WorkerEvent], None],
+        self, generation: int, spec: WorkerSpec, log_path: Path, on_change: Callable[[WorkerEvent], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.number = number
+        self.generation = generation
         self.model_info: ModelInfo | None = None
         self.exit: WorkerExit | None = None
         self.exited = asyncio.Event()
@@ -94,12 +76,13 @@ class WorkerHandle:
         self._log_path = log_path
         self._on_change = on_change
         self._ready: asyncio.Future[ModelInfo] = self._loop.create_future()
-        self._answers: dict[str, asyncio.Future[RemovalResult]] = {}
-        self._listeners: dict[str, OnProgress] = {}
+        self._in_flight: dict[str, _InFlight] = {}
         self._load_listeners: list[OnProgress] = []
         self._cause: BgremoveError | None = None
         self._oom_kills_before = oom_kills()
-        self._process = WorkerProcess(spec.entry, spec.config, log_path, self._handle, self._ended)
+        self._process = WorkerProcess(
+            spec.entry, spec.config, log_path, self._handle_events, self._handle_exit
+        )
         self._load_deadline = self._deadline(spec.start_timeout_s, "did not start")
 
     @property
@@ -108,11 +91,11 @@ class WorkerHandle:
         return None if self.exited.is_set() else self._process.pid
 
     @property
-    def doomed(self) -> bool:
+    def terminating(self) -> bool:
         """Whether the process was killed or has ended."""
         return self._cause is not None or self.exited.is_set()
 
-    async def ready(self, on_loading: OnProgress) -> ModelInfo:
+    async def wait_ready(self, on_loading: OnProgress) -> ModelInfo:
         """Wait until the model is loaded. Raises the error that prevented it."""
         self._load_listeners.append(on_loading)
         try:
@@ -120,20 +103,17 @@ class WorkerHandle:
         finally:
             self._load_listeners.remove(on_loading)
 
-    async def remove(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
-        """Have one photo cut out. Raises the photo's own error, or a WorkerFailed when the process ends.
+    async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
+        """Run a job. Raises the job's own error, or a WorkerFailed when the process ends.
 
-        Cancelling stops the removal between its steps, or kills the process after two seconds.
+        Cancelling stops the job between its steps, or kills the process after two seconds.
         """
-        if self.doomed:
-            raise await self._end()
-        if not self._answers:
+        if self.terminating:
+            raise await self._exit_error()
+        if not self._in_flight:
             self._on_change(WorkerEvent.JOB_STARTED)
         answer: asyncio.Future[RemovalResult] = self._loop.create_future()
-        self._answers[job.task_id] = answer
-        self._listeners[job.task_id] = on_progress
-        # It may have to wait until those before it are through, and each of them has as long.
-        deadline = self._deadline(self._spec.job_timeout_s * len(self._answers), "did not finish a removal")
+        in_flight = self._in_flight[job.task_id] = _InFlight(answer, on_progress, self._job_deadline())
         try:
             self._process.send(Remove(job))
             return await asyncio.shield(answer)
@@ -141,20 +121,20 @@ class WorkerHandle:
             await self._abandon(job.task_id, answer)
             raise
         finally:
-            deadline.cancel()
-            del self._answers[job.task_id], self._listeners[job.task_id]
-            if not self._answers and not self.doomed:
+            in_flight.deadline.cancel()
+            del self._in_flight[job.task_id]
+            if not self._in_flight and not self.terminating:
                 self._on_change(WorkerEvent.JOBS_DONE)
 
     def kill(self, cause: BgremoveError) -> None:
-        """Kill the process; `cause` is what everything awaited from it fails with."""
-        if not self.doomed:
+        """Kill the process; everything awaited from it fails with `cause`."""
+        if not self.terminating:
             self._cause = cause
             if isinstance(cause, WorkerReplaced):
                 self._on_change(WorkerEvent.KILL)
             self._process.kill()
 
-    async def _end(self) -> BgremoveError:
+    async def _exit_error(self) -> BgremoveError:
         await self.exited.wait()
         return error_from(self.exit.reason, self.exit.detail) if self.exit else WorkerCrashed()
 
@@ -164,9 +144,9 @@ class WorkerHandle:
         if not answer.done():
             self.kill(WorkerReplaced())
             await self.exited.wait()
-        _retrieve(answer)
+        _mark_retrieved(answer)
 
-    def _handle(self, events: list[Event]) -> None:
+    def _handle_events(self, events: list[Event]) -> None:
         for event in events:
             match event:
                 case Loading(percent, message):
@@ -174,52 +154,59 @@ class WorkerHandle:
                     self._load_deadline = self._deadline(self._spec.load_timeout_s, "stopped loading")
                     for listener in self._load_listeners:
                         listener(percent, message)
-                case Ready(model) if not self._ready.done() and not self.doomed:
+                case Ready(model) if not self._ready.done() and not self.terminating:
                     self._load_deadline.cancel()
                     self.model_info = model
                     self._ready.set_result(model)
                     self._on_change(WorkerEvent.LOADED)
                 case LoadFailed(code, detail):
                     self.kill(error_from(code, detail))
-                case Progress(task_id, percent, message) if task_id in self._listeners:
-                    self._listeners[task_id](percent, message)
-                case Finished(task_id, result) if task_id in self._answers:
-                    _settle(self._answers[task_id], result)
-                case Failed(task_id, code, detail) if task_id in self._answers:
-                    _settle(self._answers[task_id], self._error(task_id, code, detail))
+                case Progress(task_id, percent, message) if task_id in self._in_flight:
+                    self._handle_progress(self._in_flight[task_id], percent, message)
+                case Finished(task_id, result) if task_id in self._in_flight:
+                    _settle(self._in_flight[task_id].answer, result)
+                case Failed(task_id, code, detail) if task_id in self._in_flight:
+                    _settle(self._in_flight[task_id].answer, self._job_error(task_id, code, detail))
                 case _:
-                    pass  # a late answer: whoever waited for it is gone
+                    pass  # a late answer, which nobody awaits any more
 
-    def _error(self, task_id: str, code: str, detail: str) -> BgremoveError:
-        """Return a removal's error; what the process has logged of it is told on: its log goes with it."""
+    def _handle_progress(self, in_flight: _InFlight, percent: float, message: str) -> None:
+        if not in_flight.started:  # the timeout of a job counts from its start in the worker
+            in_flight.started = True
+            in_flight.deadline.cancel()
+            in_flight.deadline = self._job_deadline()
+        in_flight.on_progress(percent, message)
+
+    def _job_error(self, task_id: str, code: str, detail: str) -> BgremoveError:
+        """Return a job's error; the tail of the process's log goes to ours, before that log is deleted."""
         if code in LOGGED:
-            said = "\n".join(tail(self._log_path))
-            log.warning("removal failed in the worker", extra={"task_id": task_id, "said": said})
+            stderr_tail = "\n".join(read_tail(self._log_path))
+            log.warning("removal failed in worker", extra={"task_id": task_id, "stderr_tail": stderr_tail})
         return error_from(code, detail)
 
-    def _ended(self, code: int | None) -> None:
+    def _handle_exit(self, code: int | None) -> None:
         self._load_deadline.cancel()
-        error = self._cause or self._diagnosis(code)
+        error = self._cause or self._diagnose(code)
         self.exit = WorkerExit(
-            generation=self.number,
+            generation=self.generation,
             pid=self._process.pid,
             code=code,
             signal=signal_name(code),
             reason=error.code,
             detail=error.detail,
-            stderr=tail(self._log_path),
+            stderr=read_tail(self._log_path),
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        drop(self._log_path)
+        delete(self._log_path)
         _settle(self._ready, error)
-        for answer in self._answers.values():
-            _settle(answer, error)
+        for in_flight in self._in_flight.values():
+            _settle(in_flight.answer, error)
         self.exited.set()
-        _retrieve(self._ready)
+        _mark_retrieved(self._ready)
         self._on_change(WorkerEvent.EXITED)
 
-    def _diagnosis(self, code: int | None) -> BgremoveError:
-        """Tell from the exit code why a process ended that nobody asked to end; None: it never came up."""
+    def _diagnose(self, code: int | None) -> BgremoveError:
+        """Return why a process ended that was not killed on request; code None: it was never spawned."""
         if code is None:
             return WorkerStartFailed()
         if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
@@ -229,6 +216,9 @@ class WorkerHandle:
             last = last_line(self._log_path)
             return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")
         return WorkerCrashed(f"The worker ended {how}.")
+
+    def _job_deadline(self) -> Deadline:
+        return self._deadline(self._spec.job_timeout_s, "did not finish a removal")
 
     def _deadline(self, timeout_s: float, what: str) -> Deadline:
         error = WorkerTimeout(f"The worker {what} within {timeout_s:g} s and was ended.")
@@ -244,7 +234,7 @@ def _settle(future: asyncio.Future[Any], outcome: ModelInfo | RemovalResult | Bg
         future.set_result(outcome)
 
 
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    """Mark a future's error as seen: nobody may be waiting for it any more."""
+def _mark_retrieved(future: asyncio.Future[Any]) -> None:
+    """Mark a future's error as retrieved: nobody may await it any more."""
     if future.done() and not future.cancelled():
         future.exception()

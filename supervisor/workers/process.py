@@ -1,4 +1,4 @@
-"""One worker process with its pipe, its queue and its thread, from spawn to reap."""
+"""One child process with its command pipe, its event queue and its thread, from spawn to reap."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ BATCH_EVENTS = 256
 HANDLING_TIMEOUT_S = 5.0
 log = logging.getLogger("supervisor.worker")
 context = multiprocessing.get_context("spawn")
-# A start reaps whatever other child has ended; between that and its join, nobody knew the exit code.
+# Starting a child reaps any other that has ended; between that and its join, its exit code is unknown.
 _reaping = threading.Lock()
 
 
@@ -44,7 +44,8 @@ class WorkerProcess:
         self._on_exit = on_exit
         commands_far, self._commands = context.Pipe(duplex=False)
         self._events: SimpleQueue[Event] = context.SimpleQueue()
-        self._far_ends: tuple[Connection, Connection] = (commands_far, self._events._writer)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._reader, events_far = _connections(self._events)
+        self._far_ends = (commands_far, events_far)
         self._process = context.Process(
             target=child_bootstrap.run,
             args=(entry, str(log_path), commands_far, self._events, config),
@@ -53,42 +54,42 @@ class WorkerProcess:
         )
         self.pid: int | None = None
         self._lock = threading.Lock()  # guards the process object between kill and reap
-        self._doomed = False
-        self._thread = threading.Thread(target=self._live, name="worker-watch", daemon=True)
+        self._terminating = False
+        self._thread = threading.Thread(target=self._supervise, name="worker-watch", daemon=True)
         self._thread.start()
 
     def send(self, command: Command) -> None:
-        """Send a command. A dying process does not take it: its end is told by `on_exit`."""
+        """Send a command. It is lost if the process is exiting, which `on_exit` reports."""
         try:
             self._commands.send(command)
         except OSError:
-            log.debug("command not taken", extra={"command": type(command).__name__})
+            log.debug("command not delivered: worker exiting", extra={"command": type(command).__name__})
 
     def kill(self) -> None:
         """Kill the process, by SIGKILL: a stopped process ignores anything softer."""
         with self._lock:
-            if not self._doomed and self.pid is not None:
+            if not self._terminating and self.pid is not None:
                 self._process.kill()
-            self._doomed = True
+            self._terminating = True
 
-    def _live(self) -> None:
+    def _supervise(self) -> None:
         code = None
         try:
             if self._spawn():
-                self._pass_events_on()
+                self._forward_events()
                 code = self._reap()
         except OSError:
-            log.exception("worker cannot be spawned")
+            log.exception("worker process not spawned")
         finally:
             self._close_far_ends()
             self._commands.close()
             self._events.close()
-            del self._events  # its semaphores go now, not when the garbage collector comes round
+            del self._events  # release OS semaphores immediately, not at the next garbage collection
             self._call_on_loop(lambda: self._on_exit(code))
 
     def _spawn(self) -> bool:
         with self._lock:
-            if self._doomed:
+            if self._terminating:
                 return False
             with _reaping:
                 self._process.start()
@@ -101,33 +102,32 @@ class WorkerProcess:
         for end in self._far_ends:
             end.close()
 
-    def _pass_events_on(self) -> None:
-        reader: Connection = self._events._reader  # type: ignore[attr-defined]  # noqa: SLF001
+    def _forward_events(self) -> None:
         while True:
-            ended = self._process.sentinel in wait([reader, self._process.sentinel])
+            ended = self._process.sentinel in wait([self._reader, self._process.sentinel])
             try:
-                batch = self._batch(reader)
+                batch = self._read_batch()
             except (EOFError, OSError):  # nothing more will come
                 wait([self._process.sentinel])
                 return
             if batch:
                 handled = threading.Event()
                 self._call_on_loop(partial(self._handle, batch, handled))
-                # A worker that floods is slowed down by its full pipe, and the loop stays free.
+                # Back-pressure: a worker that floods waits for its full pipe, and the loop stays responsive.
                 handled.wait(HANDLING_TIMEOUT_S)
             elif ended:
                 return
 
-    def _batch(self, reader: Connection) -> list[Event]:
+    def _read_batch(self) -> list[Event]:
         batch: list[Event] = []
         try:
-            while len(batch) < BATCH_EVENTS and reader.poll():
+            while len(batch) < BATCH_EVENTS and self._reader.poll():
                 batch.append(self._events.get())
         except (EOFError, OSError):
             if not batch:
                 raise
-            # The end is met again with the next batch: what the process said last is not to be lost.
-        return _without_overtaken(batch)
+            # The next batch meets the end again; the events before it must not be lost.
+        return _coalesce_progress(batch)
 
     def _handle(self, batch: list[Event], handled: threading.Event) -> None:
         try:
@@ -137,7 +137,7 @@ class WorkerProcess:
 
     def _reap(self) -> int | None:
         with self._lock, _reaping:
-            self._doomed = True
+            self._terminating = True
             self._process.join()
             code = self._process.exitcode
             self._process.close()
@@ -148,6 +148,15 @@ class WorkerProcess:
             self._loop.call_soon_threadsafe(function)
         except RuntimeError:
             log.debug("event loop closed before the worker ended")
+
+
+def _connections(queue: "SimpleQueue[Event]") -> tuple[Connection, Connection]:
+    """Return a queue's reading and writing connection.
+
+    SimpleQueue has no public way to wait for events together with the process's sentinel, nor to close our
+    copy of the writing end, without which the process's death does not read as the end of the queue.
+    """
+    return queue._reader, queue._writer  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def signal_name(code: int | None) -> str | None:
@@ -166,8 +175,8 @@ def how_ended(code: int | None) -> str:
     return f"by {name}" if name else f"with code {code}"
 
 
-def _without_overtaken(events: list[Event]) -> list[Event]:
-    """Leave out progress that later progress of the same load or removal overtakes: only the last is seen."""
+def _coalesce_progress(events: list[Event]) -> list[Event]:
+    """Coalesce progress events: keep the latest of each load and job."""
     kept: dict[object, Event] = {}
     for number, event in enumerate(events):
         subject: object = number
@@ -175,6 +184,6 @@ def _without_overtaken(events: list[Event]) -> list[Event]:
             subject = Loading
         elif isinstance(event, Progress):
             subject = event.task_id
-        kept.pop(subject, None)  # it takes the later one's place in line
+        kept.pop(subject, None)  # so that the later one takes its own place in the order
         kept[subject] = event
     return list(kept.values())

@@ -1,4 +1,4 @@
-"""When a worker that keeps dying is started again, and when no more."""
+"""Restart policy of a worker that dies: back-off, and a circuit breaker."""
 
 import time
 from collections import deque
@@ -10,29 +10,29 @@ CIRCUIT_WINDOW_S = 300.0
 
 
 class RestartPolicy:
-    """Counts deaths. After five in five minutes the circuit opens: only an explicit load or restart,
-    or the window's end, lets another worker start."""
+    """Counts deaths. After five in five minutes the circuit opens: only an explicit load or restart, or the
+    end of the five minutes, lets another process start."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._deaths: deque[float] = deque(maxlen=CIRCUIT_DEATHS)
 
-    def died(self) -> None:
-        """Note a death that nobody asked for."""
+    def record_death(self) -> None:
+        """Count a death that nobody requested."""
         self._deaths.append(self._clock())
 
     def reset(self) -> None:
-        """Forget the deaths: a removal succeeded, or somebody asked for a new start."""
+        """Clear the count: a job succeeded, or a start was requested."""
         self._deaths.clear()
 
     @property
     def circuit_open(self) -> bool:
-        """Whether no worker is to be started."""
+        """Whether no process may be started."""
         return len(self._deaths) == CIRCUIT_DEATHS and self._clock() - self._deaths[0] < CIRCUIT_WINDOW_S
 
     @property
     def wait_s(self) -> float:
-        """How long to wait before the next start."""
+        """The back-off before the next start, in seconds."""
         if not self._deaths:
             return 0.0
         return max(0.0, self._deaths[-1] + BACKOFF_S[len(self._deaths) - 1] - self._clock())

@@ -1,23 +1,23 @@
-"""The states of a worker and the changes that are legal: one enum each, one table, one pure function."""
+"""The state machine of a worker: states, events, and the table of legal transitions."""
 
 from enum import StrEnum
 
 
 class WorkerState(StrEnum):
-    """Where a worker stands."""
+    """The state of a worker."""
 
     STOPPED = "stopped"
-    """No process. A removal or a load starts one."""
+    """No process. A job or a load starts one."""
     STARTING = "starting"
     """The process is up and its model loads."""
     READY = "ready"
     """The model is loaded and idle."""
     BUSY = "busy"
-    """A removal is running."""
+    """A job is running."""
     STOPPING = "stopping"
     """The process was killed on purpose and is being reaped."""
     FAILED = "failed"
-    """The process died by itself; the next start waits for its back-off."""
+    """The process died; the next start waits for the back-off."""
 
 
 class WorkerEvent(StrEnum):
@@ -28,11 +28,12 @@ class WorkerEvent(StrEnum):
     JOB_STARTED = "job_started"
     JOBS_DONE = "jobs_done"
     KILL = "kill"
+    RESET = "reset"
     EXITED = "exited"
 
 
 class IllegalTransition(RuntimeError):
-    """A change that the table does not know: always a fault of the supervisor itself."""
+    """A transition that is not in the table: always a bug of the supervisor."""
 
 
 _S, _E = WorkerState, WorkerEvent
@@ -45,7 +46,7 @@ TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     **{(live, _E.KILL): _S.STOPPING for live in (_S.STARTING, _S.READY, _S.BUSY)},
     **{(live, _E.EXITED): _S.FAILED for live in (_S.STARTING, _S.READY, _S.BUSY)},
     (_S.STOPPING, _E.EXITED): _S.STOPPED,
-    (_S.FAILED, _E.KILL): _S.STOPPED,
+    (_S.FAILED, _E.RESET): _S.STOPPED,
 }
 
 

@@ -1,36 +1,56 @@
-"""Keeps at most one live worker of a kind, and says why when there is none."""
+"""A worker: supervises one process of one model. Starts it on demand, restarts it, ends it when idle."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import BgremoveError, WorkerFailed, WorkerReplaced, WorkerStartFailed
+from shared.errors import BgremoveError, WorkerReplaced, WorkerStartFailed
 from shared.messages import ModelInfo, RemovalJob, RemovalResult
-from supervisor.jobs.queue import Turn, Turns
-from supervisor.jobs.task import OnProgress
 from supervisor.platform.private_dir import make_private_dir
-from supervisor.workers.handle import (
-    WorkerExit,
-    WorkerHandle,
-    WorkerSpec,
-)
+from supervisor.platform.process_memory import rss_bytes
+from supervisor.workers.handle import WorkerHandle
 from supervisor.workers.restart_policy import RestartPolicy
+from supervisor.workers.spec import OnProgress, WorkerExit, WorkerSpec, WorkerStatus
 from supervisor.workers.state import WorkerEvent, WorkerState, transition
 
-ATTEMPTS = 2
+SUSPENDED = (
+    "The worker crashed repeatedly; automatic restarts are suspended. Retry in a few minutes, or POST "
+    "/api/v1/worker/restart."
+)
 log = logging.getLogger("supervisor.worker")
 
-Prepare = Callable[[OnProgress], Awaitable[WorkerSpec]]
+# Returns how to start the process; asked before every start.
+Prepare = Callable[[], Awaitable[WorkerSpec]]
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """The right to run one job on a worker at a time. An `exclusive` one allows no other job there."""
+
+    worker: "Worker"
+    exclusive: bool
+
+    async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
+        """Run a job, starting the worker first if need be.
+
+        Raises the job's own error, WorkerReplaced if the worker was ended on request, or another WorkerFailed
+        if it died. Cancelling stops the job.
+        """
+        return await self.worker.run(job, on_progress)
+
+    def release(self) -> None:
+        """Give the slot back."""
+        self.worker.release(self)
 
 
 class Worker:
-    """Starts a worker when one is needed, replaces it when it dies, ends it on request or when idle.
+    """Keeps at most one live process, with back-off and a circuit breaker between deaths.
 
-    `prepare` is asked before every start how to start; it may fetch what is missing. `keep_alive_s` is how
-    long an idle worker lives, None for ever. Lives on the event loop; every change of state happens there,
-    through the one transition table.
+    `keep_alive_s` is how long an idle process lives, None for no limit. Lives on the event loop; every change
+    of state happens there, through the one transition table.
     """
 
     def __init__(
@@ -43,149 +63,190 @@ class Worker:
         self._prepare = prepare
         self._log_folder = log_folder
         self._keep_alive_s = keep_alive_s
-        self._idle: asyncio.TimerHandle | None = None
-        self.turns = Turns(lambda: self.model_info.max_concurrency if self.model_info else 1)
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._slots: set[Slot] = set()
+        self._paused = False
         self._policy = RestartPolicy()
-        self._generation: WorkerHandle | None = None
+        self._handle: WorkerHandle | None = None
         self._starting = asyncio.Lock()
         self._reloading: asyncio.Task[None] | None = None
 
     @property
+    def alive(self) -> bool:
+        """Whether there is a process."""
+        return self.pid is not None
+
+    @property
     def pid(self) -> int | None:
-        """The worker's process id, while there is one."""
-        return self._generation.pid if self._generation else None
+        """The process id, while there is a process."""
+        return self._handle.pid if self._handle else None
 
     @property
     def model_info(self) -> ModelInfo | None:
-        """What the loaded model says of itself, while one is loaded."""
+        """The loaded model's, while one is loaded."""
         loaded = self.state in (WorkerState.READY, WorkerState.BUSY)
-        return self._generation.model_info if loaded and self._generation else None
+        return self._handle.model_info if loaded and self._handle else None
 
     @property
     def problem(self) -> str | None:
-        """Why no worker is started any more, in a sentence; None where one would be."""
+        """Why no process is started any more, in a sentence; None where one would be."""
         if not self._policy.circuit_open:
             return None
-        last = self.last_exit.detail if self.last_exit else ""
-        said = "The worker died too often: a load or a restart starts it again, or a removal minutes later."
-        return f"{said} {last}".strip()
+        return f"{SUSPENDED} {self.last_exit.detail if self.last_exit else ''}".strip()
+
+    @property
+    def failure(self) -> str | None:
+        """How the last process died, in a sentence, while no other one was started."""
+        return self.last_exit.detail if self.state is WorkerState.FAILED and self.last_exit else None
+
+    @property
+    def in_flight(self) -> int:
+        """How many slots are taken."""
+        return len(self._slots)
+
+    def subscribe(self, on_change: Callable[[], None]) -> None:
+        """Call `on_change` whenever the state or the free slots change."""
+        self._listeners.append(on_change)
+
+    def try_acquire(self, *, exclusive: bool) -> Slot | None:
+        """Return a slot, None where none is free: one before the model is loaded, then its concurrency."""
+        capacity = self.model_info.max_concurrency if self.model_info else 1
+        if exclusive or any(slot.exclusive for slot in self._slots):
+            capacity = 1
+        if self._paused or self.in_flight >= capacity:
+            return None
+        slot = Slot(self, exclusive)
+        self._slots.add(slot)
+        return slot
+
+    def release(self, slot: Slot) -> None:
+        """Take a slot back."""
+        self._slots.discard(slot)
+        self._notify()
+
+    async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
+        """Run a job, as `Slot.run` does."""
+        handle = await self._live_handle()
+        await handle.wait_ready(on_progress)
+        result = await handle.run(job, on_progress)
+        self._policy.reset()
+        return result
 
     async def load(self, on_progress: OnProgress) -> ModelInfo:
-        """Start the worker if need be, whatever happened before, and wait until its model is loaded.
+        """Start the process if need be, whatever happened before, and wait until its model is loaded.
 
         Raises WorkerFailed.
         """
         self._policy.reset()
-        return await (await self._live_generation(on_progress)).ready(on_progress)
-
-    async def remove(self, job: RemovalJob, on_progress: OnProgress, turn: Turn) -> RemovalResult:
-        """Have one photo cut out, in its turn. A removal whose worker dies is tried once more, alone."""
-        failures = 0
-        while True:
-            try:
-                result = await self._attempt(job, on_progress)
-            except WorkerReplaced:  # on somebody's request: not the photo's fault
-                continue
-            except WorkerFailed as error:
-                failures += 1
-                if failures == ATTEMPTS:
-                    raise
-                log.warning("removal put back", extra={"task_id": job.task_id, "reason": error.code})
-                await turn.again_alone()
-            else:
-                self._policy.reset()
-                return result
+        return await (await self._live_handle()).wait_ready(on_progress)
 
     async def stop(self) -> bool:
-        """End the worker and wait until it is reaped; False where none ran."""
-        generation = self._generation
-        if generation is None:
+        """Kill the process and wait until it is reaped; False where none ran."""
+        handle = self._handle
+        if handle is None:
             if self.state is WorkerState.FAILED:
-                self._change(WorkerEvent.KILL)
+                self._change(WorkerEvent.RESET)
             return False
-        generation.kill(WorkerReplaced())
-        await generation.exited.wait()
+        handle.kill(WorkerReplaced())
+        await handle.exited.wait()
         return True
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Keep the worker ended for the length of a block, for as long as its packages change.
+    async def pause(self) -> AsyncIterator[None]:
+        """Keep the process stopped for the length of a block, while its packages change.
 
-        Removals wait. A model that was there or on its way is loaded again at the end, in the background.
+        Jobs wait meanwhile. A model that was loaded or loading is loaded again at the end, in the background.
         """
         loaded = False
+        self._paused = True
         try:
             async with self._starting:
                 loaded = self.state in (WorkerState.STARTING, WorkerState.READY, WorkerState.BUSY)
                 await self.stop()
                 yield
         finally:
+            self._paused = False
             self._policy.reset()
+            self._notify()
             if loaded:
                 self._reloading = asyncio.create_task(self._reload())
 
     async def close(self) -> None:
-        """End the worker for good."""
+        """Kill the process for good."""
         if self._reloading is not None:
             self._reloading.cancel()
         await self.stop()
+
+    async def memory_bytes(self) -> int:
+        """Return the memory that the process holds, on this machine and on a device of its own."""
+        rss = await asyncio.to_thread(rss_bytes, self.pid) if self.pid else None
+        return (rss or 0) + (self.model_info.device_memory_bytes if self.model_info else 0)
+
+    async def status(self) -> WorkerStatus:
+        """Return the worker's status; the process's memory is asked of the operating system."""
+        return {
+            "state": self.state,
+            "pid": self.pid,
+            "generation": self.starts,
+            "restarts": max(0, self.starts - 1),
+            "rss_bytes": await asyncio.to_thread(rss_bytes, self.pid) if self.pid else None,
+            "device_memory_bytes": self.model_info.device_memory_bytes if self.model_info else None,
+            "last_exit": self.last_exit,
+            "problem": self.problem,
+        }
 
     async def _reload(self) -> None:
         try:
             await self.load(lambda _percent, _message: None)
         except BgremoveError as error:
-            log.warning("worker did not come back", extra={"worker": self.name, "reason": error.detail})
+            log.warning("worker reload failed", extra={"worker": self.name, "reason": error.detail})
 
-    async def _attempt(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
-        generation = await self._live_generation(on_progress)
-        await generation.ready(on_progress)
-        return await generation.remove(job, on_progress)
-
-    async def _live_generation(self, on_progress: OnProgress) -> WorkerHandle:
+    async def _live_handle(self) -> WorkerHandle:
         async with self._starting:
-            generation = self._generation
-            if generation is not None and generation.doomed:
-                await generation.exited.wait()
-                generation = self._generation
-            if generation is None:
+            handle = self._handle
+            if handle is not None and handle.terminating:
+                await handle.exited.wait()
+                handle = self._handle
+            if handle is None:
                 if self.problem is not None:
                     raise WorkerStartFailed(self.problem)
                 await asyncio.sleep(self._policy.wait_s)
-                generation = self._start(await self._prepare(on_progress))
-            return generation
+                handle = self._start(await self._prepare())
+            return handle
 
     def _start(self, spec: WorkerSpec) -> WorkerHandle:
         folder = make_private_dir(self._log_folder)
         self.starts += 1
         log_path = folder / f"{self.name}-{self.starts}.log"
-        generation = WorkerHandle(self.starts, spec, log_path, self._change)
-        self._generation = generation
+        handle = self._handle = WorkerHandle(self.starts, spec, log_path, self._change)
         self._change(WorkerEvent.START)
-        return generation
+        return handle
 
     def _change(self, event: WorkerEvent) -> None:
         before, self.state = self.state, transition(self.state, event)
-        log.info("worker", extra={"worker": self.name, "was": before, "now": self.state, "pid": self.pid})
-        if event is WorkerEvent.EXITED and self._generation is not None:
-            self.last_exit = self._generation.exit
-            self._generation = None
-            if self.state is WorkerState.FAILED:
-                self._policy.died()
-                self._tell_of_death()
-        self._watch_idleness()
-        self.turns.admit()
+        states = {"from": before, "to": self.state}
+        log.info("worker state changed", extra={"worker": self.name, **states, "pid": self.pid})
+        if event is WorkerEvent.EXITED and self._handle is not None:
+            self.last_exit = last = self._handle.exit
+            self._handle = None
+            if self.state is WorkerState.FAILED and last is not None:
+                self._policy.record_death()
+                details = {"pid": last.pid, "code": last.code, "reason": last.reason, "detail": last.detail}
+                tail = "\n".join(last.stderr)
+                log.warning("worker died", extra={"worker": self.name, **details, "stderr_tail": tail})
+        self._restart_idle_timer()
+        self._notify()
 
-    def _tell_of_death(self) -> None:
-        if died := self.last_exit:
-            told = {"worker": self.name, "pid": died.pid, "code": died.code, "reason": died.reason}
-            said = "\n".join(died.stderr)
-            log.warning("worker died", extra={**told, "detail": died.detail, "said": said})
+    def _notify(self) -> None:
+        for listener in self._listeners:
+            listener()
 
-    def _watch_idleness(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-        if self._keep_alive_s is not None and self.state is WorkerState.READY and self._generation:
+    def _restart_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._keep_alive_s is not None and self.state is WorkerState.READY and self._handle:
             idle = WorkerReplaced(f"The worker was idle for {self._keep_alive_s:g} s.")
             loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(self._keep_alive_s, self._generation.kill, idle)
+            self._idle_timer = loop.call_later(self._keep_alive_s, self._handle.kill, idle)

@@ -24,7 +24,7 @@ def jobs(commands: Any, events: Any, model: ModelInfo = MODEL) -> Iterator[Remov
 def finish(job: RemovalJob, events: Any) -> None:
     """Answer with the photo itself as the result."""
     events.put(Progress(job.task_id, 45, "Removing the background"))
-    shutil.copy(job.source_path, job.result_path)
+    shutil.copyfile(job.source_path, job.result_path)  # not the mode: a result may go to a device
     timings = {"decode": 1.0, "inference": 1.0, "refine": 0.0, "encode": 1.0}
     whole = (0, 0, 1, 1)
     result = RemovalResult(

@@ -1,4 +1,4 @@
-"""Runs scripts/bgremove.py as its users do, for the tests of what it does."""
+"""Runs scripts/bgremove.py as a subprocess, for tests of the command line."""
 
 import os
 import subprocess
@@ -39,5 +39,5 @@ def remove(script: Script, photo: Path, *arguments: object, settings: dict[str, 
         return bgremove("remove", photo, "--server", address, *arguments, settings=settings)
 
 
-def files_beside(photo: Path) -> list[str]:
+def sibling_files(photo: Path) -> list[str]:
     return sorted(path.name for path in photo.parent.iterdir() if path != photo)

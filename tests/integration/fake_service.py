@@ -1,4 +1,4 @@
-"""A scripted stand-in for the service's HTTP side, for the tests of what talks to it."""
+"""Fake HTTP service with scripted responses, for tests of its clients."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ RESULT = {
 
 
 def state(status: str, percent: float, message: str, code: str | None = None) -> dict[str, Any]:
-    """One state of the task, as the event stream and the plain question give it."""
+    """Return one state of the task, as in the event stream and in GET /tasks/ID."""
     return {
         "task_id": TASK_ID,
         "status": status,
@@ -45,27 +45,27 @@ COMPLETE = state("complete", 100, "Done")
 
 @dataclass
 class Script:
-    """What the service does, and what it was asked."""
+    """The scripted behaviour of the service, and a record of the requests."""
 
     states: list[dict[str, Any]] = field(default_factory=lambda: [QUEUED, RUNNING, COMPLETE])
-    drops: int = 0  # how many event streams break off before their last event
-    hold_stream: bool = False  # the event stream stays open and says no more
-    refusal: tuple[int, dict[str, str]] | None = None  # the answer to an upload
-    refused_part: bytes = b""  # only uploads with these bytes in them get it
-    busy: int = 0  # how many uploads find the queue full before one is taken
-    slow_s: float = 0  # how long a task takes
-    nothing_to_do: bool = False  # there is nothing to install
-    problem: str | None = None  # what is wrong with torch all the same
-    broken: bool = False  # and that keeps BiRefNet from working
+    drops: int = 0  # number of event streams that break off before their last event
+    hold_stream: bool = False  # the event stream stays open without further events
+    refusal: tuple[int, dict[str, str]] | None = None  # the response to an upload
+    refused_part: bytes = b""  # only uploads that contain these bytes are refused
+    busy: int = 0  # number of uploads that meet a full queue before one is accepted
+    slow_s: float = 0  # duration of a task
+    nothing_to_do: bool = False  # no package needs an install
+    problem: str | None = None  # of torch, after the install
+    broken: bool = False  # the problem prevents BiRefNet from running
     result: dict[str, Any] = field(default_factory=lambda: dict(RESULT))
-    torn_download: bool = False
+    truncated_download: bool = False
     streams: int = 0
     uploads: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    forgotten: int = 0  # how many results were deleted after they were fetched
+    deleted: int = 0  # number of results that the client deleted
     cancelled: list[str] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
+    concurrent: int = 0
+    max_concurrent: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     tokens: set[str | None] = field(default_factory=set)
     ending: threading.Event = field(default_factory=threading.Event)
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         if self.path == f"/api/v1/remove/result/{TASK_ID}":
-            self.script.forgotten += 1
+            self.script.deleted += 1
             self.send_response(204)
             self.end_headers()
             return
@@ -121,15 +121,15 @@ class _Handler(BaseHTTPRequestHandler):
         dropped = self.script.streams <= self.script.drops
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        if self.script.streams == 1:  # breaks off where more was promised; a later one just ends
+        if self.script.streams == 1:  # shorter than its Content-Length; later ones just end
             self.send_header("Content-Length", "100000")
         self.end_headers()
         with self.script.lock:
-            self.script.at_once += 1
-            self.script.most_at_once = max(self.script.most_at_once, self.script.at_once)
+            self.script.concurrent += 1
+            self.script.max_concurrent = max(self.script.max_concurrent, self.script.concurrent)
         time.sleep(self.script.slow_s)
         with self.script.lock:
-            self.script.at_once -= 1
+            self.script.concurrent -= 1
         for each in self.script.states[: -1 if dropped else None]:
             self.wfile.write(f"data: {json.dumps(each)}\n\n".encode())
         if self.script.hold_stream:
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "image/png")
         self.send_header("Content-Length", str(len(CUTOUT)))
         self.end_headers()
-        self.wfile.write(CUTOUT[:1000] if self.script.torn_download else CUTOUT)
+        self.wfile.write(CUTOUT[:1000] if self.script.truncated_download else CUTOUT)
 
     def _json(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         content = json.dumps(body).encode()
@@ -156,17 +156,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Keep quiet: what the command says is looked at."""
+        """Log nothing: tests compare the command's output."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away in the middle is part of the tests."""
+        """Ignore clients that disconnect early, as tests do."""
 
 
 @contextmanager
 def fake_service(script: Script) -> Iterator[str]:
-    """The service on a free port, by its address."""
+    """Run the service on a free port and yield its URL."""
     handler = type("Handler", (_Handler,), {"script": script})
     with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

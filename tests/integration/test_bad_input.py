@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.api.middleware.security import MAX_TEXT_BYTES
+from supervisor.api.middleware.body_limit import MAX_TEXT_BYTES
 from tests.photos import wish
 from tests.service import OBEYS, Service, running
 

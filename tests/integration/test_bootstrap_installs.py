@@ -1,4 +1,4 @@
-"""scripts/bootstrap.py with a real .venv and a real pip, on packages made here: no network is needed."""
+"""scripts/bootstrap.py with a real .venv and a real pip, on packages built here, without a network."""
 
 import io
 import os
@@ -21,7 +21,7 @@ SHARED = ("shared/__init__.py", "shared/file_lock.py", "shared/pip_cleanup.py")
 PARTS = ("scripts/bootstrap.py", "scripts/fingerprint.py", *SHARED)
 Process = subprocess.Popen[str]
 
-# Ensures the lists it is given, goes on in .venv, and says where it is.
+# Ensures the given lists, re-executes in .venv, and prints its prefix.
 DRIVER = """
 import sys
 import bootstrap
@@ -32,7 +32,7 @@ print(sys.prefix)
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
-# A package whose build takes as long as the test wants: the place to interrupt an install at.
+# A package whose build blocks until the test opens a gate, to interrupt an install there.
 SLOW_BACKEND = '''
 import os, time, zipfile
 from pathlib import Path
@@ -53,7 +53,7 @@ SLOW_PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbacken
 
 
 class Project:
-    """A folder with the bootstrap's scripts, package lists, and packages for them."""
+    """A folder with the bootstrap scripts, requirement lists, and their packages."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -75,7 +75,7 @@ class Project:
         self._make_slow_package()
 
     def start(self, *lists: str) -> Process:
-        """Run the driver, in a group of its own so that Ctrl-C can be sent to it as by a terminal."""
+        """Run the driver in its own process group, to send it Ctrl-C as a terminal does."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "BGREMOVE_"))
         }
@@ -86,7 +86,7 @@ class Project:
                 "PIP_NO_INDEX": "1",
                 "PIP_FIND_LINKS": self.packages.as_uri(),
                 "PIP_CONFIG_FILE": os.devnull,
-                "PIP_USER": "1",  # as some users and clusters have it set, which no environment can do
+                "PIP_USER": "1",  # set by some users and clusters; fails in a virtual environment
                 "PIP_CACHE_DIR": str(self.folder / "cache"),
                 "SLOW_GATE": str(self.gate),
             },
@@ -97,7 +97,7 @@ class Project:
         )
 
     def run(self, *lists: str) -> tuple[int, str, str]:
-        """Run the driver to its end: code, standard output, standard error."""
+        """Run the driver and return its exit code, standard output and standard error."""
         return end(self.start(*lists))
 
     def has(self, module: str) -> bool:
@@ -128,7 +128,7 @@ def end(process: Process) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One project whose .venv is made, for the tests that don't ask how it came to be."""
+    """One project with a finished .venv, shared by the tests that need no new one."""
     project = Project(tmp_path_factory.mktemp("made") / "with a space")
     code, _, errors = project.run("empty")
     assert code == 0, errors
@@ -137,7 +137,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def gated(made: Project) -> Iterator[Project]:
-    """The project, ready to build the slow package, which is held; what waits for it goes on in the end."""
+    """The project with the slow package not installed and its gate closed; the gate opens at the end."""
     for file in made.gate.iterdir():
         file.unlink()
     for installed in (made.folder / ".venv").glob("lib/*/site-packages/slow*"):
@@ -148,8 +148,8 @@ def gated(made: Project) -> Iterator[Project]:
     (made.gate / "open").touch()
 
 
-def test_the_first_run_installs_and_goes_on_in_the_venv_and_the_second_says_nothing(made: Project) -> None:
-    """This is what 'nothing installed before' rests on."""
+def test_the_first_run_installs_and_reexecutes_in_the_venv_and_the_second_is_silent(made: Project) -> None:
+    """Users need nothing installed beforehand."""
     code, output, errors = made.run("tiny")
     assert (code, Path(output.strip())) == (0, (made.folder / ".venv").resolve())
     assert errors == "bgremove: installing tiny.txt (first run only, several minutes)\n"
@@ -158,34 +158,34 @@ def test_the_first_run_installs_and_goes_on_in_the_venv_and_the_second_says_noth
 
 
 def test_a_failed_install_is_one_line_with_its_reason(made: Project) -> None:
-    """A page of pip's output hides the one thing that the person can mend."""
+    """A page of pip's output would hide the reason."""
     code, output, errors = made.run("missing")
     assert (code, output) == (1, "")
     _, reason = errors.splitlines()
     assert reason.startswith("bgremove: cannot install missing.txt: ")
     assert "No matching distribution found for missing" in reason
-    assert f"Python {sys.version.split()[0]} on " in reason, "which system has no build of it"
-    assert made.run("missing")[0] == 1, "the failed install was remembered as done"
+    assert f"Python {sys.version.split()[0]} on " in reason, "the system without a matching wheel"
+    assert made.run("missing")[0] == 1, "the failed install left a fingerprint"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
-def test_an_install_stopped_by_ctrl_c_is_taken_up_by_the_next_run(gated: Project) -> None:
-    """A first run takes minutes on a slow line: people do stop it."""
+def test_an_install_stopped_by_ctrl_c_is_completed_by_the_next_run(gated: Project) -> None:
+    """A first run takes minutes on a slow connection: people do stop it."""
     process = gated.start("slow")
     _wait_for(gated.gate / "started", process)
     if sys.platform != "win32":  # for mypy
         os.killpg(process.pid, signal.SIGINT)
     code, _, errors = end(process)
     assert code == 130
-    assert errors.splitlines()[-1] == "bgremove: interrupted; run the same command again to go on"
+    assert errors.splitlines()[-1] == "bgremove: interrupted; run the same command again to continue"
     (gated.gate / "open").touch()
     assert gated.run("slow")[0] == 0
     assert gated.has("slow")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there a lock does not outlive its process")
-def test_a_run_after_a_kill_waits_for_the_pip_that_was_left_alone(gated: Project) -> None:
-    """Two pips writing to one .venv leave packages made of both."""
+@pytest.mark.skipif(sys.platform == "win32", reason="no lock is inherited there")
+def test_a_run_after_a_kill_waits_for_the_orphaned_pip(gated: Project) -> None:
+    """Two pips that write to one .venv would mix their files."""
     killed = gated.start("slow")
     _wait_for(gated.gate / "started", killed)
     killed.kill()
@@ -199,27 +199,27 @@ def test_a_run_after_a_kill_waits_for_the_pip_that_was_left_alone(gated: Project
     assert gated.has("slow")
 
 
-def test_a_half_made_venv_is_made_anew(tmp_path: Path) -> None:
-    """A machine switched off in the first minute must not need a person to delete folders."""
+def test_a_partial_venv_is_recreated(tmp_path: Path) -> None:
+    """Nobody should have to delete folders after a power failure in the first minute."""
     project = Project(tmp_path / "project")
     (project.folder / ".venv" / "bin").mkdir(parents=True)
     (project.folder / ".venv" / "bin" / "python").touch()
     (project.folder / ".venv" / "bgremove-unfinished").touch()
     code, _, errors = project.run("tiny")
     assert code == 0, errors
-    assert errors.splitlines()[0] == "bgremove: .venv is incomplete, making it anew"
+    assert errors.splitlines()[0] == "bgremove: .venv is incomplete, recreating it"
     assert project.has("tiny")
 
 
-def test_two_first_runs_at_once_make_one_venv(tmp_path: Path) -> None:
-    """A service and a command started together would write over each other's files."""
+def test_two_concurrent_first_runs_create_one_venv(tmp_path: Path) -> None:
+    """A service and a command started together would overwrite each other's files."""
     project = Project(tmp_path / "project")
     first, second = project.start("tiny"), project.start("tiny")
     ends = [end(first), end(second)]
     assert [code for code, _, _ in ends] == [0, 0], ends
-    said = ends[0][2] + ends[1][2]
-    assert said.count("making .venv") == 1
-    assert said.count("installing tiny.txt") == 1
+    messages = ends[0][2] + ends[1][2]
+    assert messages.count("creating .venv") == 1
+    assert messages.count("installing tiny.txt") == 1
     assert project.has("tiny")
 
 

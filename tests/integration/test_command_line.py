@@ -1,4 +1,4 @@
-"""scripts/bgremove.py as its users run it, against a scripted service."""
+"""scripts/bgremove.py against a fake service: output, options, errors, signals."""
 
 import json
 import signal
@@ -15,8 +15,8 @@ from tests.integration.commands import (
     TIMEOUT_S,
     bgremove,
     command,
-    files_beside,
     remove,
+    sibling_files,
 )
 from tests.integration.fake_service import (
     CUTOUT,
@@ -34,12 +34,12 @@ from tests.service import wait_for
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "my photo.jpg"
-    path.write_bytes(b"\xff\xd8 not looked at by the command line")
+    path.write_bytes(b"\xff\xd8 not decoded by the command line")
     return path
 
 
 def test_a_program_reads_one_json_object_and_finds_the_cutout(photo: Path) -> None:
-    """Anything else on standard output would break every script that pipes it."""
+    """Any other text on standard output would break scripts that parse it."""
     output = photo.with_name("cutout.png")
     done = remove(Script(), photo, "-o", output, "--json")
     report = json.loads(done.stdout)
@@ -50,8 +50,8 @@ def test_a_program_reads_one_json_object_and_finds_the_cutout(photo: Path) -> No
     assert output.read_bytes() == CUTOUT
 
 
-def test_a_person_reads_where_the_cutout_is(photo: Path) -> None:
-    """Without -o it lies beside the photo; the words go to standard error, a line for each thing."""
+def test_the_text_output_names_the_result(photo: Path) -> None:
+    """Without -o the result is written next to the image; messages go to standard error."""
     done = remove(Script(), photo)
     assert (done.returncode, done.stdout) == (0, "")
     assert "bgremove: Removing the background\n" in done.stderr
@@ -59,12 +59,12 @@ def test_a_person_reads_where_the_cutout_is(photo: Path) -> None:
     assert "my photo-cutout.png" in last
     assert "640 x 480" in last
     assert "builtin" in last
-    assert files_beside(photo) == ["my photo-cutout.png"]
+    assert sibling_files(photo) == ["my photo-cutout.png"]
 
 
 @pytest.mark.parametrize("model", [None, "auto", "birefnet", "builtin"])
-def test_the_model_is_sent_only_when_it_was_asked_for(photo: Path, model: str | None) -> None:
-    """The server's own default must stay in force for people who don't choose."""
+def test_the_model_is_sent_only_if_given(photo: Path, model: str | None) -> None:
+    """Otherwise the server's default applies."""
     script = Script()
     assert remove(script, photo, *(["--model", model] if model else [])).returncode == 0
     (upload,) = script.uploads
@@ -74,8 +74,8 @@ def test_the_model_is_sent_only_when_it_was_asked_for(photo: Path, model: str | 
 
 
 @pytest.mark.parametrize("way", ["option", "environment", "none"])
-def test_the_token_goes_with_every_request(photo: Path, way: str) -> None:
-    """A protected server would refuse the request that lacks it."""
+def test_every_request_carries_the_token(photo: Path, way: str) -> None:
+    """A protected server refuses requests without it."""
     script = Script()
     options = ["--token", "secret"] if way == "option" else []
     settings = {"BGREMOVE_TOKEN": "secret\n"} if way == "environment" else {}
@@ -95,8 +95,8 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
         "Give --background or --background-file.",
     ),
     "failed task": ({"states": FAILING_TASK}, "out_of_memory", "There was not enough memory for this image."),
-    "torn download": ({"torn_download": True}, "unreachable", "no connection to http://"),
-    "result elsewhere": ({"result": ELSEWHERE}, "bad_answer", "the server put the cutout elsewhere"),
+    "truncated download": ({"truncated_download": True}, "unreachable", "no connection to http://"),
+    "result on another host": ({"result": ELSEWHERE}, "bad_answer", "the result is on another host"),
     "not bgremove": ({"refusal": (200, {"hello": "world"})}, "bad_answer", "did not answer like bgremove"),
 }
 
@@ -104,11 +104,11 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", ERRORS)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_failure_is_one_sentence_and_leaves_no_file(photo: Path, case: str, as_json: bool) -> None:  # noqa: FBT001
-    """Half a cutout, or a traceback, would be taken for a result or a bug."""
-    happening, code, sentence = ERRORS[case]
-    done = remove(Script(**happening), photo, *(["--json"] if as_json else []))
+    """A partial result would pass for a complete one, and a traceback for a bug."""
+    script, code, sentence = ERRORS[case]
+    done = remove(Script(**script), photo, *(["--json"] if as_json else []))
     assert done.returncode == 1
-    assert files_beside(photo) == []
+    assert sibling_files(photo) == []
     if as_json:
         report = json.loads(done.stdout)
         assert report["input"] == str(photo)
@@ -122,17 +122,17 @@ def test_a_failure_is_one_sentence_and_leaves_no_file(photo: Path, case: str, as
 
 
 @pytest.mark.parametrize("drops", [1, 2])
-def test_a_dropped_event_stream_does_not_lose_the_cutout(photo: Path, drops: int) -> None:
-    """Proxies and laptops that sleep break connections while the server goes on working."""
+def test_a_dropped_event_stream_does_not_lose_the_result(photo: Path, drops: int) -> None:
+    """Proxies and suspended laptops break connections while the server continues."""
     script = Script(drops=drops)
     done = remove(script, photo, "--json")
     assert done.returncode == 0, done.stdout
     assert script.streams == drops + 1
-    assert files_beside(photo) == ["my photo-cutout.png"]
+    assert sibling_files(photo) == ["my photo-cutout.png"]
 
 
-def test_no_server_there_is_said_so(photo: Path) -> None:
-    """The address is what the person has to look at."""
+def test_an_unreachable_server_is_named(photo: Path) -> None:
+    """Its URL is what the user has to check."""
     with fake_service(Script()) as address:
         pass
     done = bgremove("remove", photo, "--server", address)
@@ -144,11 +144,11 @@ def _folder(photo: Path) -> list[object]:
     return [photo, "-o", photo.parent]
 
 
-MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
+USAGE_ERRORS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "missing photo": (lambda photo: [photo.with_name("nothing.jpg")], "there is no file"),
     "folder as output": (_folder, "is a folder"),
     "output in no folder": (lambda photo: [photo, "-o", photo.parent / "no" / "x.png"], "there is no folder"),
-    "output is the photo": (lambda photo: [photo, "-o", photo], "overwrite the photo"),
+    "output is the photo": (lambda photo: [photo, "-o", photo], "overwrite the input image"),
     "unknown option": (lambda photo: [photo, "--frobnicate"], "--frobnicate"),
     "unknown model": (lambda photo: [photo, "--model", "huge"], "huge"),
     "address without a scheme": (
@@ -159,25 +159,25 @@ MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", MISUSES)
-def test_a_mistake_on_the_command_line_ends_with_code_2_at_once(photo: Path, case: str) -> None:
-    """Nothing may be installed or started for a command that cannot work."""
-    arguments, sentence = MISUSES[case]
-    # Without the variable that forbids installs: there must be no attempt at one.
+@pytest.mark.parametrize("case", USAGE_ERRORS)
+def test_a_usage_error_exits_with_code_2_before_any_install(photo: Path, case: str) -> None:
+    """Nothing may be installed or started for arguments that cannot work."""
+    arguments, sentence = USAGE_ERRORS[case]
+    # Without the variable that disables installs: none may be attempted.
     done = bgremove("remove", *arguments(photo), settings={"BGREMOVE_NO_BOOTSTRAP": ""})
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "installing" not in done.stderr
     assert "Traceback" not in done.stderr
-    assert files_beside(photo) == []
+    assert sibling_files(photo) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to one process there")
+@pytest.mark.skipif(sys.platform == "win32", reason="signals cannot be sent to a single process there")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ending_the_command_cancels_its_photo_on_a_shared_server(
+def test_ending_the_command_cancels_its_task_on_a_shared_server(
     photo: Path, number: signal.Signals, code: int
 ) -> None:
-    """Others wait in that server's queue, behind a photo that nobody wants any more."""
+    """Otherwise the abandoned task would delay other clients in the queue."""
     script = Script(states=[RUNNING], hold_stream=True)
     with (
         fake_service(script) as address,
@@ -189,4 +189,4 @@ def test_ending_the_command_cancels_its_photo_on_a_shared_server(
         process.send_signal(number)
         assert process.wait(TIMEOUT_S) == code
     assert script.cancelled == [f"/api/v1/tasks/{TASK_ID}"]
-    assert files_beside(photo) == []
+    assert sibling_files(photo) == []

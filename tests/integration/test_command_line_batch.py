@@ -1,4 +1,4 @@
-"""Many photos with one command, against a scripted service."""
+"""Batches of images, against a fake service."""
 
 import json
 import os
@@ -22,7 +22,7 @@ DAMAGED = (422, {"detail": "The image is damaged or cut short.", "code": "damage
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder as people have them: pictures, other files, a folder in it."""
+    """A folder with images, other files and a subfolder."""
     folder = tmp_path / "photos"
     (folder / "trip").mkdir(parents=True)
     for name in ("one.jpg", "two.PNG", "trip/three.webp"):
@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> Path:
     (folder / "no ending").write_bytes(b"\xff\xd8\xff a JPEG all the same")
     (folder / "notes.txt").write_text("BM is how a bitmap starts, and this text too")
     (folder / "._one.jpg").write_bytes(b"what macOS leaves behind")
-    (folder / "four.jpg.part").write_bytes(b"\xff\xd8\xff a download that goes on")
+    (folder / "four.jpg.part").write_bytes(b"\xff\xd8\xff a partial download")
     return folder
 
 
@@ -55,8 +55,8 @@ def lines(done: Run) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_folder_gives_a_cutout_of_each_picture_in_it(photos: Path) -> None:
-    """Other files, hidden ones and half downloads are none."""
+def test_every_image_in_a_folder_is_processed(photos: Path) -> None:
+    """Other files, hidden files and partial downloads are skipped."""
     script = Script()
     done = remove(script, photos)
     assert (done.returncode, done.stdout) == (0, "")
@@ -64,12 +64,12 @@ def test_a_folder_gives_a_cutout_of_each_picture_in_it(photos: Path) -> None:
     assert made == {path.name for path in photos.iterdir() if path.name.endswith("-cutout.png")}
     assert (photos / "one-cutout.png").read_bytes() == CUTOUT
     assert len(script.uploads) == 3
-    assert script.forgotten == 3, "an hour's photos would fill the server's disk"
+    assert script.deleted == 3, "else a batch could fill the server's disk"
     assert done.stderr.splitlines()[-1].startswith("bgremove: wrote 3, in ")
 
 
-def test_recursive_repeats_the_folders_in_the_folder_of_results(photos: Path, tmp_path: Path) -> None:
-    """Photos of one name in two folders must not meet in one result."""
+def test_recursive_reproduces_subfolders_in_the_output_folder(photos: Path, tmp_path: Path) -> None:
+    """Images of the same name in two folders must not share an output file."""
     (photos / "trip" / "one.jpg").write_bytes(b"another one")
     out = tmp_path / "results" / "new"
     done = remove(Script(), photos, "--recursive", "--out-dir", out, "--suffix", "")
@@ -77,8 +77,8 @@ def test_recursive_repeats_the_folders_in_the_folder_of_results(photos: Path, tm
     assert tree(out) == ["no ending.png", "one.png", "trip/one.png", "trip/three.png", "two.png"]
 
 
-def test_photos_whose_names_differ_by_their_endings_alone_keep_them(tmp_path: Path) -> None:
-    """Phones and cameras write pairs, a.heic beside a.jpg: neither may cost the other its result."""
+def test_images_whose_names_differ_in_the_extension_only_keep_it(tmp_path: Path) -> None:
+    """Phones and cameras write pairs, a.heic and a.jpg: each needs its own result."""
     photos = tmp_path / "pairs"
     photos.mkdir()
     for name in ("a.webp", "a.jpg", "a.webp.png", "b.jpg"):
@@ -87,12 +87,12 @@ def test_photos_whose_names_differ_by_their_endings_alone_keep_them(tmp_path: Pa
     assert remove(script, photos).returncode == 0
     made = {path.name for path in photos.iterdir() if path.name.endswith("-cutout.png")}
     assert made == {"a.webp-cutout.png", "a.jpg-cutout.png", "a.webp.png-cutout.png", "b-cutout.png"}
-    again = remove(script, *photos.iterdir())  # as a shell writes photos/*
+    again = remove(script, *photos.iterdir())  # as a shell expands photos/*
     assert (again.returncode, len(script.uploads)) == (0, 4), again.stderr
 
 
-def test_results_in_a_folder_of_the_photos_are_never_taken_for_photos(photos: Path) -> None:
-    """Else each run would double them."""
+def test_results_in_a_subfolder_are_never_processed(photos: Path) -> None:
+    """Otherwise each run would double them."""
     for _ in range(2):
         script = Script()
         done = remove(script, photos, "--recursive", "--out-dir", photos / "done", "--suffix=", "--overwrite")
@@ -100,8 +100,8 @@ def test_results_in_a_folder_of_the_photos_are_never_taken_for_photos(photos: Pa
         assert len(script.uploads) == 4
 
 
-def test_a_second_run_does_only_what_is_left_and_says_so(photos: Path) -> None:
-    """A batch that was cut off goes on, also where the shell named the results among the photos."""
+def test_a_second_run_skips_images_that_are_up_to_date(photos: Path) -> None:
+    """An interrupted batch continues, also if the shell's pattern matched results."""
     assert remove(Script(), photos).returncode == 0
     changed = photos / "one.jpg"
     later = (photos / "one-cutout.png").stat().st_mtime + 10
@@ -111,20 +111,20 @@ def test_a_second_run_does_only_what_is_left_and_says_so(photos: Path) -> None:
     done = remove(script, *[photos / name for name in tree(photos) if name[-1] in "gp" and name[0] != "."])
     assert done.returncode == 0, done.stderr
     assert len(script.uploads) == 3, "the changed one, the new one, and the one in the folder"
-    assert "left out 3 results of earlier runs" in done.stderr
-    assert "wrote 3, skipped 1 done already" in done.stderr.splitlines()[-1]
+    assert "skipped 3 results of earlier runs" in done.stderr
+    assert "wrote 3, skipped 1 up to date" in done.stderr.splitlines()[-1]
 
 
-def test_a_run_with_nothing_left_starts_no_server(photos: Path) -> None:
-    """It asks for no connection, no installation and no model."""
+def test_a_run_with_nothing_to_do_starts_no_server(photos: Path) -> None:
+    """It needs no connection, no install and no model."""
     assert remove(Script(), photos).returncode == 0
     done = bgremove("remove", photos, "--json", settings={"BGREMOVE_NO_BOOTSTRAP": ""})
     assert (done.returncode, done.stderr) == (0, "")
     assert [line["skipped"] for line in lines(done)] == [True, True, True]
 
 
-def test_a_failed_photo_is_told_at_the_end_and_stops_no_other(photos: Path) -> None:
-    """One damaged file among thousands must not cost the night."""
+def test_a_failed_image_is_summarised_and_stops_no_other(photos: Path) -> None:
+    """One damaged file must not abort a batch of thousands."""
     script = Script(refusal=DAMAGED, refused_part=b"photo one.jpg")
     done = remove(script, photos, "--jobs", "1")
     assert done.returncode == 1
@@ -136,20 +136,20 @@ def test_a_failed_photo_is_told_at_the_end_and_stops_no_other(photos: Path) -> N
     assert not list(photos.rglob("*.png.*"))
 
 
-def test_a_program_reads_one_json_line_for_each_photo(photos: Path) -> None:
-    """Each line can be worked on as it comes."""
+def test_json_output_has_one_line_per_image(photos: Path) -> None:
+    """Programs can process each line as it appears (JSON Lines)."""
     script = Script(refusal=DAMAGED, refused_part=b"photo one.jpg")
     done = remove(script, photos, "--json")
     assert (done.returncode, done.stderr) == (1, "")
-    told = {Path(line["input"]).name: line for line in lines(done)}
-    assert set(told) == {"one.jpg", "two.PNG", "no ending"}
-    assert told["one.jpg"]["error"]["code"] == "damaged_image"
-    assert told["two.PNG"]["output"] == str(photos / "two-cutout.png")
-    assert told["two.PNG"]["width"] == 640
+    reports = {Path(line["input"]).name: line for line in lines(done)}
+    assert set(reports) == {"one.jpg", "two.PNG", "no ending"}
+    assert reports["one.jpg"]["error"]["code"] == "damaged_image"
+    assert reports["two.PNG"]["output"] == str(photos / "two-cutout.png")
+    assert reports["two.PNG"]["width"] == 640
 
 
-def test_a_mistake_that_holds_for_every_photo_is_told_once(photos: Path) -> None:
-    """A thousand times the same sentence helps nobody."""
+def test_an_error_of_every_image_is_reported_once(photos: Path) -> None:
+    """The run stops at the first."""
     refusal = (422, {"detail": "The field 'max_size' is not valid.", "code": "invalid_option"})
     script = Script(refusal=refusal)
     done = remove(script, photos, "--jobs", "1", "--max-size", "1")
@@ -157,8 +157,8 @@ def test_a_mistake_that_holds_for_every_photo_is_told_once(photos: Path) -> None
     assert done.stderr.count("--max-size is not valid") == 1
 
 
-def test_a_full_queue_is_waited_for(photos: Path) -> None:
-    """Others may use the same server; 429 says when to come again."""
+def test_a_full_queue_is_retried(photos: Path) -> None:
+    """Other clients may use the same server; a 429 names the delay."""
     script = Script(busy=2)
     done = remove(script, photos, "--json")
     assert done.returncode == 0, done.stdout
@@ -166,24 +166,24 @@ def test_a_full_queue_is_waited_for(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("code", ["stopping", "not_found"])
-def test_a_server_that_is_restarted_costs_no_photo(photos: Path, code: str) -> None:
-    """What was on its way is sent again; the new server knows nothing of the one before."""
+def test_a_server_restart_loses_no_image(photos: Path, code: str) -> None:
+    """Images in flight are uploaded again; the new server does not know the old tasks."""
     script = Script(refusal=(503, {"detail": "Not now.", "code": code}))
 
-    def mend() -> None:
+    def recover() -> None:
         wait_for(lambda: len(script.uploads) > 2, TIMEOUT_S)
         script.refusal = None
 
-    mending = threading.Thread(target=mend)
-    mending.start()
+    recovery = threading.Thread(target=recover)
+    recovery.start()
     done = remove(script, photos)
-    mending.join()
+    recovery.join()
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].startswith("bgremove: wrote 3, in ")
 
 
-def test_where_no_server_answers_one_sentence_says_so(photos: Path) -> None:
-    """Not one for each of a thousand photos."""
+def test_an_unreachable_server_is_reported_once(photos: Path) -> None:
+    """Not once per image."""
     done = bgremove("remove", photos, "--server", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
@@ -191,22 +191,22 @@ def test_where_no_server_answers_one_sentence_says_so(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_jobs_says_how_many_photos_are_on_their_way(photos: Path, jobs: int) -> None:
-    """A shared server may want one at a time, a fast one many."""
+def test_jobs_sets_the_concurrency(photos: Path, jobs: int) -> None:
+    """A shared server may need one at a time, a fast one many."""
     script = Script(slow_s=1)
     assert remove(script, photos, "--jobs", jobs).returncode == 0
-    assert script.most_at_once == jobs
+    assert script.max_concurrent == jobs
 
 
-def test_a_pattern_that_the_shell_left_alone_is_understood(photos: Path) -> None:
-    """Windows' shells never expand them."""
+def test_a_glob_pattern_is_expanded(photos: Path) -> None:
+    """The shells of Windows do not."""
     script = Script()
     assert remove(script, "**/*.[jw]*[gp]", "--out-dir", "out", folder=photos).returncode == 0
     assert tree(photos / "out") == ["one-cutout.png", "three-cutout.png"]
 
 
-def test_addresses_are_fetched_by_the_service(tmp_path: Path) -> None:
-    """The result's name comes from the address, and cannot lead out of the folder."""
+def test_urls_are_fetched_by_the_service(tmp_path: Path) -> None:
+    """The output name is derived from the URL and cannot leave the output folder (path traversal)."""
     script = Script()
     addresses = [
         "https://example.com/a%20cat.jpg?size=1",
@@ -221,9 +221,9 @@ def test_addresses_are_fetched_by_the_service(tmp_path: Path) -> None:
     assert tree(tmp_path) == ["a cat-cutout.png", "dog-cutout.png", "image-cutout.png"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no pseudo terminal")
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_a_terminal_shows_a_bar_with_rate_and_remaining_time(photos: Path) -> None:
-    """A long batch without them looks stuck."""
+    """A long batch without them would appear to hang."""
     screen, terminal = pty.openpty()
     with fake_service(Script(slow_s=0.2)) as address:
         subprocess.run(
@@ -236,14 +236,14 @@ def test_a_terminal_shows_a_bar_with_rate_and_remaining_time(photos: Path) -> No
     os.close(terminal)
     shown = os.read(screen, 100_000).decode()
     os.close(screen)
-    assert re.search(r"\[#{8}-{16}\]  33%  1 of 3, .* (photos/s|s a photo), \d+ s left", shown), shown
+    assert re.search(r"\[#{8}-{16}\]  33%  1 of 3, .* (images/s|s per image), \d+ s left", shown), shown
     assert shown.endswith(" s\r\n")
     assert "wrote 3" in shown
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
-def test_ctrl_c_gives_up_what_is_on_its_way_and_leaves_no_half_file(photos: Path) -> None:
-    """On a shared server too: nobody waits for those results any more."""
+def test_ctrl_c_cancels_running_tasks_and_leaves_no_partial_file(photos: Path) -> None:
+    """Also on a shared server, where they would delay other clients."""
     script = Script(states=[RUNNING], hold_stream=True)
     before = tree(photos)
     with (

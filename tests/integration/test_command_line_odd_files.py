@@ -1,4 +1,4 @@
-"""Files that are no plain ones, or change, or have odd names: each is one photo's fate, and no other's."""
+"""Pipes, devices, symbolic links and unusual file names: a failure affects one image only."""
 
 import os
 import subprocess
@@ -11,19 +11,19 @@ import pytest
 from tests.integration.commands import ENVIRONMENT, TIMEOUT_S, Run, command
 from tests.integration.fake_service import COMPLETE, CUTOUT, RUNNING, Script, fake_service
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes with names, devices, bytes in names")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="named pipes, devices, non-UTF-8 names")
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """A photo."""
+    """An image file."""
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"\xff\xd8\xff a photo")
     return path
 
 
 def remove(script: Script, *arguments: object, closing: str = "") -> Run:
-    """Run the command at a scripted service, `closing` a stream as shells do."""
+    """Run the command against a fake service; `closing` is a shell redirection that closes a stream."""
     with fake_service(script) as address:
         words = command("remove", "--server", address, *arguments)
         if closing:
@@ -33,8 +33,8 @@ def remove(script: Script, *arguments: object, closing: str = "") -> Run:
         )
 
 
-def test_a_pipe_with_a_name_is_read_like_any_file(tmp_path: Path) -> None:
-    """As `<(convert …)` makes one; a full queue wants the photo twice."""
+def test_a_named_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    """As made by `<(convert …)`; after a full queue the image is uploaded again."""
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(b"through a pipe",))
@@ -46,8 +46,8 @@ def test_a_pipe_with_a_name_is_read_like_any_file(tmp_path: Path) -> None:
     assert [b"through a pipe" in upload for upload in script.uploads] == [True, True]
 
 
-def test_a_photo_that_cannot_be_read_to_its_end_costs_itself_alone(photo: Path, tmp_path: Path) -> None:
-    """A bad card, a network drive that went away: here, a file of the system that refuses to be read."""
+def test_an_unreadable_image_fails_alone(photo: Path, tmp_path: Path) -> None:
+    """Such as on a bad card or a lost network drive; here a system file that cannot be read."""
     done = remove(Script(), "/proc/self/mem", photo, "--out-dir", tmp_path / "out")
     assert done.returncode == 1
     assert "cannot read /proc/self/mem" in done.stderr
@@ -55,8 +55,8 @@ def test_a_photo_that_cannot_be_read_to_its_end_costs_itself_alone(photo: Path, 
     assert (tmp_path / "out" / "photo-cutout.png").read_bytes() == CUTOUT
 
 
-def test_a_result_goes_into_a_device_and_through_a_link(photo: Path, tmp_path: Path) -> None:
-    """To replace /dev/null by a picture would break the machine; a link stays one."""
+def test_a_result_is_written_to_a_pipe_and_through_a_symbolic_link(photo: Path, tmp_path: Path) -> None:
+    """Replacing /dev/null by an image would break the machine; a link must stay a link."""
     pipe, link, target = tmp_path / "pipe", tmp_path / "link.png", tmp_path / "elsewhere.png"
     os.mkfifo(pipe)
     link.symlink_to(target)
@@ -74,8 +74,8 @@ def test_a_result_goes_into_a_device_and_through_a_link(photo: Path, tmp_path: P
     assert not list(tmp_path.glob(".bgremove-*"))
 
 
-def test_names_at_the_systems_limits_stop_no_other(photo: Path) -> None:
-    """A name whose result's would be too long fails; one whose result's just fits does not."""
+def test_names_near_the_length_limit_affect_no_other_image(photo: Path) -> None:
+    """An image whose output name would be too long fails; one whose output name just fits does not."""
     (photo.parent / f"{'n' * 246}.jpg").write_bytes(b"\xff\xd8\xff")
     (photo.parent / f"{'f' * 244}.jpg").write_bytes(b"\xff\xd8\xff")
     done = remove(Script(), photo.parent)
@@ -85,8 +85,8 @@ def test_names_at_the_systems_limits_stop_no_other(photo: Path) -> None:
     assert (photo.parent / "photo-cutout.png").exists()
 
 
-def test_a_name_in_another_encoding_is_no_obstacle(photo: Path) -> None:
-    """Old disks and archives have them."""
+def test_a_name_that_is_not_utf_8_is_accepted(photo: Path) -> None:
+    """Old disks and archives have such names."""
     name = os.fsencode(photo.parent) + b"/caf\xe9.jpg"
     photo.rename(os.fsdecode(name))
     done = remove(Script(), photo.parent)
@@ -94,8 +94,8 @@ def test_a_name_in_another_encoding_is_no_obstacle(photo: Path) -> None:
     assert Path(os.fsdecode(name.replace(b".jpg", b"-cutout.png"))).exists()
 
 
-def test_a_name_does_not_command_the_terminal(photo: Path) -> None:
-    """An archive from anywhere may hold names that set its title, or type into it; a server, such words."""
+def test_control_characters_do_not_reach_the_terminal(photo: Path) -> None:
+    """File names and server messages may contain escape sequences (terminal injection)."""
     odd = photo.rename(photo.with_name("\x1b]0;owned\x07\x9b2J.jpg"))
     script = Script(states=[{**RUNNING, "message": "Removing\x1b[2J"}, COMPLETE])
     for photos in (odd, photo.parent, photo.with_name("\x1bgone.jpg")):
@@ -105,8 +105,8 @@ def test_a_name_does_not_command_the_terminal(photo: Path) -> None:
     assert photo.with_name("\x1b]0;owned\x07\x9b2J-cutout.png").read_bytes() == CUTOUT
 
 
-def test_a_photo_named_like_a_result_is_done_when_it_is_named_itself(photo: Path) -> None:
-    """It may be a photo of a mask; beside the photo that it would come from, it is a result."""
+def test_an_image_named_like_a_result_is_processed_if_named_itself(photo: Path) -> None:
+    """It may show a mask; together with the image that it would come from, it is a result."""
     mask = photo.with_name("face-mask.jpg")
     photo.rename(mask)
     script = Script()
@@ -118,8 +118,8 @@ def test_a_photo_named_like_a_result_is_done_when_it_is_named_itself(photo: Path
     assert len(script.uploads) == 2
 
 
-def test_a_pipe_is_not_read_a_second_time(tmp_path: Path) -> None:
-    """Nothing more comes from it, and whoever opens it again waits for ever."""
+def test_a_pipe_is_not_read_twice(tmp_path: Path) -> None:
+    """It is empty then, and opening it again would block."""
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(b"through a pipe",))
@@ -131,16 +131,16 @@ def test_a_pipe_is_not_read_a_second_time(tmp_path: Path) -> None:
     assert "The service is stopping." in done.stderr
 
 
-def test_a_suffix_may_begin_as_options_do(photo: Path) -> None:
-    """The usual one, -cutout, does."""
+def test_a_suffix_may_begin_with_a_dash(photo: Path) -> None:
+    """The default, -cutout, does."""
     assert remove(Script(), photo.parent, "--suffix", "-small").returncode == 0
     assert photo.with_name("photo-small.png").exists()
     assert remove(Script(), photo.parent, "--suffix", "--overwrite").returncode == 2
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
-def test_a_closed_stream_is_no_obstacle(photo: Path, closed: str) -> None:
-    """Some schedulers start programs so."""
+def test_closed_standard_streams_are_accepted(photo: Path, closed: str) -> None:
+    """Some schedulers start programs without them."""
     done = remove(Script(), photo, "-o", photo.with_name("x.png"), closing=closed)
     assert done.returncode == 0, done.stderr
     assert photo.with_name("x.png").read_bytes() == CUTOUT

@@ -1,4 +1,4 @@
-"""A photo through pipes, and the options of its result, against a scripted service."""
+"""Standard input and output, output formats and options, against a fake service."""
 
 import subprocess
 from pathlib import Path
@@ -31,17 +31,19 @@ def piped(script: Script, *arguments: object, photo: bytes = PHOTO) -> subproces
         )
 
 
-def test_a_photo_goes_through_a_pipe_and_only_the_picture_comes_out() -> None:
-    """A word in between would damage the file; the words go to standard error."""
+def test_standard_output_holds_the_image_alone() -> None:
+    """Any text would damage the file; messages go to standard error."""
     script = Script(busy=1)
     done = piped(script, "-")
     assert (done.returncode, done.stdout) == (0, CUTOUT)
     assert b"wrote standard output" in done.stderr
-    assert [PHOTO in upload for upload in script.uploads] == [True, True], "also the second time"
+    assert [PHOTO in upload for upload in script.uploads] == [True, True], "also in the second attempt"
 
 
-def test_a_file_goes_out_by_a_pipe_and_a_pipe_into_a_file(photo: Path, tmp_path: Path) -> None:
-    """Either end can be the pipe."""
+def test_a_file_is_written_to_standard_output_and_standard_input_to_a_file(
+    photo: Path, tmp_path: Path
+) -> None:
+    """Either end can be a pipe."""
     assert piped(Script(), photo, "-o", "-", photo=b"").stdout == CUTOUT
     done = piped(Script(), "-", "-o", tmp_path / "x.png")
     assert (done.returncode, done.stdout) == (0, b"")
@@ -51,12 +53,12 @@ def test_a_file_goes_out_by_a_pipe_and_a_pipe_into_a_file(photo: Path, tmp_path:
 @pytest.mark.parametrize(
     ("script", "photo", "sentence"),
     [
-        (Script(torn_download=True), PHOTO, b"no connection to"),
-        (Script(), b"", b"nothing came on standard input"),
+        (Script(truncated_download=True), PHOTO, b"no connection to"),
+        (Script(), b"", b"no data on standard input"),
     ],
 )
-def test_a_failure_puts_nothing_into_the_pipe(script: Script, photo: bytes, sentence: bytes) -> None:
-    """Half a picture would pass for a whole one."""
+def test_a_failure_writes_nothing_to_standard_output(script: Script, photo: bytes, sentence: bytes) -> None:
+    """A partial image would pass for a complete one."""
     done = piped(script, "-", photo=photo)
     assert (done.returncode, done.stdout) == (1, b"")
     assert sentence in done.stderr
@@ -66,7 +68,7 @@ FORMATS: dict[str, tuple[list[str], str, dict[str, str]]] = {
     "named webp": (["-o", "x.webp"], "x.webp", {"format": "webp"}),
     "named jpg": (["-o", "x.JPG"], "x.JPG", {"format": "jpeg"}),
     "named png": (["-o", "x.png"], "x.png", {}),
-    "named without ending": (["-o", "x"], "x", {}),
+    "named without extension": (["-o", "x"], "x", {}),
     "asked for": (["--format", "webp"], "photo-cutout.webp", {"format": "webp"}),
     "asked for jpeg": (["--format", "jpeg"], "photo-cutout.jpg", {"format": "jpeg"}),
     "asked for under another name": (["--format", "webp", "-o", "x.png"], "x.png", {"format": "webp"}),
@@ -83,8 +85,8 @@ FORMATS: dict[str, tuple[list[str], str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("case", FORMATS)
-def test_the_files_ending_and_the_format_agree(photo: Path, case: str) -> None:
-    """Programs trust endings; what was not asked for is left to the server."""
+def test_the_extension_and_the_format_agree(photo: Path, case: str) -> None:
+    """Programs trust extensions; options that were not given are left to the server."""
     arguments, name, sent = FORMATS[case]
     paths = [str(photo.parent / word) if word.startswith("x") else word for word in arguments]
     script = Script()
@@ -97,8 +99,8 @@ def test_the_files_ending_and_the_format_agree(photo: Path, case: str) -> None:
     assert (b'name="format"' in upload) == ("format" in sent)
 
 
-def test_a_background_image_goes_along_as_a_part_of_its_own(photo: Path, tmp_path: Path) -> None:
-    """Here it is a file of this machine; the service knows nothing of its path."""
+def test_a_background_image_is_uploaded_as_its_own_part(photo: Path, tmp_path: Path) -> None:
+    """The service does not learn its local path."""
     background = tmp_path / "beach.png"
     background.write_bytes(b"sand and sea")
     script = Script()

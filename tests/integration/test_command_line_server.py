@@ -1,4 +1,4 @@
-"""The server that the command line starts for itself, here a scripted one: settings, end, installs."""
+"""The server that the command line starts, here a fake one: settings, shutdown, installs."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from tests.integration.commands import (
     TIMEOUT_S,
     bgremove,
     command,
-    files_beside,
+    sibling_files,
 )
 from tests.integration.fake_service import (
     RUNNING,
@@ -34,12 +34,12 @@ mode = os.environ.get("FAKE_MODE", "")
 settings = {{name: value for name, value in os.environ.items() if name.startswith("BGREMOVE_")}}
 Path("seen.json").write_text(json.dumps({{"argv": sys.argv[1:], "settings": settings, "pid": os.getpid()}}))
 if mode == "die":
-    sys.exit("no room for the queue")
+    sys.exit("cannot listen on the port")
 failed = state("error", 40, "The packages could not be installed: no compiler here.", "install_failed")
 failed["logs"] = ["Collecting torch", "ERROR: no compiler here"]
 scripts = {{
     "busy": Script(states=[RUNNING], hold_stream=True),
-    "deaf": Script(states=[RUNNING], hold_stream=True),
+    "hanging": Script(states=[RUNNING], hold_stream=True),
     "nothing to do": Script(nothing_to_do=True, problem="torch is built for CPUs only."),
     "still broken": Script(broken=True, problem="torch cannot be imported."),
     "failed install": Script(states=[QUEUED, RUNNING, failed]),
@@ -51,7 +51,7 @@ with fake_service(script) as address:
     print(json.dumps(ready), flush=True)
     sys.stdin.buffer.read()
     Path("tokens.json").write_text(json.dumps(list(script.tokens)))
-    if mode == "deaf":
+    if mode == "hanging":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         Path("child").write_text(str(child.pid))
         time.sleep(600)
@@ -61,13 +61,13 @@ with fake_service(script) as address:
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "my photo.jpg"
-    path.write_bytes(b"\xff\xd8 not looked at by the command line")
+    path.write_bytes(b"\xff\xd8 not decoded by the command line")
     return path
 
 
 @pytest.fixture
 def own_project(tmp_path: Path) -> Path:
-    """The scripts in a project whose supervisor is a scripted one."""
+    """A copy of the project's scripts with a fake supervisor."""
     project = tmp_path / "project"
     for folder in ("scripts", "shared"):
         shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -76,12 +76,10 @@ def own_project(tmp_path: Path) -> Path:
     return project
 
 
-def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings(
-    own_project: Path, photo: Path
-) -> None:
-    """A token, port or name meant for the long-running server would lock the command out of its own."""
+def test_the_started_server_ignores_settings_of_a_shared_server(own_project: Path, photo: Path) -> None:
+    """Its token, port or host name would deny access to the command."""
     settings = {
-        "BGREMOVE_HOST": "0.0.0.0",  # noqa: S104 - must not get through
+        "BGREMOVE_HOST": "0.0.0.0",  # noqa: S104 - must not be inherited
         "BGREMOVE_ALLOWED_HOSTS": "photos.example",
         "BGREMOVE_PORT": "6905",
         "BGREMOVE_TOKEN": "secret",
@@ -97,8 +95,8 @@ def test_its_own_server_gets_a_free_port_and_none_of_the_shared_servers_settings
     assert seen["settings"] == kept | {"BGREMOVE_PRELOAD": "1"}
 
 
-def test_nobody_else_on_the_machine_gets_at_its_own_server(own_project: Path, photo: Path) -> None:
-    """Any user may ask a port of this machine: for its tasks, and then for the photos."""
+def test_the_started_server_requires_a_random_token(own_project: Path, photo: Path) -> None:
+    """Any local user can connect to its port and could otherwise list tasks and fetch images."""
     tokens = []
     for _ in range(2):
         assert bgremove("remove", photo, "--overwrite", project=own_project).returncode == 0
@@ -111,8 +109,8 @@ def test_nobody_else_on_the_machine_gets_at_its_own_server(own_project: Path, ph
     assert _gone(seen["pid"])
 
 
-def test_a_folder_in_a_setting_is_where_the_user_stands(own_project: Path, photo: Path) -> None:
-    """The server runs in the project's folder, and would look for the models there."""
+def test_relative_folders_in_settings_are_made_absolute(own_project: Path, photo: Path) -> None:
+    """The server has another working folder."""
     given = {"DATA_DIR": "models", "TEMP_DIR": "~/temp", "MODEL": "./tuned"}
     settings = {f"BGREMOVE_{name}": value for name, value in given.items()}
     here = photo.parent
@@ -121,27 +119,27 @@ def test_a_folder_in_a_setting_is_where_the_user_stands(own_project: Path, photo
     assert [seen[name] for name in settings] == [str(here / "models"), "~/temp", str(here / "tuned")]
 
 
-def test_a_server_that_cannot_start_shows_its_last_words(own_project: Path, photo: Path) -> None:
-    """'It did not start' alone helps nobody to mend it."""
+def test_a_server_that_cannot_start_shows_its_log(own_project: Path, photo: Path) -> None:
+    """The message must hold the cause."""
     done = bgremove("remove", photo, project=own_project, settings={"FAKE_MODE": "die"})
     assert done.returncode == 1
     assert "the server ended before it was ready" in done.stderr
-    assert done.stderr.endswith("  no room for the queue\n")
+    assert done.stderr.endswith("  cannot listen on the port\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
-@pytest.mark.parametrize("mode", ["busy", "deaf"])
+@pytest.mark.parametrize("mode", ["busy", "hanging"])
 def test_ctrl_c_leaves_no_process_and_no_file(own_project: Path, photo: Path, mode: str) -> None:
-    """A server left behind keeps a model's gigabytes, even one that does not listen."""
+    """A leaked server would hold gigabytes, also one that ignores the end of its standard input."""
     _interrupt(command("remove", photo, project=own_project), mode)
     assert _gone(_seen(own_project)["pid"])
-    assert files_beside(photo) == ["project"]
-    if mode == "deaf":
+    assert sibling_files(photo) == ["project"]
+    if mode == "hanging":
         assert _gone(int((own_project / "child").read_text()))
 
 
 def _interrupt(words: list[str], mode: str) -> None:
-    """Press Ctrl-C in the middle of the server's work, and check that the command ends as it should."""
+    """Send SIGINT while a task is running, and check the exit code and the message."""
     environment = {**ENVIRONMENT, "FAKE_MODE": mode}
     with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -159,25 +157,28 @@ def _seen(project: Path) -> dict[str, Any]:
 
 def _gone(pid: int) -> bool:
     try:
-        # An orphan that was killed stays as a zombie where nobody reaps, as in some containers.
+        # A killed orphan stays a zombie if no init process reaps it, as in some containers.
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
 INSTALLS = {
-    "": (0, ["bgremove: Removing the background", "bgremove: Done", "bgremove: installed what was missing"]),
+    "": (
+        0,
+        ["bgremove: Removing the background", "bgremove: Done", "bgremove: installed the missing packages"],
+    ),
     "nothing to do": (
         0,
         [
-            "bgremove: Looking at what is installed",
+            "bgremove: Checking installed packages",
             "bgremove: nothing to install: every package is there",
             "bgremove: torch is built for CPUs only.",
         ],
     ),
     "still broken": (
         1,
-        ["bgremove: Done", "bgremove: installed what was missing", "bgremove: torch cannot be imported."],
+        ["bgremove: Done", "bgremove: installed the missing packages", "bgremove: torch cannot be imported."],
     ),
     "failed install": (
         1,
@@ -191,10 +192,10 @@ INSTALLS = {
 
 
 @pytest.mark.parametrize("mode", INSTALLS)
-def test_an_install_tells_what_it_did_and_shows_pips_words_when_it_failed(
+def test_an_install_reports_its_outcome_and_shows_pips_output_if_it_failed(
     own_project: Path, mode: str
 ) -> None:
-    """pip's output is what a person needs to mend things; a success needs no page of it."""
+    """pip's output is needed to fix a failure, not after a success."""
     code, last_lines = INSTALLS[mode]
     done = bgremove("install", project=own_project, settings={"FAKE_MODE": mode})
     assert (done.returncode, done.stdout) == (code, "")
@@ -209,8 +210,8 @@ def test_ctrl_c_ends_an_install(own_project: Path) -> None:
     assert _gone(_seen(own_project)["pid"])
 
 
-def test_what_the_server_said_last_is_told_as_it_is(photo: Path, tmp_path: Path) -> None:
-    """A user's name is in most paths; on Windows Python writes into pipes in another encoding than UTF-8."""
+def test_the_servers_log_is_quoted_as_utf_8(photo: Path, tmp_path: Path) -> None:
+    """Paths contain user names; on Windows Python would write to pipes in another encoding."""
     file = tmp_path / "Jürgen"
     file.touch()
     settings = {"BGREMOVE_TEMP_DIR": str(file), "PYTHONIOENCODING": "cp1252"}

@@ -1,4 +1,4 @@
-"""A watched folder, against a scripted service."""
+"""`remove --watch`, against a fake service."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot b
 
 
 class Watching:
-    """A running `remove --watch`, and what it has told so far."""
+    """A running `remove --watch` and the JSON lines it has printed."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -34,7 +34,7 @@ class Watching:
             self.lines.append(json.loads(line))
 
     def names(self, kind: str) -> list[str]:
-        """The photos whose lines have that key, sorted."""
+        """Return the images whose lines have that key, sorted."""
         return sorted(Path(line["input"]).name for line in self.lines if kind in line)
 
     def end(self, number: int = signal.SIGINT) -> int:
@@ -68,12 +68,12 @@ def watching(script: Script, folder: Path, *arguments: object) -> Iterator[Watch
             one.end()
 
 
-def test_what_is_there_and_what_comes_is_done_once_and_results_never(folder: Path) -> None:
-    """Results lie beside the photos, and would be photos themselves."""
+def test_present_and_new_images_are_processed_once_and_results_never(folder: Path) -> None:
+    """Results are written next to the images and are images themselves."""
     (folder / "there.jpg").write_bytes(b"there")
     (folder / "done.jpg").write_bytes(b"done")
     (folder / "done-cutout.png").write_bytes(b"an earlier result")
-    (folder / "gone-mask.png").write_bytes(b"the result for a photo that was moved away")
+    (folder / "gone-mask.png").write_bytes(b"the result of an image that was moved away")
     script = Script()
     with watching(script, folder) as one:
         wait_for(lambda: one.names("width") == ["there.jpg"], TIMEOUT_S)
@@ -90,8 +90,8 @@ def test_what_is_there_and_what_comes_is_done_once_and_results_never(folder: Pat
     assert (folder / "done-cutout.png").read_bytes() == b"an earlier result"
 
 
-def test_a_file_is_taken_only_when_it_is_whole(folder: Path) -> None:
-    """A camera's card is slow, and half a photo is damaged."""
+def test_a_file_is_uploaded_only_once_it_is_complete(folder: Path) -> None:
+    """Copying from a camera's card is slow, and a partial file is a damaged image."""
     script = Script()
     with watching(script, folder, "--out-dir", folder / "results") as one:
         with (folder / "slow.jpg").open("wb", buffering=0) as file:
@@ -105,8 +105,8 @@ def test_a_file_is_taken_only_when_it_is_whole(folder: Path) -> None:
     assert (folder / "results" / "slow-cutout.png").read_bytes() == CUTOUT
 
 
-def test_a_failed_photo_does_not_end_the_watch_and_a_mended_one_is_tried_again(folder: Path) -> None:
-    """It goes on for weeks; nobody wants to start it anew for one file."""
+def test_a_failed_image_does_not_end_the_watch_and_is_retried_once_it_changes(folder: Path) -> None:
+    """A watch runs for weeks; one file must not require a restart."""
     refusal = (422, {"detail": "The image is damaged or cut short.", "code": "damaged_image"})
     script = Script(refusal=refusal, refused_part=b"broken bytes")
     (folder / "photo.jpg").write_bytes(b"broken bytes")
@@ -118,8 +118,8 @@ def test_a_failed_photo_does_not_end_the_watch_and_a_mended_one_is_tried_again(f
     assert len(script.uploads) == 2
 
 
-def test_a_photo_that_comes_in_a_second_format_has_a_result_of_its_own(folder: Path) -> None:
-    """Phones write a.heic beside a.jpg; the later result would overwrite the earlier, or never be made."""
+def test_an_image_in_a_second_format_has_its_own_result(folder: Path) -> None:
+    """Phones write pairs, a.heic and a.jpg; the later result must not overwrite the earlier one."""
     (folder / "a.jpg").write_bytes(b"as JPEG")
     script = Script()
     with watching(script, folder) as one:
@@ -132,8 +132,8 @@ def test_a_photo_that_comes_in_a_second_format_has_a_result_of_its_own(folder: P
     assert there == {"a.jpg", "a-cutout.png", "a.webp", "a.webp-cutout.png"}
 
 
-def test_a_photo_that_a_restarting_server_could_not_take_comes_again(folder: Path) -> None:
-    """The server's bad moment is no fault of the photo's."""
+def test_an_image_refused_by_a_stopping_server_is_retried(folder: Path) -> None:
+    """The image did not cause the error."""
     script = Script(refusal=(503, {"detail": "The service is stopping.", "code": "stopping"}))
     (folder / "photo.jpg").write_bytes(b"photo")
     with watching(script, folder) as one:
@@ -145,8 +145,8 @@ def test_a_photo_that_a_restarting_server_could_not_take_comes_again(folder: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_a_photo_ends_it_cleanly(folder: Path, number: int) -> None:
-    """A service manager stops it so; code 0 says that nothing went wrong."""
+def test_a_signal_during_a_removal_ends_the_watch_cleanly(folder: Path, number: int) -> None:
+    """As sent by a service manager; exit code 0 means success."""
     (folder / "photo.jpg").write_bytes(b"photo")
     script = Script(states=[RUNNING], hold_stream=True)
     with watching(script, folder) as one:
@@ -156,8 +156,8 @@ def test_a_signal_in_the_middle_of_a_photo_ends_it_cleanly(folder: Path, number:
     assert [path.name for path in folder.iterdir()] == ["photo.jpg"]
 
 
-def test_a_folder_that_goes_away_ends_the_watch_with_a_sentence(folder: Path) -> None:
-    """Else it would wait for ever for what cannot come."""
+def test_a_deleted_folder_ends_the_watch_with_an_error(folder: Path) -> None:
+    """Otherwise it would wait forever."""
     with watching(Script(), folder) as one:
         threading.Event().wait(1)
         folder.rmdir()

@@ -9,10 +9,10 @@ import pytest
 
 from shared.catalog import find_model
 from shared.errors import DownloadFailed, ModelUnusable, Stopping
-from supervisor.jobs.task import TaskStore
-from supervisor.models import downloads
 from supervisor.models.downloads import Downloads
 from supervisor.models.store import ModelStore, import_folder
+from supervisor.tasks.task import TaskStore
+from supervisor.workers import download_process
 from tests.hub import WEIGHTS, weights
 
 BEHAVIOURS = "tests.fake_workers.downloads"
@@ -38,7 +38,7 @@ def do(coroutine: Coroutine[Any, Any, None]) -> None:
     ("behaviour", "sentence"),
     [
         ("crashes", "ended with code 3: no more file handles"),
-        ("falls_silent", "said nothing for 1 s"),
+        ("falls_silent", "sent no progress for 1 s"),
         ("claims", "were changed"),
         ("is_not_there", "has no attribute 'is_not_there'"),
     ],
@@ -47,8 +47,8 @@ def test_whatever_the_process_does_the_waiter_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str, sentence: str
 ) -> None:
     """A load that waits for its download must never wait in vain, nor load what is not there."""
-    monkeypatch.setattr(downloads, "ENTRY", f"{BEHAVIOURS}:{behaviour}")
-    monkeypatch.setattr(downloads, "SILENCE_TIMEOUT_S", 20.0 if behaviour != "falls_silent" else 1.0)
+    monkeypatch.setattr(download_process, "ENTRY", f"{BEHAVIOURS}:{behaviour}")
+    monkeypatch.setattr(download_process, "SILENCE_TIMEOUT_S", 20.0 if behaviour != "falls_silent" else 1.0)
 
     async def act() -> None:
         one = make(tmp_path)
@@ -70,8 +70,9 @@ def test_who_waits_for_a_model_that_is_there_does_not_wait(tmp_path: Path) -> No
 
     async def act() -> None:
         one = make(tmp_path)
-        assert one.start() is None
-        assert (await one.ensure(ignore) / WEIGHTS).exists()
+        assert await one.start() is None
+        await one.ensure(ignore)
+        assert one.current is None
 
     do(act())
 
@@ -81,13 +82,13 @@ def test_a_folder_without_weights_and_a_closing_service_start_nothing(tmp_path: 
 
     async def act() -> None:
         with pytest.raises(ModelUnusable):
-            make(tmp_path, str(tmp_path)).start()
+            await make(tmp_path, str(tmp_path)).start()
         one = make(tmp_path)
-        task = one.start()
+        task = await one.start()
         assert task is not None
         await one.close()
         assert (task.code, one.error, one.current) == ("cancelled", None, None)
         with pytest.raises(Stopping):
-            one.start()
+            await one.start()
 
     do(act())

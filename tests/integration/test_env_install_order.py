@@ -18,7 +18,7 @@ def test_an_install_waits_for_another_process_s_and_touches_nothing_meanwhile(
     scratch = Scratch(tmp_path / "scratch", "tiny", "other")
     scratch.wheel("tiny")
     with scratch.service(data_dir) as service:
-        with file_lock.held(scratch.site.parents[2] / file_lock.INSTALLS, on_wait=lambda: None):
+        with file_lock.acquire(scratch.site.parents[2] / file_lock.INSTALL_LOCK_NAME, on_wait=lambda: None):
             put(scratch.site, "other", "", torn=True)
             task_id = install(service)
             assert task_id is not None

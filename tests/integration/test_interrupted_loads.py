@@ -10,9 +10,10 @@ import pytest
 
 from shared.errors import Stopping
 from shared.messages import WorkerConfig
-from supervisor.jobs.task import OnProgress, TaskStore
 from supervisor.models.lifecycle import ModelLifecycle
-from supervisor.workers.handle import WorkerSpec
+from supervisor.tasks.task import TaskStore
+from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import OnProgress, WorkerSpec
 from supervisor.workers.state import WorkerState
 from supervisor.workers.worker import Worker
 
@@ -36,10 +37,10 @@ def life(manager: Worker, tasks: TaskStore | None = None) -> ModelLifecycle:
     async def fetch(_: OnProgress) -> None:
         """Bring nothing."""
 
-    return ModelLifecycle(tasks or TaskStore(60), manager, lambda: True, fetch)
+    return ModelLifecycle(tasks or TaskStore(60), WorkerPool("test", [manager]), lambda: True, fetch)
 
 
-async def prepare_slow(_: OnProgress) -> WorkerSpec:
+async def prepare_slow() -> WorkerSpec:
     """Say how to start a worker that takes a while."""
     return WorkerSpec(SLOW, WorkerConfig("builtin", "", 1), 20, 20, 20)
 
@@ -53,9 +54,9 @@ def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) 
         task = model.load()
         assert task is not None
         await until(manager, WorkerState.STARTING)
-        async with manager.held():
+        async with manager.pause():
             assert manager.pid is None
-            await task.ended()
+            await task.wait()
             assert task.code == "cancelled"
             assert model.error is None  # nothing has gone wrong
         await until(manager, WorkerState.READY)
@@ -68,7 +69,7 @@ def test_a_load_that_meets_an_unforeseen_error_ends_and_can_be_tried_again(tmp_p
     """Too many open files, say: a load that ran for ever would be what all later ones are answered with."""
     tries = 0
 
-    async def prepare(_: OnProgress) -> WorkerSpec:
+    async def prepare() -> WorkerSpec:
         nonlocal tries
         tries += 1
         raise OSError(errno.EMFILE, "Too many open files")
@@ -78,7 +79,7 @@ def test_a_load_that_meets_an_unforeseen_error_ends_and_can_be_tried_again(tmp_p
         for count in (1, 2):
             task = model.load()
             assert task is not None
-            await task.ended()
+            await task.wait()
             assert (task.status, task.code, tries) == ("error", "internal_error", count)
 
     run(scenario())
@@ -100,7 +101,7 @@ def test_a_load_asked_for_while_another_is_cancelled_is_carried_out(tmp_path: Pa
             await asyncio.sleep(0)
         second = model.load()
         assert second is not None
-        await second.ended()
+        await second.wait()
         await cancelling
         assert (first.code, second.status) == ("cancelled", "complete")
         await manager.close()

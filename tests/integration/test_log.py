@@ -53,7 +53,7 @@ def test_a_result_that_cannot_be_written_is_logged_too(
     limit_files(service.worker()["pid"])
     task = service.finished(service.upload(astronaut))
     assert task["code"] == "storage_failed"
-    assert "File too large" in logged(service, "removal failed in the worker")
+    assert "File too large" in logged(service, "removal failed in worker")
     assert logged(service, f"removal failed task_id={task['task_id']} code=storage_failed")
 
 

@@ -109,7 +109,7 @@ def test_who_lets_every_website_in_is_warned(
     start: Callable[..., Service], settings: dict[str, str], warnings: int
 ) -> None:
     """A frame in any page can have the origin null, and this one could list the photos."""
-    assert start(**settings).log.count("any website may use this service") == warnings
+    assert start(**settings).log.count("any website can call this API") == warnings
 
 
 @pytest.mark.parametrize("origin", ["null", "file://"])

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -81,7 +81,22 @@ def test_a_client_that_lost_the_network_is_noticed(fake: Service) -> None:
         wait_for(lambda: timer() == keepalive)
 
 
+@pytest.fixture
+def hangups_heeded() -> Iterator[None]:
+    """Have what is started heed SIGHUP, even where the tests run under nohup.
+
+    A child inherits that a signal is ignored, but starts with the default of one that its parent catches.
+    """
+    if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.usefixtures("hangups_heeded")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_ends_it_within_five_seconds_with_no_process_left(
     start: Callable[..., Service], name: str

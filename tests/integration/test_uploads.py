@@ -9,7 +9,7 @@ import pytest
 from starlette.datastructures import UploadFile
 
 from shared.options import RemovalOptions
-from supervisor.api.uploads import Sent, start
+from supervisor.api.uploads import InputImage, Uploads
 from supervisor.container import Address, Container
 from supervisor.settings import load_settings
 from tests.photos import wish
@@ -31,12 +31,15 @@ def test_an_upload_that_breaks_for_whatever_reason_gives_its_place_back(tmp_path
 
     async def scenario() -> None:
         settings = load_settings(["--data-dir", str(tmp_path), "--temp-dir", str(tmp_path / "temp")])
-        services = Container(settings, Address("127.0.0.1", 1))
+        container = Container(settings, Address("127.0.0.1", 1))
+        uploads = Uploads(container.dispatcher, container.spool, container.metrics, 1000)
+        image = InputImage("file", UploadFile(Torn(wish()), filename="a.png"))
         with pytest.raises(RuntimeError):
-            await start(services, RemovalOptions(), Sent("file", UploadFile(Torn(wish()), filename="a.png")))
-        assert services.removals.queue_length == 0
-        assert not list(services.tasks)
-        await services.close()
+            await uploads.accept(RemovalOptions(), image, "client")
+        assert len(container.dispatcher.queue) == 0
+        assert not list(container.tasks)
+        assert not [path for path in container.spool.folder.rglob("*") if path.is_file()]
+        await container.close()
 
     asyncio.run(scenario())
 

@@ -40,7 +40,7 @@ def refuse(service: Service) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_start_failed")
     ready = service.client.get("/ready")
     assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
-    assert "died too often" in ready.json()["detail"]
+    assert "crashed repeatedly" in ready.json()["detail"]
 
 
 def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(fake: Service) -> None:
@@ -161,7 +161,7 @@ def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Call
     assert set(codes) == {"worker_start_failed"}
     worker = service.worker()
     assert worker["generation"] == 5
-    assert "died too often" in worker["problem"]
+    assert "crashed repeatedly" in worker["problem"]
     assert "or a removal minutes later" in worker["problem"]
     begin = time.monotonic()
     refuse(service)

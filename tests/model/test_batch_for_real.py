@@ -1,4 +1,4 @@
-"""The command line on many photos with the real model; only the bootstrap is skipped."""
+"""Batches with the real server and model; only the install is skipped."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.service import ROOT
 
 @pytest.fixture
 def environment(data_dir: Path, tmp_path: Path) -> dict[str, str]:
-    """The environment without BGREMOVE_ settings of the machine, with the model in the data folder."""
+    """An environment without the machine's settings, with the model downloaded."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
     return kept | {
         "BGREMOVE_NO_BOOTSTRAP": "1",
@@ -40,10 +40,10 @@ def run(
     )
 
 
-def test_a_second_run_on_a_folder_processes_only_what_is_missing(
+def test_a_folder_is_processed_and_a_second_run_retries_the_failed_image(
     environment: dict[str, str], tmp_path: Path, astronaut: bytes
 ) -> None:
-    """A damaged photo fails alone, and the next run retries it."""
+    """A damaged image affects no other."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     (photos / "pets").mkdir(parents=True)
     (photos / "astronaut.jpg").write_bytes(astronaut)
@@ -52,8 +52,8 @@ def test_a_second_run_on_a_folder_processes_only_what_is_missing(
     command = (photos, "--recursive", "--out-dir", out, "--json")
     first = run(environment, *command)
     assert (first.returncode, first.stderr) == (1, b"")
-    lines_by_name = {Path(line["input"]).name: line for line in map(json.loads, first.stdout.splitlines())}
-    assert lines_by_name["half.jpg"]["error"]["code"] == "damaged_image"
+    reports = {Path(line["input"]).name: line for line in map(json.loads, first.stdout.splitlines())}
+    assert reports["half.jpg"]["error"]["code"] == "damaged_image"
     is_astronaut(alpha_of((out / "astronaut-cutout.png").read_bytes()))
     with Image.open(SAMPLES / "cat.jpg") as cat:
         assert opened((out / "pets" / "cat-cutout.png").read_bytes()).size == cat.size
@@ -70,8 +70,8 @@ def test_a_second_run_on_a_folder_processes_only_what_is_missing(
     assert not list((tmp_path / "temp").glob("*"))
 
 
-def test_stdin_to_stdout(environment: dict[str, str], astronaut: bytes) -> None:
-    """stdout holds the cut-out and nothing else."""
+def test_an_image_is_read_from_standard_input(environment: dict[str, str], astronaut: bytes) -> None:
+    """Standard output holds the result alone."""
     done = run(environment, "-", photo=astronaut)
     assert done.returncode == 0, done.stderr
     is_astronaut(alpha_of(done.stdout))

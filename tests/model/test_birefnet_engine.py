@@ -132,10 +132,21 @@ def test_a_configured_dtype_is_used(name: str, dtype: torch.dtype) -> None:
     assert choose_device("cpu", name) == (torch.device("cpu"), dtype)
 
 
-def test_the_automatic_dtype_is_native_to_the_hardware() -> None:
+@pytest.mark.parametrize(
+    ("amx", "avx512", "best"),
+    [
+        (False, False, torch.float32),
+        (False, True, torch.bfloat16),
+        (True, False, torch.bfloat16),
+    ],
+)
+def test_the_automatic_dtype_is_native_to_the_hardware(
+    monkeypatch: pytest.MonkeyPatch, *, amx: bool, avx512: bool, best: torch.dtype
+) -> None:
     """Emulated bfloat16 is slower than float32."""
-    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    assert choose_device("cpu", "auto")[1] == (torch.bfloat16 if native else torch.float32)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    assert choose_device("cpu", "auto") == (torch.device("cpu"), best)
 
 
 def test_remote_code_never_gets_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """BiRefNet through the service, end to end, with a seeded checkpoint."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from safetensors.torch import load_file
 from make_checkpoint import write_plain
 from tests.hub import WEIGHTS, Hub, running_hub
 from tests.photos import opened
-from tests.service import Service, wait_for
+from tests.service import Service, follow, wait_for
 from worker.birefnet import from_state_dict
 from worker.engines.birefnet_engine import normalise
 
@@ -89,14 +88,15 @@ def test_download_load_remove_restart_unload(
     assert service.client.post("/remove/download").json() == {"task_id": None}
 
     task_id = service.client.post("/remove/load").json()["task_id"]
-    percents = []
-    while (task := service.task(task_id))["status"] in ("queued", "running"):
-        middle = model(service)
-        if service.task(task_id)["status"] == "running":
-            assert (middle["model_loading"], middle["model_loaded"]) == (True, False)
+    percents, middles = [], []
+    for task in follow(service, task_id):
         percents.append(task["percent"])
-        time.sleep(0.01)
+        middle = model(service)
+        if service.task(task_id)["status"] == "running":  # it was when the model was asked for, too
+            middles.append((middle["model_loading"], middle["model_loaded"]))
     assert (task["status"], task["message"]) == ("complete", "Model loaded")
+    assert set(middles) == {(True, False)}
+    assert percents == sorted(percents)
     assert len(set(percents)) > 2
     loaded = model(service)
     assert (loaded["model_loaded"], loaded["model_loading"], loaded["model_error"]) == (True, False, None)

@@ -1,4 +1,4 @@
-"""The README's first command with the real model; only the bootstrap is skipped."""
+"""The README's first command with the real server and model; only the install is skipped."""
 
 import json
 import os
@@ -14,10 +14,8 @@ from tests.model.test_builtin import alpha_of, is_astronaut
 from tests.service import ROOT
 
 
-def test_the_readmes_first_command_writes_a_cutout_and_leaves_no_process(
-    data_dir: Path, tmp_path: Path
-) -> None:
-    """Through the private supervisor; with --json, stdout holds one object."""
+def test_the_first_command_of_the_readme_works_and_leaves_no_process(data_dir: Path, tmp_path: Path) -> None:
+    """From an image to a file, by a server started for it; --json prints one object."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
     environment |= {
         "BGREMOVE_NO_BOOTSTRAP": "1",
@@ -30,10 +28,10 @@ def test_the_readmes_first_command_writes_a_cutout_and_leaves_no_process(
     run = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, timeout=60, check=True
     )
-    result = json.loads(run.stdout)
-    assert (result["width"], result["height"], result["model_id"]) == (512, 512, "u2netp")
+    report = json.loads(run.stdout)
+    assert (report["width"], report["height"], report["model_id"]) == (512, 512, "u2netp")
     is_astronaut(alpha_of(output.read_bytes()))
     assert not list((tmp_path / "temp").glob("*"))
     for process in psutil.process_iter(["create_time", "cmdline"]):
-        ours = str(tmp_path) in " ".join(process.info["cmdline"] or [])
-        assert not (ours and process.info["create_time"] > before), process
+        started_here = str(tmp_path) in " ".join(process.info["cmdline"] or [])
+        assert not (started_here and process.info["create_time"] > before), process

@@ -16,8 +16,8 @@ from shared.messages import RemovalJob, RemovalResult, WorkerConfig
 from shared.options import RemovalOptions
 from tests.photos import encoded, opened
 from worker import pipeline
+from worker.engines import LoadProgressFn
 from worker.engines.birefnet_engine import BirefnetEngine
-from worker.engines.torch_device import best_dtype
 
 MAX_DEVICE_PIXELS = 64 * 64
 LARGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8))
@@ -60,7 +60,13 @@ def engine(network: Bright, device: str, dtype: str, *, cpu_fallback: bool) -> B
         input_size=range(32, 161, 32),
         cpu_fallback=cpu_fallback,
     )
-    return BirefnetEngine(config, lambda *_: network, lambda _percent, _message: None)
+
+    def load(
+        _path: Path, on: torch.device, precision: torch.dtype, _on_progress: LoadProgressFn
+    ) -> nn.Module:
+        return network.to(precision) if on.type == "cpu" else network  # the meta device stores no weights
+
+    return BirefnetEngine(config, load, lambda _percent, _message: None)
 
 
 def remove(photo: Image.Image, loaded: BirefnetEngine, folder: Path) -> tuple[RemovalResult, Image.Image]:
@@ -73,8 +79,13 @@ def remove(photo: Image.Image, loaded: BirefnetEngine, folder: Path) -> tuple[Re
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_an_image_too_large_for_the_device_falls_back_to_the_cpu(tmp_path: Path, dtype: str) -> None:
+@pytest.mark.parametrize("cpu_dtype", ["float32", "bfloat16"])
+def test_an_image_too_large_for_the_device_falls_back_to_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, cpu_dtype: str
+) -> None:
     """The result names the device and dtype that computed it; the next image uses the device again."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: cpu_dtype == "bfloat16")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     network = Bright()
     weight = network.weight.detach().clone()
     loaded = engine(network, "meta", dtype, cpu_fallback=True)
@@ -88,7 +99,7 @@ def test_an_image_too_large_for_the_device_falls_back_to_the_cpu(tmp_path: Path,
             loaded.predict_alpha(loaded.preprocess(image), lambda _: None)[1].dtype
             for image in (LARGE, SMALL)
         ]
-        assert dtypes == [str(best_dtype("cpu")).removeprefix("torch."), dtype]
+        assert dtypes == [cpu_dtype, dtype]
     assert torch.equal(network.weight, weight), "the fallback must not change the weights"
 
 

@@ -101,3 +101,78 @@ def test_the_detector_of_blocking_calls_detects() -> None:
     (function,) = tree.body
     assert isinstance(function, ast.AsyncFunctionDef)
     assert [ast.unparse(call.func) for call in calls_made_by(function)] == ["time.sleep"]
+
+
+# The rooms of the supervisor, each with those that it may import: no cycle, and nothing imports the API.
+ROOMS = {
+    "api": {
+        "compat",
+        "jobs",
+        "models",
+        "tasks",
+        "workers",
+        "environment",
+        "net",
+        "observability",
+        "web",
+        "platform",
+    },
+    "jobs": {"models", "tasks", "workers", "net", "observability", "platform"},
+    "models": {"tasks", "workers", "environment", "platform"},
+    "environment": {"tasks", "workers", "platform"},
+    "observability": {"workers"},
+    "tasks": set[str](),
+    "workers": {"platform"},
+    "net": set[str](),
+    "platform": set[str](),
+    "web": set[str](),
+}
+ROOT_MODULES = {"settings"}  # which any room may import
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_one_way(room: str) -> None:
+    """A cycle between two rooms makes one of them, in two folders."""
+    for path in modules(f"supervisor/{room}"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (
+                isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("supervisor.")
+            ):
+                continue
+            other = node.module.split(".")[1]
+            composition = room == "api" and other == "container"  # its dependencies come from there
+            assert other in ROOMS[room] | {room} | ROOT_MODULES or composition, (
+                f"{path} imports {node.module}"
+            )
+
+
+def test_the_table_of_rooms_is_complete_and_has_no_cycle() -> None:
+    """Else a new room could import whatever it likes."""
+    folders = {path.parent.name for path in (ROOT / "supervisor").glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+
+    def reach(room: str, seen: frozenset[str]) -> None:
+        assert room not in seen, f"a cycle through {room}"
+        for other in ROOMS.get(room, ()):
+            reach(other, seen | {room})
+
+    for room in ROOMS:
+        reach(room, frozenset())
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """Whoever opens a file by its name must get the one that was meant."""
+    files = [path for package in ("supervisor", "worker", "shared", "scripts") for path in modules(package)]
+    names = [path.stem for path in files if not path.stem.startswith("__")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+@pytest.mark.parametrize("word", ["pid", "sentinel", "multiprocessing", "WorkerProcess", "WorkerHandle"])
+def test_only_the_workers_room_knows_processes(word: str) -> None:
+    """A worker on another machine has none of these; whoever needs them could not be given one."""
+    for room in set(ROOMS) - {"workers", "platform", "environment"}:
+        for path in modules(f"supervisor/{room}"):
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+            names |= {name.name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names}
+            assert word not in names | set(imported(path)), path

@@ -1,4 +1,4 @@
-"""What becomes of a report whose reader goes away, as `head` does after some lines."""
+"""A report whose reader closes the pipe, as `head` does."""
 
 import errno
 import io
@@ -22,11 +22,11 @@ class Pipe(io.StringIO):
         raise self._error
 
 
-def tell(monkeypatch: pytest.MonkeyPatch, platform: str, error: OSError) -> None:
-    """Print a line of JSON on that platform, into a pipe that fails like that."""
+def report(monkeypatch: pytest.MonkeyPatch, platform: str, error: OSError) -> None:
+    """Print a line of JSON on that platform into a pipe that raises that error."""
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(sys, "stdout", Pipe(error))
-    Report(Progress(quiet=True), as_json=True).ended(
+    Report(Progress(quiet=True), as_json=True).abort(
         "a.jpg", CommandFailed("It is damaged.", "damaged_image")
     )
 
@@ -38,20 +38,20 @@ def tell(monkeypatch: pytest.MonkeyPatch, platform: str, error: OSError) -> None
         ("win32", OSError(errno.EINVAL, "Invalid argument")),
     ],
 )
-def test_a_reader_that_has_gone_is_told_alike_everywhere(
+def test_a_closed_pipe_raises_the_same_error_on_every_platform(
     monkeypatch: pytest.MonkeyPatch, platform: str, error: OSError
 ) -> None:
-    """The command line ends quietly then; on Windows it ended in a traceback."""
+    """The command line then exits silently; on Windows it printed a traceback."""
     with pytest.raises(BrokenPipeError):
-        tell(monkeypatch, platform, error)
+        report(monkeypatch, platform, error)
 
 
 @pytest.mark.parametrize(("platform", "number"), [("linux", errno.EINVAL), ("win32", errno.ENOSPC)])
-def test_other_faults_of_the_output_stay_what_they_are(
+def test_other_output_errors_are_raised_unchanged(
     monkeypatch: pytest.MonkeyPatch, platform: str, number: int
 ) -> None:
-    """A full disk must not pass for a reader that had enough."""
-    with pytest.raises(OSError) as raised:  # noqa: PT011 - the number is looked at
-        tell(monkeypatch, platform, OSError(number, "no"))
+    """A full disk must not pass for a closed pipe."""
+    with pytest.raises(OSError) as raised:  # noqa: PT011 - the number is compared
+        report(monkeypatch, platform, OSError(number, "no"))
     assert raised.value.errno == number
     assert not isinstance(raised.value, BrokenPipeError)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.workers.deadline import PARTS, Deadline
+from supervisor.workers.deadline import SLICES, Deadline
 
 TIMEOUT_S = 1000.0  # longer than the test may take
 SLEEP_S = 10 * TIMEOUT_S
@@ -35,7 +35,7 @@ def nothing(_: Deadline) -> None:
 
 @pytest.mark.parametrize(
     ("sleeps", "then", "passed"),
-    [(0, nothing, 0), (PARTS, nothing, 1), (2 * PARTS, nothing, 1), (PARTS - 1, Deadline.cancel, 0)],
+    [(0, nothing, 0), (SLICES, nothing, 1), (2 * SLICES, nothing, 1), (SLICES - 1, Deadline.cancel, 0)],
     ids=["one sleep", "all its parts", "long over", "cancelled"],
 )
 def test_a_sleep_of_the_machine_is_no_silence_of_a_child(

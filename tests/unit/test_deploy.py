@@ -1,4 +1,4 @@
-"""The files for servers name what is there: nobody builds an image or boots systemd in these tests."""
+"""The Dockerfile and the systemd unit name existing files and settings; nothing is built or booted."""
 
 import re
 import shutil
@@ -15,8 +15,8 @@ UNIT = ROOT / "scripts" / "deploy" / "bgremove.service"
 ANALYZE = shutil.which("systemd-analyze")
 
 
-def test_the_image_takes_in_every_file_that_it_is_built_with() -> None:
-    """A list that was renamed would end every build, and be noticed by users first."""
+def test_the_image_copies_every_file_that_its_build_uses() -> None:
+    """A renamed requirement list would break the build."""
     text = DOCKERFILE.read_text()
     copied = [
         Path(word) for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE) for word in line.split()
@@ -27,23 +27,23 @@ def test_the_image_takes_in_every_file_that_it_is_built_with() -> None:
     assert all(any(path.is_relative_to(place) for place in copied) for path in used)
 
 
-def test_the_image_takes_in_every_package_that_the_service_imports() -> None:
-    """It would start on a developer's machine and nowhere else."""
+def test_the_image_copies_every_package_that_the_service_imports() -> None:
+    """Otherwise the container would not start."""
     text = DOCKERFILE.read_text()
     assert {"supervisor", "worker", "shared"} <= set(re.findall(r"^COPY (\w+) \w+$", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", [DOCKERFILE, UNIT], ids=lambda path: path.name)
-def test_they_set_nothing_that_is_no_setting(path: Path) -> None:
-    """An unknown setting ends the start."""
+def test_every_variable_is_a_setting(path: Path) -> None:
+    """The service refuses to start with an unknown one."""
     names = re.findall(rf"\b{PREFIX}(\w+)=", path.read_text())
     assert names
     assert {name.lower() for name in names} <= set(Settings.model_fields)
 
 
-@pytest.mark.skipif(ANALYZE is None, reason="wants systemd")
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    """It passes over what it does not know, and a service without its limits looks the same."""
+@pytest.mark.skipif(ANALYZE is None, reason="needs systemd")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """systemd only warns about unknown directives."""
     unit = tmp_path / UNIT.name
     unit.write_text(re.sub(r"(?<=^ExecStart=)\S+", "/bin/true", UNIT.read_text(), flags=re.MULTILINE))
     done = subprocess.run([str(ANALYZE), "verify", unit], capture_output=True, text=True, check=False)

@@ -1,7 +1,13 @@
 """The tree of errors is the contract's list of codes and statuses."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 from shared import errors
-from shared.errors import BgremoveError, error_from
+from shared.errors import BgremoveError, NotAnImage, error_from
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BgremoveError)]
 
@@ -31,3 +37,13 @@ def test_the_drawn_tree_lists_every_error() -> None:
 def test_an_unknown_code_is_an_internal_error() -> None:
     """Whatever a worker may send, the client gets the contract's form."""
     assert error_from("nonsense", "x").code == "internal_error"
+
+
+def test_every_error_has_its_sentence_without_docstrings() -> None:
+    """python -OO drops them: clients got an empty detail."""
+    code = "from shared.errors import NotAnImage, BgremoveError as B; print(NotAnImage().detail, B().detail)"
+    run = subprocess.run(
+        [sys.executable, "-OO", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == f"{NotAnImage.default_detail} {BgremoveError.default_detail}"
+    assert NotAnImage.default_detail

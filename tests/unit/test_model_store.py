@@ -32,6 +32,12 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
+def folder_of(store: ModelStore) -> Path | None:
+    """Return the folder of the complete model, if there is one."""
+    snapshot = store.find_snapshot()
+    return snapshot.folder if snapshot else None
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
     return ModelStore(tmp_path / "data", SPEC, "main", "native")
@@ -40,21 +46,21 @@ def store(tmp_path: Path) -> ModelStore:
 def test_an_imported_model_is_there_and_whole(source: Path, store: ModelStore, tmp_path: Path) -> None:
     """It lies where a download would have put it, under a name of its own."""
     shown: list[float] = []
-    assert store.snapshot() is None
+    assert store.find_snapshot() is None
     commit = import_folder(
         source, tmp_path / "data", SPEC, "main", lambda percent, _message: shown.append(percent)
     )
-    folder = store.snapshot()
+    folder = folder_of(store)
     assert folder is not None
-    assert (store.downloaded, folder.name) == (True, commit)
+    assert folder.name == commit
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, "config.json", "birefnet.py"}
     assert (folder / WEIGHTS).read_bytes() == (source / WEIGHTS).read_bytes()
     assert shown == sorted(shown)
     assert shown[-1] == 100
     assert not list((tmp_path / "data").rglob("*.incomplete"))
     assert import_folder(folder, tmp_path / "data", SPEC, "main", ignore) == commit
-    assert ModelStore(tmp_path / "data", SPEC, "main", "transformers").downloaded
-    assert not ModelStore(tmp_path / "data", SPEC, "other", "native").downloaded
+    assert ModelStore(tmp_path / "data", SPEC, "main", "transformers").find_snapshot()
+    assert not ModelStore(tmp_path / "data", SPEC, "other", "native").find_snapshot()
 
 
 def test_without_links_the_files_themselves_are_shown(
@@ -67,7 +73,7 @@ def test_without_links_the_files_themselves_are_shown(
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
     import_folder(source, tmp_path / "data", SPEC, "main", ignore)
-    folder = store.snapshot()
+    folder = folder_of(store)
     assert folder is not None
     assert not (folder / WEIGHTS).is_symlink()
     assert (folder / WEIGHTS).read_bytes() == (source / WEIGHTS).read_bytes()
@@ -95,10 +101,10 @@ def test_a_file_that_was_changed_makes_the_model_incomplete(
 ) -> None:
     """Loading it would crash or, worse, work."""
     import_folder(source, tmp_path / "data", SPEC, "main", ignore)
-    folder = store.snapshot()
+    folder = folder_of(store)
     assert folder is not None
     HARM[harm]((folder / WEIGHTS).resolve())
-    assert (store.snapshot(), store.downloaded) == (None, False)
+    assert store.find_snapshot() is None
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,7 @@ def test_a_torn_record_is_no_record(source: Path, store: ModelStore, tmp_path: P
     import_folder(source, tmp_path / "data", SPEC, "main", ignore)
     (record,) = (store.root / "records").iterdir()
     record.write_text(text)
-    assert store.snapshot() is None
+    assert store.find_snapshot() is None
 
 
 def test_a_record_without_files_proves_nothing(store: ModelStore) -> None:
@@ -117,7 +123,7 @@ def test_a_record_without_files_proves_nothing(store: ModelStore) -> None:
     cache = HubCache(store.root, SPEC.model_id)
     cache.write_manifest("main", "a" * 40, {}, code=False)
     assert cache.read_manifest("main") is not None
-    assert store.snapshot() is None
+    assert store.find_snapshot() is None
 
 
 def test_each_revision_has_its_record(source: Path, tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_each_revision_has_its_record(source: Path, tmp_path: Path) -> None:
     for revision in ("main", "refs/pr/1"):
         import_folder(source, tmp_path / "data", SPEC, revision, ignore)
     for revision in ("main", "refs/pr/1"):
-        assert ModelStore(tmp_path / "data", SPEC, revision, "native").downloaded
+        assert ModelStore(tmp_path / "data", SPEC, revision, "native").find_snapshot()
     assert len(list((cache_root(tmp_path / "data") / "records").iterdir())) == 2
 
 
@@ -133,13 +139,13 @@ def test_a_folder_of_the_users_own_is_used_where_it_lies(source: Path, tmp_path:
     """A fine-tune under work is not copied."""
     spec = find_model(str(source))
     store = ModelStore(tmp_path / "data", spec, "main", "native")
-    assert (store.snapshot(), store.revision) == (source.resolve(), None)
+    assert (folder_of(store), store.revision) == (source.resolve(), None)
     with pytest.raises(ModelUnusable):
         import_folder(source, tmp_path / "data", spec, "main", ignore)
     (source / WEIGHTS).unlink()
-    assert store.snapshot() is None
+    assert store.find_snapshot() is None
     shutil.rmtree(source)
-    assert store.snapshot() is None
+    assert store.find_snapshot() is None
 
 
 def test_weights_cut_short_are_not_imported(source: Path, store: ModelStore, tmp_path: Path) -> None:
@@ -151,7 +157,7 @@ def test_weights_cut_short_are_not_imported(source: Path, store: ModelStore, tmp
     (source / WEIGHTS).unlink()
     with pytest.raises(ModelUnusable):
         import_folder(source, tmp_path / "data", SPEC, "main", ignore)
-    assert store.snapshot() is None
+    assert store.find_snapshot() is None
 
 
 def test_an_import_without_room_or_a_folder_to_write_is_told(

@@ -1,144 +1,143 @@
-"""Who may use a worker when: first come first served, and alone where a death is to be explained."""
+"""The contract of the job queue: bounded, FIFO for one client, round robin between clients."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from supervisor.jobs.queue import Turns
-
-
-class Watched:
-    """A gate, and the names of those inside it."""
-
-    def __init__(self, at_once: int) -> None:
-        self.at_once = at_once
-        self.turns = Turns(lambda: self.at_once)
-        self.inside: list[str] = []
-        self.order: list[str] = []
-
-    @asynccontextmanager
-    async def visit(self, name: str) -> AsyncIterator[Any]:
-        """Go in and out under a name."""
-        async with self.turns.next() as turn:
-            self.inside.append(name)
-            self.order.append(name)
-            try:
-                yield turn
-            finally:
-                self.inside.remove(name)
-
-    async def stay(self, name: str, until: asyncio.Event) -> None:
-        """Be inside until an event."""
-        async with self.visit(name):
-            await until.wait()
+from shared.errors import QueueFull
+from shared.options import RemovalOptions
+from supervisor.jobs.job import SOURCE, Job, StoredImage
+from supervisor.jobs.queue import JobQueue
 
 
-async def settled() -> None:
-    """Let every task go as far as it can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+def job(name: str, client: str = "one") -> Job:
+    """Return a job of a client."""
+    return Job(
+        id=name,
+        options=RemovalOptions(),
+        image=StoredImage(SOURCE),
+        background=None,
+        file_name="photo.png",
+        client=client,
+        submitted_at=datetime.now(UTC),
+    )
 
 
-def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a scenario in bounded time."""
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+def queue_of(*names: str, limit: int = 100) -> JobQueue:
+    """Return a queue of jobs, whose names begin with their client's letter."""
+    queue = JobQueue(limit)
+    for name in names:
+        queue.admit(name)
+        queue.put(job(name, name[0]))
+    return queue
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_no_more_than_allowed_are_inside_and_they_come_in_order(at_once: int) -> None:
-    """A worker must not be given more photos than it has room for, nor the later one first."""
-
-    async def scenario() -> None:
-        gate, leave = Watched(at_once), [asyncio.Event() for _ in range(6)]
-        tasks = [asyncio.create_task(gate.stay(str(number), leave[number])) for number in range(6)]
-        for number in range(6):
-            await settled()
-            assert gate.inside == [str(each) for each in range(number, min(6, number + at_once))]
-            leave[number].set()
-        await asyncio.gather(*tasks)
-        assert gate.order == list("012345")
-
-    run(scenario)
+def order(queue: JobQueue) -> list[str]:
+    """Return the order of the waiting jobs."""
+    return [each.id for each in queue]
 
 
-def test_one_that_tries_again_is_alone_and_before_all_who_wait() -> None:
-    """A photo that kills workers must not take the photos beside it down, nor go to the back of the queue."""
-
-    async def scenario() -> None:
-        gate, go_on, leave = Watched(2), asyncio.Event(), asyncio.Event()
-
-        async def retries(name: str) -> None:
-            async with gate.visit(name) as turn:
-                await go_on.wait()
-                gate.inside.remove(name)
-                await turn.again_alone()
-                gate.inside.append(name)
-                await leave.wait()
-
-        tasks = [asyncio.create_task(retries("a")), asyncio.create_task(retries("b"))]
-        tasks.append(asyncio.create_task(gate.stay("c", leave)))
-        await settled()
-        go_on.set()
-        await settled()
-        assert len(gate.inside) == 1
-        assert gate.inside[0] in "ab"
-        leave.set()
-        await asyncio.gather(*tasks)
-        assert gate.order == list("abc")
-
-    run(scenario)
+def lease_all(queue: JobQueue) -> list[str]:
+    """Lease one job after the other, and return their order."""
+    names = []
+    while first := next(iter(queue), None):
+        queue.lease(first)
+        names.append(first.id)
+    return names
 
 
-def test_a_cancelled_wait_leaves_no_ghost_in_the_queue() -> None:
-    """Cancelling a queued removal must not hold up those behind it."""
-
-    async def scenario() -> None:
-        gate, leave = Watched(1), asyncio.Event()
-        tasks = [asyncio.create_task(gate.stay(name, leave)) for name in "abc"]
-        await settled()
-        tasks[1].cancel()
-        await settled()
-        leave.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert gate.order == list("ac")
-        async with gate.visit("d"):
-            assert gate.inside == ["d"]
-
-    run(scenario)
+def test_one_clients_jobs_are_first_in_first_out() -> None:
+    """A photo that was sent later must not come first."""
+    assert lease_all(queue_of("a1", "a2", "a3")) == ["a1", "a2", "a3"]
 
 
-def test_one_that_is_cancelled_while_its_place_gets_free_harms_nobody() -> None:
-    """A removal that has just ended well must not fail because the next one was cancelled at that moment."""
-
-    async def scenario() -> None:
-        gate, leave = Watched(1), asyncio.Event()
-        tasks = [asyncio.create_task(gate.stay(name, leave)) for name in "abc"]
-        await settled()
-        leave.set()
-        tasks[1].cancel()
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(end) for end in ends] == [type(None), asyncio.CancelledError, type(None)]
-        assert gate.order == list("ac")
-
-    run(scenario)
+def test_clients_take_turns() -> None:
+    """A client with many photos must not hold up another one's only photo."""
+    queue = queue_of("a1", "a2", "a3", "a4", "b1", "c1", "c2")
+    assert order(queue) == ["a1", "b1", "c1", "a2", "c2", "a3", "a4"]
+    assert lease_all(queue) == ["a1", "b1", "c1", "a2", "c2", "a3", "a4"]
 
 
-def test_room_that_appears_later_is_used_once_it_is_told() -> None:
-    """The first removal loads the model; only then it is known how many fit."""
+def test_a_client_that_comes_late_is_next_but_one() -> None:
+    """Sixty photos of one client that wait must not delay the first photo of another by more than one."""
+    queue = queue_of(*(f"a{number}" for number in range(60)))
+    for _ in range(7):
+        queue.lease(next(iter(queue)))
+    queue.admit("b1")
+    queue.put(job("b1", "b"))
+    assert order(queue)[:3] == ["a7", "b1", "a8"]
 
-    async def scenario() -> None:
-        gate, leave = Watched(1), asyncio.Event()
-        tasks = [asyncio.create_task(gate.stay(name, leave)) for name in "ab"]
-        await settled()
-        assert gate.inside == ["a"]
-        gate.at_once = 2
-        gate.turns.admit()
-        await settled()
-        assert gate.inside == ["a", "b"]
-        leave.set()
-        await asyncio.gather(*tasks)
 
-    run(scenario)
+def test_the_client_that_was_served_goes_behind_the_others() -> None:
+    """One that sends a photo whenever one of its own is done must not be served each time."""
+    queue = queue_of("a1", "b1", "b2")
+    queue.lease(next(iter(queue)))
+    queue.admit("a2")
+    queue.put(job("a2", "a"))
+    assert order(queue) == ["b1", "a2", "b2"]
+
+
+def test_a_retry_is_before_all_others() -> None:
+    """A job that has waited for its turn once must not wait for it again."""
+    queue = queue_of("a1", "a2", "b1")
+    first = next(iter(queue))
+    queue.lease(first)
+    queue.put_first(first)
+    assert order(queue) == ["a1", "b1", "a2"]
+    queue.lease(first)
+    assert order(queue) == ["b1", "a2"]
+
+
+def test_it_is_bounded_over_all_that_is_admitted() -> None:
+    """Waiting, leased or being fetched: each holds files on the disk."""
+    queue = queue_of("a1", "a2", limit=3)
+    queue.admit("a3")
+    queue.lease(next(iter(queue)))
+    with pytest.raises(QueueFull, match="3 removals"):
+        queue.admit("a4")
+    assert len(queue) == 3
+    queue.finish("a1")
+    queue.admit("a4")
+
+
+@pytest.mark.parametrize("name", ["a1", "a2", "b1"])
+def test_a_job_that_is_cancelled_while_it_waits_leaves_nothing_behind(name: str) -> None:
+    """Its place would be taken until the service ends, or a worker would get a job without files."""
+    queue = queue_of("a1", "a2", "b1")
+    queue.finish(name)
+    assert name not in queue
+    assert name not in order(queue)
+    assert len(queue) == 2
+
+
+def test_a_cancel_costs_a_client_no_turn() -> None:
+    """Who cancels one of its photos must not be put behind the others for it."""
+    queue = queue_of("a1", "a2", "b1")
+    queue.finish("a1")
+    assert order(queue) == ["a2", "b1"]
+
+
+def test_a_finished_job_may_be_unknown() -> None:
+    """A job that is cancelled while it ends is finished twice."""
+    queue = queue_of("a1")
+    queue.finish("a1")
+    queue.finish("a1")
+    assert (len(queue), order(queue)) == (0, [])
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=40))
+def test_nobody_waits_for_more_than_one_job_of_each_other_client(clients: list[str]) -> None:
+    """The rule of round robin, for any mixture of clients."""
+    queue = queue_of(*(f"{client}{number}" for number, client in enumerate(clients)))
+    names = lease_all(queue)
+    assert sorted(names) == sorted(f"{client}{number}" for number, client in enumerate(clients))
+    for client in set(clients):
+        places = [place for place, name in enumerate(names) if name[0] == client]
+        assert [int(names[place][1:]) for place in places] == sorted(
+            int(names[place][1:]) for place in places
+        )
+        for before, after in zip([-1, *places], places, strict=False):
+            between = [name[0] for name in names[before + 1 : after]]
+            assert len(between) == len(set(between))

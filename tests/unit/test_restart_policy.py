@@ -19,7 +19,7 @@ def test_the_first_restart_is_at_once_and_later_ones_wait_longer_and_longer() ->
     policy = RestartPolicy(clock)
     waits = []
     for _ in range(CIRCUIT_DEATHS):
-        policy.died()
+        policy.record_death()
         waits.append(policy.wait_s)
     assert waits == list(BACKOFF_S)
     clock.now_s += 4
@@ -32,7 +32,7 @@ def test_five_deaths_in_five_minutes_open_the_circuit() -> None:
     policy = RestartPolicy(clock)
     for _ in range(CIRCUIT_DEATHS):
         assert not policy.circuit_open
-        policy.died()
+        policy.record_death()
     assert policy.circuit_open
     clock.now_s += CIRCUIT_WINDOW_S
     assert not policy.circuit_open
@@ -42,7 +42,7 @@ def test_a_success_or_a_request_forgets_the_deaths() -> None:
     """Rare crashes between many good results are not a loop."""
     policy = RestartPolicy(Clock())
     for _ in range(CIRCUIT_DEATHS):
-        policy.died()
+        policy.record_death()
     policy.reset()
     assert not policy.circuit_open
     assert policy.wait_s == 0

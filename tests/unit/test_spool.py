@@ -8,33 +8,34 @@ from typing import Any
 import pytest
 
 from supervisor.jobs.spool import Spool
+from supervisor.platform.private_dir import make_private_dir
 
 
 def test_a_supervisor_never_takes_its_own_folder_for_a_dead_ones(tmp_path: Path) -> None:
     """Once a board without a clock has heard the time, no process has the start time that it had."""
-    results = Spool(tmp_path)
+    results = Spool(tmp_path, 60)
     results.folder = tmp_path / f"run-{os.getpid()}-1000"
-    waiting = results.make_folder("bgremove_1")
+    waiting = make_private_dir(results.path("bgremove_1", "source").parent)
     os.utime(results.folder, (0, 0))
-    asyncio.run(results.drop_orphans())
+    asyncio.run(results.delete_orphans())
     assert waiting.exists()
 
 
 def test_a_service_that_lives_keeps_its_folder_from_its_neighbours(tmp_path: Path) -> None:
     """Once the clock was set, and from another container, it seemed to be a dead one's: results were lost."""
-    living = Spool(tmp_path)
+    living = Spool(tmp_path, 60)
     living.folder = tmp_path / f"run-{os.getpid()}-1000"
-    kept = living.make_folder("bgremove_1")
+    kept = make_private_dir(living.path("bgremove_1", "source").parent)
     os.utime(living.folder, (0, 0))
-    living.show_life()
-    asyncio.run(Spool(tmp_path).drop_orphans())
+    living.heartbeat()
+    asyncio.run(Spool(tmp_path, 60).delete_orphans())
     assert kept.exists()
 
 
 def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows one that is being downloaded cannot be deleted: a photo stayed on the disk past its time."""
-    store = Spool(tmp_path)
-    folder = store.make_folder("task")
+    store = Spool(tmp_path, 60)
+    folder = make_private_dir(store.path("task", "source").parent)
     (folder / "photo.jpg").touch()
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -42,10 +43,10 @@ def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: 
 
     with monkeypatch.context() as downloading:
         downloading.setattr(os, "unlink", refuse)
-        asyncio.run(store.drop("task"))
-        asyncio.run(store.drop_orphans())
+        asyncio.run(store.delete("task"))
+        asyncio.run(store.delete_orphans())
     assert folder.exists()
-    asyncio.run(store.drop_orphans())
+    asyncio.run(store.delete_orphans())
     assert not folder.exists()
 
 
@@ -55,5 +56,5 @@ def test_leftovers_are_deleted_once_they_are_old(tmp_path: Path) -> None:
     for folder in (fresh, old):
         folder.mkdir()
     os.utime(old, (0, 0))
-    asyncio.run(Spool(tmp_path).drop_orphans())
+    asyncio.run(Spool(tmp_path, 60).delete_orphans())
     assert (fresh.exists(), old.exists()) == (True, False)

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Message
 
 from supervisor.api.error_handlers import install_error_handlers
-from supervisor.api.middleware.security import SecurityMiddleware
+from supervisor.api.middleware.body_limit import BodyLimitMiddleware
 
 SCOPE = {
     "type": "http",
@@ -21,8 +21,8 @@ SCOPE = {
 }
 
 
-def guarded(stall_timeout_s: float) -> SecurityMiddleware:
-    """Return an application that reads a body, and waits for its client to leave, behind the guard."""
+def guarded(stall_timeout_s: float) -> BodyLimitMiddleware:
+    """Return an application that reads a body, and waits for its client to leave, behind the middleware."""
     app = FastAPI()
     install_error_handlers(app, {})
 
@@ -34,13 +34,11 @@ def guarded(stall_timeout_s: float) -> SecurityMiddleware:
                 await request.receive()  # as streams do, to learn that their client has left
         return size_bytes
 
-    return SecurityMiddleware(
+    return BodyLimitMiddleware(
         app,
-        allowed_origins=(),
-        token=None,
         max_upload_bytes=1000,
         base64_paths=(),
-        dialects={},
+        formats={},
         stall_timeout_s=stall_timeout_s,
     )
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AlreadyFinished, DamagedImage, Expired, NotFound
-from supervisor.jobs.task import LOG_LINES, Task, TaskKind, TaskStore
+from supervisor.tasks.task import LOG_LINES, Task, TaskKind, TaskStore
 
 
 @given(st.lists(st.floats(-50, 200)))
@@ -73,9 +73,11 @@ def test_a_forgotten_task_is_told_from_one_that_never_was() -> None:
     """ "Expired" and "unknown" are different news to a client."""
     tasks = TaskStore(retention_s=0)
     task = tasks.create(TaskKind.REMOVE)
-    assert not tasks.expire()
+    assert not tasks.expired()
     task.complete("done")
-    assert tasks.expire() == [task]
+    assert tasks.expired() == [task]
+    assert tasks.get(task.id) is task  # until its files are deleted
+    tasks.expire(task)
     with pytest.raises(Expired):
         tasks.get(task.id)
     with pytest.raises(NotFound):

@@ -3,8 +3,8 @@
 import pytest
 
 from shared.errors import Expired, NotFound
-from supervisor.jobs import tombstones
-from supervisor.jobs.tombstones import Tombstones
+from supervisor.tasks import tombstones
+from supervisor.tasks.tombstones import Tombstones
 
 
 def test_only_the_latest_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

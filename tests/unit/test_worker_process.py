@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from shared.messages import Event, Failed, Loading, Progress
-from supervisor.workers.process import _without_overtaken, how_ended, signal_name
-from supervisor.workers.stderr_tail import drop, last_line, tail
+from supervisor.workers.process import _coalesce_progress, how_ended, signal_name
+from supervisor.workers.stderr_tail import delete, last_line, read_tail
 
 
 def test_of_each_load_and_removal_only_the_last_progress_is_passed_on() -> None:
@@ -29,7 +29,7 @@ def test_of_each_load_and_removal_only_the_last_progress_is_passed_on() -> None:
         failed,
         Progress("b", 45, "Removing"),
     ]
-    assert _without_overtaken(said) == kept
+    assert _coalesce_progress(said) == kept
 
 
 def test_any_end_can_be_told() -> None:
@@ -44,8 +44,8 @@ def test_a_log_that_cannot_be_deleted_holds_nothing_up(tmp_path: Path) -> None:
     """On Windows a virus scanner may read it; who waits for the worker's end would wait for ever."""
     held = tmp_path / "worker.log"
     held.mkdir()  # unlink() fails on it as on a file that is in use
-    drop(held)
-    drop(tmp_path / "gone.log")
+    delete(held)
+    delete(tmp_path / "gone.log")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_nor_does_a_traceback(tmp_path: Path) -> None:
     log = tmp_path / "log"
     frames = 'File "/home/ada/bgremove/worker/main.py", line 31 in serve\n    run()\n'
     log.write_text(f"Fatal Python error: Segmentation fault\n  {frames}")
-    assert tail(log) == [
+    assert read_tail(log) == [
         "Fatal Python error: Segmentation fault",
         '  File "main.py", line 31 in serve',
         "    run()",

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from shared.errors import DownloadDamaged, DownloadFailed, StorageFailed
-from shared.file_replace import replace
+from shared.file_replace import replace_with_retry
 from shared.hub_cache import HubCache, file_size, flush_to_disk, format_bytes, hash_file
 from shared.messages import DownloadConfig
 from worker.download.download_progress import DownloadProgress
@@ -136,7 +136,7 @@ class Downloader:
                 raise
             if self._is_intact(part, file):
                 flush_to_disk(part)
-                replace(part, self._cache.blob(file.etag))
+                replace_with_retry(part, self._cache.blob(file.etag))
                 self._cache.link(commit, file.name, file.etag)
                 return
             self._discard(part)

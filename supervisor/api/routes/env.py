@@ -10,11 +10,12 @@ from fastapi.sse import ServerSentEvent
 from typing_extensions import TypedDict
 
 from shared.errors import Expired, LocalOnly, NotFound, Stopping
-from supervisor.api.dependencies import Accepted, EventStream, KnownTask, NoBody, Supervisor, task_events
+from supervisor.api.dependencies import Accepted, EnvironmentDep, InstallsDep, NoBody, SettingsDep, TaskDep
 from supervisor.api.error_handlers import error_responses
-from supervisor.api.middleware.security import is_loopback
+from supervisor.api.middleware.auth import is_loopback
+from supervisor.api.sse import EventStream, task_events
 from supervisor.environment.report import PackageState
-from supervisor.jobs.task import Task, TaskKind
+from supervisor.tasks.task import Task, TaskKind
 
 STREAM_INTERVAL_S = 0.5
 
@@ -48,24 +49,24 @@ class EnvironmentStatus(TypedDict):
     task_id: str | None
 
 
-async def _from_here(request: Request, services: Supervisor) -> None:
-    """Let in clients on this machine, and those whose token the guard has checked. Raises LocalOnly."""
+async def _require_local(request: Request, settings: SettingsDep) -> None:
+    """Allow clients on this machine, and all with the token, which was checked before. Raises LocalOnly."""
     address = request.client.host if request.client else ""
-    if services.settings.token is None and not is_loopback(address):
+    if settings.token is None and not is_loopback(address):
         raise LocalOnly
 
 
-async def _install_task(task: KnownTask) -> Task:
+async def _get_install_task(task: TaskDep) -> Task:
     if task.kind is not TaskKind.INSTALL:
         raise NotFound("That task is not an install.")
     return task
 
 
 @router.get("/status")
-async def status(services: Supervisor) -> EnvironmentStatus:
+async def status(environment: EnvironmentDep, installs: InstallsDep) -> EnvironmentStatus:
     """What is installed, missing or broken. The first answer after a change tries every import."""
-    report = await services.environment.report()
-    installing = services.installs.current
+    report = await environment.report()
+    installing = installs.current
     return {
         "installed": all(row.installed for row in report.rows),
         "ready": report.ready,
@@ -77,17 +78,19 @@ async def status(services: Supervisor) -> EnvironmentStatus:
     }
 
 
-@router.post("/install", dependencies=[Depends(_from_here)], responses=error_responses(LocalOnly, Stopping))
-async def install(services: Supervisor, _: NoBody = None) -> Accepted:
+@router.post(
+    "/install", dependencies=[Depends(_require_local)], responses=error_responses(LocalOnly, Stopping)
+)
+async def install(installs: InstallsDep, _: NoBody = None) -> Accepted:
     """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
-    task = await services.installs.start()
+    task = await installs.start()
     return {"task_id": task.id if task else None}
 
 
 @router.get(
     "/install/stream/{task_id}", response_class=EventStream, responses=error_responses(NotFound, Expired)
 )
-async def stream(task: Annotated[Task, Depends(_install_task)]) -> AsyncIterable[ServerSentEvent]:
+async def stream(task: Annotated[Task, Depends(_get_install_task)]) -> AsyncIterable[ServerSentEvent]:
     """The install's progress as server-sent events: its state now, then every change until its end.
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms,

@@ -1,20 +1,17 @@
-"""Removals: a photo in by upload or URL, progress out, then the result."""
+"""Removals: a photo by upload or URL, progress as a stream, then the result."""
 
 from collections.abc import AsyncIterable
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Form, Query, UploadFile
+from fastapi import APIRouter, Body, Depends, Form
 from fastapi.responses import Response
 from fastapi.sse import ServerSentEvent
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from shared.errors import (
     BadInput,
     Cancelled,
     Expired,
     InvalidOption,
-    ModelUnavailable,
-    ModelUnusable,
     NotAnImage,
     NotFound,
     QueueFull,
@@ -26,56 +23,24 @@ from shared.errors import (
     UrlRefused,
     WorkerStartFailed,
 )
-from shared.options import RemovalOptions, declared_options
-from supervisor.api.dependencies import (
-    Accepted,
-    AsksInTheBody,
-    EventStream,
-    KnownTask,
-    NoBody,
-    Supervisor,
-    task_events,
-)
+from shared.options import Option, declared_options
+from supervisor.api.dependencies import Accepted, BodyOptionsOnly, ClientDep, SpoolDep, TaskDep, UploadsDep
 from supervisor.api.error_handlers import error_responses
-from supervisor.api.openapi import describe_form_fields
-from supervisor.api.uploads import Sent, start
-from supervisor.jobs.spool import Result
-from supervisor.jobs.task import Task, TaskKind
-from supervisor.models.lifecycle import Unloaded
+from supervisor.api.multipart import UploadRoute
+from supervisor.api.removal_forms import UploadForm, UrlRequest
+from supervisor.api.sse import EventStream, task_events
+from supervisor.api.uploads import InputImage
+from supervisor.jobs.result import Result
+from supervisor.tasks.task import Task, TaskKind
 
 STREAM_INTERVAL_S = 0.3
 _REFUSALS = error_responses(BadInput, InvalidOption, QueueFull, WorkerStartFailed, Stopping, StorageFailed)
 
-router = APIRouter(prefix="/remove", tags=["remove"])
-
-_TYPES = get_type_hints(RemovalOptions)
-_OPTIONS: dict[str, Any] = {
-    option.name: (
-        _TYPES[option.name],
-        Field(option.default, description=option.help, ge=option.minimum, le=option.maximum),
-    )
-    for option in declared_options()
-    if option.kind != "image"
-}
-_IMAGES: dict[str, Any] = {
-    option.name: (UploadFile | None, Field(None, description=option.help))
-    for option in declared_options()
-    if option.kind == "image"
-}
-LoadableModel = Literal["birefnet", "builtin"]
-_ToLoad = Annotated[LoadableModel, Query(description="which model to load")]
-_ToUnload = Annotated[LoadableModel | None, Query(description="which model to unload; left out: both")]
-_STRICT = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
-UploadForm = create_model(
-    "UploadForm",
-    __config__=_STRICT,
-    file=(UploadFile, Field(description="the photo")),
-    **_OPTIONS,
-    **_IMAGES,
-)
+options_router = APIRouter(tags=["remove"])
+router = APIRouter(prefix="/remove", tags=["remove"], route_class=UploadRoute)
 
 
-async def _finished_removal(task: KnownTask) -> Task:
+async def _get_finished_removal(task: TaskDep) -> Task:
     if task.kind is not TaskKind.REMOVE:
         raise NotFound("That task is not a removal.")
     if not task.finished:
@@ -83,57 +48,41 @@ async def _finished_removal(task: KnownTask) -> Task:
     return task
 
 
-FinishedRemoval = Annotated[Task, Depends(_finished_removal)]
+FinishedRemoval = Annotated[Task, Depends(_get_finished_removal)]
 
 
-class _AsInForms(BaseModel):
-    """JSON that is read as forms are: 20 is as good as "20", and what is empty is left out."""
-
-    model_config = ConfigDict(
-        extra="forbid", coerce_numbers_to_str=True, json_schema_extra=describe_form_fields
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled(cls, sent: object) -> object:
-        if not isinstance(sent, dict):
-            return sent
-        return {name: value for name, value in sent.items() if value != ""}
-
-
-UrlRequest = create_model(
-    "UrlRequest",
-    __base__=_AsInForms,
-    url=(str, Field(strict=True, description="where the photo lies, http or https")),
-    **_OPTIONS,
-)
+@options_router.get("/options")
+async def options() -> list[Option]:
+    """Every option that an upload, a URL or the command line may carry, in the order to offer them."""
+    return declared_options()
 
 
 @router.post(
     "/upload",
-    dependencies=[AsksInTheBody],
+    dependencies=[BodyOptionsOnly],
     responses=_REFUSALS | error_responses(UploadTooLarge, UploadStalled, NotAnImage),
 )
 async def upload(
-    form: Annotated[UploadForm, Form(media_type="multipart/form-data")],  # type: ignore[valid-type]
-    services: Supervisor,
+    form: Annotated[UploadForm, Form(media_type="multipart/form-data")],
+    uploads: UploadsDep,
+    client: ClientDep,
 ) -> Accepted:
     """Remove the background of an uploaded photo."""
-    photo: UploadFile = form.file  # type: ignore[attr-defined]  # the model is made from the option table
-    background: UploadFile | None = form.background_file  # type: ignore[attr-defined]  # so is this
-    behind = None if background is None else Sent("background_file", background)
-    return {"task_id": (await start(services, _options(form), Sent("file", photo), behind)).id}
+    file = form.background_file
+    background = None if file is None else InputImage("background_file", file)
+    task = await uploads.accept(form.options(), InputImage("file", form.file), client, background)
+    return {"task_id": task.id}
 
 
-@router.post("/url", dependencies=[AsksInTheBody], responses=_REFUSALS | error_responses(UrlRefused))
-async def url(body: Annotated[UrlRequest, Body()], services: Supervisor) -> Accepted:  # type: ignore[valid-type]
+@router.post("/url", dependencies=[BodyOptionsOnly], responses=_REFUSALS | error_responses(UrlRefused))
+async def url(body: Annotated[UrlRequest, Body()], uploads: UploadsDep, client: ClientDep) -> Accepted:
     """Remove the background of the photo at a URL."""
-    address: str = body.url  # type: ignore[attr-defined]
-    return {"task_id": (await start(services, _options(body), Sent("url", address))).id}
+    task = await uploads.accept(body.options(), InputImage("url", body.url), client)
+    return {"task_id": task.id}
 
 
 @router.get("/stream/{task_id}", response_class=EventStream, responses=error_responses(NotFound, Expired))
-async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
+async def stream(task: TaskDep) -> AsyncIterable[ServerSentEvent]:
     """The task's progress as server-sent events: its state now, then every change until its end.
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms,
@@ -145,10 +94,10 @@ async def stream(task: KnownTask) -> AsyncIterable[ServerSentEvent]:
 
 
 @router.get("/result/{task_id}", responses=error_responses(NotFound, StillRunning, Cancelled, Expired))
-async def result(task: FinishedRemoval, services: Supervisor) -> Result:
+async def result(task: FinishedRemoval, spool: SpoolDep) -> Result:
     """A finished removal's result, or the error that it failed with."""
     task.raise_failure()
-    return services.removals.result(task)
+    return spool.result(task.id)
 
 
 @router.delete(
@@ -157,34 +106,6 @@ async def result(task: FinishedRemoval, services: Supervisor) -> Result:
     response_class=Response,
     responses=error_responses(NotFound, StillRunning, Expired),
 )
-async def forget(task: FinishedRemoval, services: Supervisor) -> None:
+async def forget(task: FinishedRemoval, spool: SpoolDep) -> None:
     """Delete a finished removal's photo and result at once, not only when they expire."""
-    await services.removals.forget(task)
-
-
-@router.post("/download", responses=error_responses(ModelUnusable, Stopping, StorageFailed))
-async def download(services: Supervisor, _: NoBody = None) -> Accepted:
-    """Download the model, or what is missing of it; null when all of it is there."""
-    task = services.downloads.start()
-    return {"task_id": task.id if task else None}
-
-
-@router.post("/load", responses=error_responses(ModelUnavailable, Stopping))
-async def load(services: Supervisor, model: _ToLoad = "birefnet", _: NoBody = None) -> Accepted:
-    """Load a model into memory, starting its worker if need be; null when it is loaded."""
-    task = services.models.life(model).load()
-    return {"task_id": task.id if task else None}
-
-
-@router.post("/unload")
-async def unload(services: Supervisor, model: _ToUnload = None, _: NoBody = None) -> Unloaded:
-    """Kill a model's worker, or every one, which frees all memory; answer when it is gone.
-
-    Removals that still wait, and the one that ran, load the model again.
-    """
-    models = services.models
-    return await (models.life(model).unload() if model else models.unload())
-
-
-def _options(request: BaseModel) -> RemovalOptions:
-    return RemovalOptions(**{name: getattr(request, name) for name in _OPTIONS})
+    await spool.delete(task.id)

@@ -1,27 +1,29 @@
-"""The server itself: health, readiness, status."""
+"""The server itself: liveness, readiness, status and metrics."""
 
 import os
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from typing_extensions import TypedDict
 
-from shared.errors import ModelUnavailable, NotReady, Stopping
-from shared.options import ModelChoice
+from shared.errors import NotReady
 from supervisor import __version__
-from supervisor.api.dependencies import Accepted, NoBody, Supervisor
+from supervisor.api.dependencies import ContainerDep, DispatcherDep, ModelsDep
 from supervisor.api.error_handlers import error_responses
-from supervisor.models import builtin_model
-from supervisor.observability.status_view import ModelStatus, WorkerStatus, model_status, worker_status
+from supervisor.models.birefnet_status import ModelStatus, model_status
+from supervisor.models.builtin_model import MODEL_ID
+from supervisor.observability.metrics import render_metrics
+from supervisor.workers.spec import WorkerStatus
 
 router = APIRouter(tags=["server"])
-_ToRestart = Annotated[
-    ModelChoice, Query(description="whose worker; auto: that of the model which removals by auto take now")
-]
+metrics_router = APIRouter(tags=["server"])
+_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 class Health(TypedDict):
-    """That the server answers."""
+    """Liveness."""
 
     status: Literal["ok"]
     version: str
@@ -45,21 +47,21 @@ class ModelsStatus(TypedDict):
 
 
 class BuiltinStatus(TypedDict):
-    """The model that works from the first minute."""
+    """The bundled model."""
 
     model_id: str
     available: bool
 
 
 class QueueStatus(TypedDict):
-    """Removals being received, waiting or running, and how many there may be."""
+    """Removals being fetched, waiting or running, and how many there may be."""
 
     length: int
     limit: int
 
 
 class Status(TypedDict):
-    """Everything the status table shows."""
+    """Everything that the status table shows."""
 
     server: ServerStatus
     models: ModelsStatus
@@ -70,50 +72,59 @@ class Status(TypedDict):
 
 
 class Readiness(TypedDict):
-    """That a removal would be accepted."""
+    """Readiness: a removal would be accepted."""
 
     ready: Literal[True]
 
 
 @router.get("/health")
-async def health(services: Supervisor) -> Health:
+async def health(container: ContainerDep) -> Health:
     """Whether the server answers; never waits for a worker."""
-    return {"status": "ok", "version": __version__, "uptime_s": services.uptime_s}
+    return {"status": "ok", "version": __version__, "uptime_s": container.uptime_s}
 
 
 @router.get("/ready", responses=error_responses(NotReady))
-async def ready(services: Supervisor) -> Readiness:
+async def ready(dispatcher: DispatcherDep, models: ModelsDep) -> Readiness:
     """Whether a removal would be accepted now."""
-    removals = services.removals
-    if removals.queue_length >= removals.queue_limit:
-        raise NotReady(f"The queue is full with {removals.queue_limit} removals.")
-    if problem := services.models.life("auto").worker.problem:
+    queue = dispatcher.queue
+    if len(queue) >= queue.limit:
+        raise NotReady(f"The queue is full with {queue.limit} removals.")
+    await models.refresh()
+    if problem := models.resolve("auto").pool.problem:
         raise NotReady(problem)
     return {"ready": True}
 
 
-@router.post("/worker/restart", responses=error_responses(ModelUnavailable, Stopping))
-async def restart_worker(services: Supervisor, model: _ToRestart = "auto", _: NoBody = None) -> Accepted:
-    """End a worker and start a new one; a running removal is put back in the queue, not lost."""
-    return {"task_id": services.models.life(model).restart().id}
-
-
 @router.get("/status")
-async def status(services: Supervisor) -> Status:
+async def status(container: ContainerDep) -> Status:
     """The server, its models, their workers and the queue."""
-    models = services.models
-    workers = {worker.name: await worker_status(worker) for worker in models.workers}
+    models, queue = container.models, container.dispatcher.queue
+    birefnet = await model_status(container.settings, container.model_store, container.downloads, models)
+    workers: dict[str, WorkerStatus] = {}
+    for pool in models.pools:
+        workers |= await pool.status()
     return {
         "server": {
-            "host": services.address.host,
-            "port": services.address.port,
+            "host": container.address.host,
+            "port": container.address.port,
             "pid": os.getpid(),
             "version": __version__,
-            "uptime_s": services.uptime_s,
+            "uptime_s": container.uptime_s,
         },
-        "models": {"background_removal": await model_status(services)},
-        "builtin": {"model_id": builtin_model.MODEL_ID, "available": models.builtin_file.available},
-        "worker": workers[models.life("auto").worker.name],
+        "models": {"background_removal": birefnet},
+        "builtin": {"model_id": MODEL_ID, "available": models.builtin_file.available},
+        "worker": workers[models.resolve("auto").pool.name],
         "workers": workers,
-        "queue": {"length": services.removals.queue_length, "limit": services.removals.queue_limit},
+        "queue": {"length": len(queue), "limit": queue.limit},
     }
+
+
+@metrics_router.get("/metrics", response_class=Response, responses=_TEXT)
+async def metrics(container: ContainerDep) -> PlainTextResponse:
+    """What is counted and measured, in Prometheus' text format; also at `/metrics`, where it looks first."""
+    workers: dict[str, WorkerStatus] = {}
+    for pool in container.models.pools:
+        workers |= await pool.status()
+    queue = container.dispatcher.queue
+    text = render_metrics(container.metrics, container.uptime_s, len(queue), queue.limit, workers)
+    return PlainTextResponse(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

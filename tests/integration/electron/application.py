@@ -1,4 +1,4 @@
-"""An Electron application's part: a real Node that runs scripts/electron/managed-service.mjs."""
+"""A Node process that runs scripts/electron/managed-service.mjs, in place of an Electron application."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from tests.service import OBEYS, ROOT, START_TIMEOUT_S, wait_for
 NODE = shutil.which("node")
 MODULE = ROOT / "scripts" / "electron" / "managed-service.mjs"
 STOP_TIMEOUT_S = 6
-NOTICE_TIMEOUT_S = 10  # a poll every 3 seconds, and 3 more for the answer
+NOTICE_TIMEOUT_S = 10  # health is polled every 3 seconds, with a timeout of 3
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not on PATH")
 
 
 class App:
-    """A Node process that manages one service, tells its changes, and keeps its own stdin open."""
+    """A Node process that manages one service and prints its states; its stdin stays open."""
 
     def __init__(self, folder: Path, data_dir: Path, arguments: tuple[str, ...], **settings: Any) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
@@ -51,43 +51,43 @@ class App:
 
     @property
     def log(self) -> str:
-        """What it and the service wrote to stderr."""
+        """The stderr of the process and of the service."""
         return Path(self._log.name).read_text()
 
     @property
     def statuses(self) -> list[str]:
-        """Every status told so far."""
+        """Every status so far."""
         return [state["status"] for state in self.states]
 
     def wait_for(self, status: str, timeout_s: float = START_TIMEOUT_S) -> dict[str, Any]:
-        """Wait until the last change is to `status`, and return the state."""
+        """Wait until `status` is the latest one and return the state."""
         wait_for(lambda: self.statuses[-1:] == [status], timeout_s)
         return self.states[-1]
 
     def client(self, token: str = "") -> httpx2.Client:
-        """Return a client of the service, which has to be running."""
+        """Return a client of the running service."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        address = f"{self.wait_for('running')['url']}/api/v1"
-        return httpx2.Client(base_url=address, headers=headers, trust_env=False)
+        base_url = f"{self.wait_for('running')['url']}/api/v1"
+        return httpx2.Client(base_url=base_url, headers=headers, trust_env=False)
 
     def make_busy(self) -> list[psutil.Process]:
-        """Have a worker in the middle of a removal, and return every process below this one."""
+        """Start a removal that takes long, and return all child processes."""
         with self.client() as client:
-            answer = client.post("/remove/upload", files={"file": ("photo.png", wish("sleep 60"))})
-            task = f"/tasks/{answer.json()['task_id']}"
+            response = client.post("/remove/upload", files={"file": ("photo.png", wish("sleep 60"))})
+            task = f"/tasks/{response.json()['task_id']}"
             wait_for(lambda: client.get(task).json()["message"] == "Sleeping")
         processes = psutil.Process(self.process.pid).children(recursive=True)
         assert len(processes) >= 2
         return processes
 
-    def say_stop(self) -> None:
-        """Ask for the end as a test does, by a line."""
+    def send_stop(self) -> None:
+        """Write the line `stop` to its stdin."""
         assert self.process.stdin
         self.process.stdin.write(b"stop\n")
         self.process.stdin.flush()
 
     def close(self) -> None:
-        """End whatever is left."""
+        """End the process, by force if needed, and close its streams."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -100,13 +100,13 @@ class App:
                 stream.close()
 
 
-def expect_gone(processes: list[psutil.Process], timeout_s: float = 1) -> None:
-    """Fail unless all of them end in time."""
+def expect_ended(processes: list[psutil.Process], timeout_s: float = 1) -> None:
+    """Fail unless all processes end in time."""
     wait_for(lambda: all(has_ended(process) for process in processes), timeout_s)
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Whether it runs no more, even where init has yet to reap it."""
+    """Whether the process has ended, also if it is not yet reaped."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Applications for the tests of how they manage the service."""
+"""Fixture that starts applications with a managed service."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.integration.electron.application import MODULE, App
 
 @pytest.fixture
 def app(data_dir: Path, tmp_path: Path) -> Iterator[Callable[..., App]]:
-    """Start applications with the given flags and settings; all are ended after the test."""
+    """Return a function that starts applications; all are ended after the test."""
     with ExitStack() as stack:
 
         def begin(*flags: str, port: int = 0, script: str = "", **settings: Any) -> App:

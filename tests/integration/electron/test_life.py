@@ -1,4 +1,4 @@
-"""The service from its start to its end: whatever ends it, nothing is left behind."""
+"""Lifecycle of a managed service: however it ends, no process is left."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.integration.electron.application import (
     NOTICE_TIMEOUT_S,
     STOP_TIMEOUT_S,
     App,
-    expect_gone,
+    expect_ended,
     needs_node,
 )
 from tests.service import END_TIMEOUT_S, wait_for
@@ -19,8 +19,8 @@ from tests.service import END_TIMEOUT_S, wait_for
 pytestmark = needs_node
 
 
-def test_the_application_learns_where_its_service_answers(app: Callable[..., App]) -> None:
-    """Without it, its window could show nothing but an error."""
+def test_the_application_gets_the_url_of_its_service(app: Callable[..., App]) -> None:
+    """Its window opens that URL."""
     running = app()
     with running.client() as client:
         status = client.get("/status").json()
@@ -35,46 +35,46 @@ def test_the_application_learns_where_its_service_answers(app: Callable[..., App
 
 @pytest.mark.parametrize("how", ["line", "SIGTERM", "SIGINT to all"])
 def test_quitting_ends_everything_even_during_a_removal(app: Callable[..., App], how: str) -> None:
-    """A quit application that leaves a worker behind holds memory, and the port, until the next reboot.
+    """A leaked worker would hold memory, and a leaked service the port.
 
-    Ctrl-C in a developer's terminal goes to every process at once; that is an end too, and not a failure.
+    Ctrl-C in a terminal sends SIGINT to every process; that is a regular end as well.
     """
     running = app()
     processes = running.make_busy()
     if how == "line":
-        running.say_stop()
+        running.send_stop()
     elif how == "SIGTERM":
         running.process.send_signal(signal.SIGTERM)
     else:
         os.killpg(running.process.pid, signal.SIGINT)
     assert running.process.wait(STOP_TIMEOUT_S) == 0
-    expect_gone(processes)
+    expect_ended(processes)
     assert running.wait_for("stopped", timeout_s=1) == {"status": "stopped", "owned": False}
     assert running.statuses == ["starting", "running", "stopped"]
     assert running.log.endswith("bgremove: stopped\n")
 
 
 def test_quitting_during_the_start_does_not_wait_for_it(app: Callable[..., App]) -> None:
-    """Somebody who opens the application by mistake closes it at once."""
+    """A user may close the application right after opening it."""
     running = app()
     processes = wait_for(psutil.Process(running.process.pid).children)
-    running.say_stop()
+    running.send_stop()
     assert running.process.wait(STOP_TIMEOUT_S) == 0
-    expect_gone(processes)
+    expect_ended(processes)
     assert running.wait_for("stopped", timeout_s=1)
     assert "failed" not in running.statuses
 
 
-def test_an_application_killed_by_the_system_leaves_no_process(app: Callable[..., App]) -> None:
-    """Nobody is there any more to stop the service: it has to notice."""
+def test_a_killed_application_leaves_no_process(app: Callable[..., App]) -> None:
+    """The service must notice the end of its stdin."""
     running = app()
     processes = running.make_busy()
     running.process.kill()
-    expect_gone(processes, END_TIMEOUT_S)
+    expect_ended(processes, END_TIMEOUT_S)
 
 
-def test_a_service_that_dies_is_told_with_the_reason(app: Callable[..., App]) -> None:
-    """The window must say so, rather than wait for ever for an upload's answer."""
+def test_a_service_that_dies_is_reported_with_the_reason(app: Callable[..., App]) -> None:
+    """The window must show it instead of waiting for an upload's response."""
     running = app()
     processes = running.make_busy()
     os.kill(running.states[-1]["pid"], signal.SIGKILL)
@@ -84,12 +84,12 @@ def test_a_service_that_dies_is_told_with_the_reason(app: Callable[..., App]) ->
     assert failed["error"].startswith("the service ended unexpectedly (signal SIGKILL)")
     assert any("startup complete" in line for line in failed["stderr"])
     assert running.process.wait(STOP_TIMEOUT_S) == 1
-    expect_gone(processes)
+    expect_ended(processes)
 
 
 @pytest.mark.slow
-def test_a_service_that_stands_still_is_told_and_can_be_stopped(app: Callable[..., App]) -> None:
-    """A frozen service heeds neither its stdin nor SIGTERM; quitting must be possible all the same."""
+def test_a_frozen_service_is_reported_and_can_be_stopped(app: Callable[..., App]) -> None:
+    """It reacts neither to its stdin nor to SIGTERM, and is killed."""
     running = app()
     processes = running.make_busy()
     pid = running.states[-1]["pid"]
@@ -98,6 +98,6 @@ def test_a_service_that_stands_still_is_told_and_can_be_stopped(app: Callable[..
     os.kill(pid, signal.SIGCONT)
     running.wait_for("running", NOTICE_TIMEOUT_S)
     os.kill(pid, signal.SIGSTOP)
-    running.say_stop()
+    running.send_stop()
     assert running.process.wait(STOP_TIMEOUT_S + 2) == 0
-    expect_gone(processes)
+    expect_ended(processes)

@@ -1,4 +1,4 @@
-"""Commands for many photos that cannot work as they were written."""
+"""Usage errors of batches."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.integration.commands import bgremove
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with two pictures, in one that has none."""
+    """A folder with two images, in a parent folder without any."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("one.jpg", "two.PNG"):
@@ -24,7 +24,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _twins(photos: Path) -> list[object]:
+def _same_output(photos: Path) -> list[object]:
     other = photos / "other"
     other.mkdir()
     (other / "one.jpg").write_bytes(b"")
@@ -32,49 +32,49 @@ def _twins(photos: Path) -> list[object]:
 
 
 def _not_writable(photos: Path) -> list[object]:
-    (photos / "taken").write_bytes(b"a file where a folder is wanted")
+    (photos / "taken").write_bytes(b"a file instead of a folder")
     return [photos, "--out-dir", photos / "taken"]
 
 
-def _alone(photos: Path) -> list[object]:
+def _over_itself(photos: Path) -> list[object]:
     (photos / "three.png").write_bytes(b"photo")
     return [photos / "three.png", "--out-dir", photos, "--suffix", ""]
 
 
-def _longest(photos: Path) -> list[object]:
+def _too_long_output(photos: Path) -> list[object]:
     photo = photos / f"{'x' * 251}.jpg"
     photo.write_bytes(b"photo")
     return [photo]
 
 
-MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
-    "no photo": (lambda _: [], "name a photo"),
+USAGE_ERRORS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
+    "no image": (lambda _: [], "name an image"),
     "missing among others": (lambda photos: [photos, photos / "gone.jpg"], "there is no file"),
     "pattern without match": (lambda photos: [photos / "*.tif"], "there is no file"),
-    "folder without pictures": (lambda photos: [photos.parent], "--recursive"),
+    "folder without images": (lambda photos: [photos.parent], "--recursive"),
     "one name for a folder": (lambda photos: [photos, "-o", "x.png"], "--out-dir"),
     "one name for several": (lambda photos: [photos / "one.jpg", photos / "two.PNG", "-o", "x"], "--out-dir"),
-    "two with one result": (_twins, "would both be written to"),
+    "two with one result": (_same_output, "would both be written to"),
     "folder not writable": (_not_writable, "cannot write to the folder"),
     "suffix with a folder": (lambda photos: [photos, "--suffix", "/x"], "--suffix"),
-    "results that look like photos": (lambda photos: [photos, "--suffix", ""], "empty --suffix"),
+    "results that look like images": (lambda photos: [photos, "--suffix", ""], "empty --suffix"),
     "no job at all": (lambda photos: [photos, "--jobs", "0"], "--jobs"),
-    "address without a host": (lambda _: ["http://"], "not an address"),
+    "URL without a host": (lambda _: ["http://"], "not a URL"),
     "no background": (lambda photos: [photos, "--background-file", photos / "no"], "--background-file"),
-    "background for an address": (
+    "background for a URL": (
         lambda photos: ["http://example.com/x.jpg", "--background-file", photos / "one.jpg"],
-        "cannot go with an address",
+        "cannot be used with a URL",
     ),
-    "watch beside photos": (lambda photos: [photos, "--watch", photos], "--watch"),
+    "watch with images": (lambda photos: [photos, "--watch", photos], "--watch"),
     "watch of nothing": (lambda photos: ["--watch", photos / "no"], "there is no folder"),
     "watch with one name": (lambda photos: ["--watch", photos, "-o", "x.png"], "--out-dir"),
     "a file and a folder": (lambda photos: [photos / "one.jpg", "-o", "x.png", "--out-dir", "z"], "exclude"),
     "a folder as the file": (lambda photos: [photos / "one.jpg", "-o", "new/"], "is a folder"),
-    "over the photo itself": (_alone, "overwrite the photo"),
-    "json into the picture": (lambda photos: [photos / "one.jpg", "-o", "-", "--json"], "--json"),
-    "picture of no format": (lambda photos: [photos / "one.jpg", "-o", photos / "x.gif"], ".gif"),
+    "over the image itself": (_over_itself, "overwrite the input image"),
+    "json into the image": (lambda photos: [photos / "one.jpg", "-o", "-", "--json"], "--json"),
+    "unknown extension": (lambda photos: [photos / "one.jpg", "-o", photos / "x.gif"], ".gif"),
     "name too long": (lambda photos: [photos / f"{'x' * 300}.jpg", "--json"], "name too long"),
-    "result's name too long": (_longest, "name too long"),
+    "result's name too long": (_too_long_output, "name too long"),
     "background's name too long": (
         lambda photos: [photos / "one.jpg", "--background-file", "x" * 300],
         "name too long",
@@ -83,10 +83,10 @@ MISUSES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", MISUSES)
-def test_a_mistake_ends_with_code_2_before_anything_is_done(photos: Path, case: str) -> None:
-    """It is told in one sentence, and as JSON where that was asked for."""
-    arguments, sentence = MISUSES[case]
+@pytest.mark.parametrize("case", USAGE_ERRORS)
+def test_a_usage_error_exits_with_code_2_and_changes_nothing(photos: Path, case: str) -> None:
+    """It is one sentence, also as JSON."""
+    arguments, sentence = USAGE_ERRORS[case]
     words = arguments(photos)
     before = names(photos)
     done = bgremove("remove", *words, settings={"BGREMOVE_NO_BOOTSTRAP": ""})
@@ -97,21 +97,21 @@ def test_a_mistake_ends_with_code_2_before_anything_is_done(photos: Path, case: 
     assert names(photos) == before
 
 
-def test_a_models_folder_with_too_long_a_name_is_told() -> None:
-    """In one sentence, as any other folder that is not there."""
+def test_a_model_folder_with_too_long_a_name_is_a_usage_error() -> None:
+    """One sentence, as for a missing folder."""
     done = bgremove("download", "--from", "m" * 300)
     assert done.returncode == 2
     assert "File name too long" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is closed to root")
-def test_a_folder_that_may_not_be_looked_into_is_named(photos: Path) -> None:
-    """A program that reads JSON gets its one object then, too."""
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may access everything")
+def test_a_folder_without_search_permission_is_named(photos: Path) -> None:
+    """Also in the JSON output."""
     photos.chmod(0)
     try:
         done = bgremove("remove", photos / "one.jpg", "--json")
     finally:
         photos.chmod(0o700)
     assert done.returncode == 2
-    assert json.loads(done.stdout)["error"]["detail"] == f"cannot look at {photos}/one.jpg: Permission denied"
+    assert json.loads(done.stdout)["error"]["detail"] == f"cannot access {photos}/one.jpg: Permission denied"

@@ -1,4 +1,4 @@
-"""Ways to load a server: one client, several at once, and several while somebody asks for its health."""
+"""Load generators: one client, several concurrent clients, and health checks under load."""
 
 import statistics
 import threading
@@ -15,57 +15,59 @@ from benches.photos import Photo
 
 HEALTH_INTERVAL_S = 0.02
 HEALTH_TIMEOUT_S = 30.0
-NO_STEPS = {"queued", "total"}  # timings that are no steps of a worker's
+NOT_STAGES = {"queued", "total"}  # timings that are no stage of a worker
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One of the servers compared; `connect` takes how many clients there are at once."""
+class Target:
+    """One of the servers compared; `connect` makes a client, given the number of concurrent ones."""
 
     name: str
     connect: Callable[[int], Client]
 
 
-def ours(url: str, options: Mapping[str, str], *, by_stream: bool) -> Side:
-    """Return our server at `url`, asked for removals with these options."""
-    # Together, several clients ask no more often than one does: on few cores, asking costs removals.
-    return Side("bgremove", lambda clients: Bgremove(url, None if by_stream else POLL_S * clients, options))
+def bgremove_target(url: str, options: Mapping[str, str], *, by_stream: bool) -> Target:
+    """Return our server at `url`, with these removal options."""
+    # The total polling rate is constant: on few cores, polling takes time from removals.
+    return Target("bgremove", lambda clients: Bgremove(url, None if by_stream else POLL_S * clients, options))
 
 
-def sides(url: str, against: str | None, options: Mapping[str, str], *, by_stream: bool) -> list[Side]:
-    """Return our server at `url`, asked with these options, and rembg's at `against` if there is one."""
-    first = ours(url, options, by_stream=by_stream)
-    return [first] if against is None else [first, Side("rembg", lambda _: Rembg(against))]
+def make_targets(
+    url: str, against: str | None, options: Mapping[str, str], *, by_stream: bool
+) -> list[Target]:
+    """Return our server at `url` and, if `against` is given, rembg's server there."""
+    first = bgremove_target(url, options, by_stream=by_stream)
+    return [first] if against is None else [first, Target("rembg", lambda _: Rembg(against))]
 
 
 @dataclass(slots=True)
-class Measured:
-    """All that was seen of one side with one photo; of several clients, by how many they were."""
+class Measurements:
+    """All measurements of one target with one photo; throughput by the number of clients."""
 
     removals: list[Removal] = field(default_factory=list)
     images_per_s: dict[int, list[float]] = field(default_factory=dict)
-    # Of the server, a photo; ours alone. The supervisor's share is without what asking for progress costs.
+    # Processor time per image, of our server only; the supervisor's is measured without polling.
     cpu_ms: list[float] = field(default_factory=list)
     supervisor_ms: float = 0
 
     @property
     def latency_ms(self) -> float:
-        """The median over one client's removals."""
+        """The median latency with one client."""
         return statistics.median(one.latency_ms for one in self.removals)
 
     @property
     def throughput(self) -> dict[int, float]:
-        """The median over the rounds of each number of clients, in images a second."""
+        """The median over the rounds of each number of clients, in images per second."""
         return {clients: statistics.median(rates) for clients, rates in self.images_per_s.items()}
 
     @property
     def around_network_ms(self) -> float:
-        """The median time of everything but inference, over one client's removals."""
+        """The median latency without inference, with one client."""
         return statistics.median(one.latency_ms - one.timings_ms["inference"] for one in self.removals)
 
     def stages_ms(self) -> dict[str, float]:
-        """Each step's median over one client's removals, and what is left of the latency without them."""
-        names = [name for name in self.removals[0].timings_ms if name not in NO_STEPS]
+        """Return each stage's median with one client, and the median of the remaining latency."""
+        names = [name for name in self.removals[0].timings_ms if name not in NOT_STAGES]
         if not names:
             return {}
         stages = {name: statistics.median(one.timings_ms[name] for one in self.removals) for name in names}
@@ -74,22 +76,22 @@ class Measured:
         return {"queued": queued, **stages, "http and queue": statistics.median(rest)}
 
 
-def one_client(side: Side, photo: Photo) -> Removal:
-    """Do one removal with the server otherwise idle."""
-    with side.connect(1) as client:
+def run_one_client(target: Target, photo: Photo) -> Removal:
+    """Run one removal on an otherwise idle server."""
+    with target.connect(1) as client:
         return client.remove(photo)
 
 
-def several_clients(side: Side, photo: Photo, clients: int, images: int) -> float:
-    """Have `images` removals done by `clients` at once; return how many a second were."""
+def run_clients(target: Target, photo: Photo, clients: int, images: int) -> float:
+    """Run `images` removals by that many concurrent clients and return the images per second."""
     todo = iter(range(images))
-    guard = threading.Lock()
+    lock = threading.Lock()
     stop = threading.Event()
 
     def work() -> None:
-        with side.connect(clients) as client:
+        with target.connect(clients) as client:
             while not stop.is_set():
-                with guard:
+                with lock:
                     if next(todo, None) is None:
                         return
                 client.remove(photo)
@@ -101,17 +103,17 @@ def several_clients(side: Side, photo: Photo, clients: int, images: int) -> floa
             for worker in workers:
                 worker.result()
         finally:
-            stop.set()  # one client's failure, or Ctrl-C, ends the others after their present photo
+            stop.set()  # after one client's failure, or Ctrl-C, the others end after their current image
     return images / (time.perf_counter() - start)
 
 
 @contextmanager
-def asking_for_health(url: str) -> Iterator[list[float]]:
-    """Ask for the server's health all the while; the list holds each answer's milliseconds."""
+def poll_health(url: str) -> Iterator[list[float]]:
+    """Request the server's health repeatedly during the block; yields the latencies in milliseconds."""
     latencies: list[float] = []
     stop = threading.Event()
 
-    def ask() -> None:
+    def poll() -> None:
         with httpx2.Client(trust_env=False, timeout=HEALTH_TIMEOUT_S) as http:
             while not stop.wait(HEALTH_INTERVAL_S):
                 start = time.perf_counter()
@@ -119,9 +121,9 @@ def asking_for_health(url: str) -> Iterator[list[float]]:
                 latencies.append((time.perf_counter() - start) * 1000)
 
     with ThreadPoolExecutor(1) as pool:
-        asker = pool.submit(ask)
+        poller = pool.submit(poll)
         try:
             yield latencies
         finally:
             stop.set()
-        asker.result()
+        poller.result()

@@ -1,7 +1,7 @@
-"""Where the time of a pass goes: the network's components, told apart by hooks on its modules.
+"""Per-component timing of a forward pass, by hooks on the network's modules.
 
-A pass is cut into consecutive pieces, each ended by a module's return, so that they add up to all of it:
-what lies between two components, such as a merge or a resize, counts to the second one.
+Each component ends when its module returns and starts where the previous one ended, so the times add up to
+the whole pass: work between two components, such as a resize, counts to the second one.
 """
 
 import time
@@ -18,8 +18,8 @@ from worker.birefnet.fused import FusedBiRefNet
 START = "start"
 
 
-def ends(network: FusedBiRefNet) -> Iterator[tuple[str, nn.Module]]:
-    """Yield each component's name and the module whose return ends it, in the order of a pass."""
+def component_ends(network: FusedBiRefNet) -> Iterator[tuple[str, nn.Module]]:
+    """Yield each component's name and the module whose return ends it, in order of execution."""
     for number, blocks in enumerate(network.bb.stages):
         yield f"stage {number}", list(blocks.children())[-1]
     yield "squeeze", network.squeeze
@@ -29,8 +29,8 @@ def ends(network: FusedBiRefNet) -> Iterator[tuple[str, nn.Module]]:
     yield "head", network
 
 
-class Marks:
-    """The moments of one pass: of the clock on a CPU, of the device's own events on a GPU."""
+class ComponentTimer:
+    """Timestamps of one pass: of the clock on a CPU, CUDA events on a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self._on_gpu = device.type == "cuda"
@@ -38,7 +38,7 @@ class Marks:
         self._times_s: dict[str, float] = {}
 
     def mark(self, name: str) -> None:
-        """Take the time now. While a CUDA graph is recorded, every replay takes it anew."""
+        """Record a timestamp. During CUDA graph capture the event becomes part of every replay."""
         if not self._on_gpu:
             self._times_s[name] = time.perf_counter()
             return
@@ -47,8 +47,8 @@ class Marks:
             self._events[name] = event
         self._events[name].record()
 
-    def pieces_s(self) -> dict[str, float]:
-        """Return the seconds of each component of the last pass, which the device has ended."""
+    def durations_s(self) -> dict[str, float]:
+        """Return each component's seconds in the last pass; a GPU must be synchronized before."""
         if self._on_gpu:
             events = pairwise(self._events.items())
             return {name: before.elapsed_time(after) / 1000 for (_, before), (name, after) in events}
@@ -56,17 +56,18 @@ class Marks:
 
 
 @contextmanager
-def watched(network: FusedBiRefNet, device: torch.device) -> Iterator[Marks]:
-    """Mark every component of every pass within the block."""
-    marks = Marks(device)
-    hooks = [module.register_forward_hook(partial(_mark, marks, name)) for name, module in ends(network)]
-    hooks.append(network.register_forward_pre_hook(partial(_mark, marks, START)))
+def time_components(network: FusedBiRefNet, device: torch.device) -> Iterator[ComponentTimer]:
+    """Time every component of every pass within the block."""
+    timer = ComponentTimer(device)
+    ends = component_ends(network)
+    hooks = [module.register_forward_hook(partial(_mark, timer, name)) for name, module in ends]
+    hooks.append(network.register_forward_pre_hook(partial(_mark, timer, START)))
     try:
-        yield marks
+        yield timer
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _mark(marks: Marks, name: str, *_: object) -> None:
-    marks.mark(name)
+def _mark(timer: ComponentTimer, name: str, *_: object) -> None:
+    timer.mark(name)

@@ -1,4 +1,4 @@
-"""Tasks: every long action a client can follow, and how it is followed."""
+"""Tasks: every long action that a client can follow, and the store of those still known."""
 
 import asyncio
 import contextlib
@@ -7,22 +7,21 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.errors import AlreadyFinished, BgremoveError, Cancelled, error_from
-from supervisor.jobs.tombstones import Tombstones
+from supervisor.tasks.tombstones import Tombstones
 
 LOG_LINES = 200
 
 Status = Literal["queued", "running", "complete", "error"]
-# Told how far something is, 0 to 100, and what is being done.
-OnProgress = Callable[[float, str], None]
 
 
 class TaskKind(StrEnum):
-    """What a task does; the value starts its id."""
+    """What a task does; the value is the prefix of its id."""
 
     INSTALL = "envinstall"
     DOWNLOAD = "bgdownload"
@@ -39,14 +38,22 @@ class TaskPayload(TypedDict):
     message: str
     logs: list[str]
     code: str | None
+    queue_position: Annotated[
+        int | None, Field(description="while a removal waits: 1 if it is the next; else null")
+    ]
+
+
+def new_task_id(kind: TaskKind) -> str:
+    """Return an id that no other task has."""
+    return f"{kind}_{uuid.uuid4().hex}"
 
 
 class Task:
-    """One long action. Lives on the event loop; every change wakes whoever follows it."""
+    """The state of one long action. Lives on the event loop; every change wakes the followers."""
 
-    def __init__(self, kind: TaskKind) -> None:
+    def __init__(self, kind: TaskKind, task_id: str | None = None) -> None:
         self.kind = kind
-        self.id = f"{kind}_{uuid.uuid4().hex}"
+        self.id = task_id or new_task_id(kind)
         self.status: Status = "queued"
         self.percent = 0.0
         self.message = "Waiting"
@@ -54,17 +61,29 @@ class Task:
         self.finished_at: float | None = None  # monotonic seconds
         self.cancel: Callable[[], Awaitable[None]] | None = None
         self.cancelling: asyncio.Future[None] | None = None
+        self._queue_position: int | None = None
         self._logs: deque[str] = deque(maxlen=LOG_LINES)
         self._followers: set[asyncio.Event] = set()
         self._ended = asyncio.Event()
 
     @property
     def finished(self) -> bool:
-        """Whether the task has come to its end, good or bad."""
+        """Whether the task has ended, in success or failure."""
         return self.finished_at is not None
 
-    async def ended(self) -> None:
-        """Return when the task has come to its end."""
+    @property
+    def queue_position(self) -> int | None:
+        """The place among the waiting removals, 1 for the next one; None for a task that does not wait."""
+        return self._queue_position
+
+    @queue_position.setter
+    def queue_position(self, position: int | None) -> None:
+        if position != self._queue_position:
+            self._queue_position = position
+            self._notify()
+
+    async def wait(self) -> None:
+        """Return when the task has ended."""
         await self._ended.wait()
 
     def payload(self) -> TaskPayload:
@@ -76,34 +95,35 @@ class Task:
             "message": self.message,
             "logs": list(self._logs),
             "code": self.code,
+            "queue_position": self._queue_position,
         }
 
-    def progress(self, percent: float, message: str, *, passing: bool = False) -> None:
-        """Say how far the task has come. The percentage never falls, and a finished task never moves.
+    def progress(self, percent: float, message: str, *, transient: bool = False) -> None:
+        """Report progress. The percentage never falls, and a finished task does not change.
 
-        A `passing` message, one of hundreds alike, is left out of the log.
+        A `transient` message, one of hundreds alike, is not logged.
         """
         if self.finished:
             return
         self.status = "running"
         self.percent = max(self.percent, min(percent, 100.0))
-        if message != self.message and not passing:
+        if message != self.message and not transient:
             self.log(message)
         self.message = message
-        self._changed()
+        self._notify()
 
     def log(self, line: str) -> None:
         """Add one line to the task's log."""
         self._logs.append(line)
-        self._changed()
+        self._notify()
 
     def complete(self, message: str) -> None:
-        """End the task well."""
+        """Mark the task as succeeded."""
         self.progress(100, message)
         self._finish("complete")
 
     def fail(self, error: BgremoveError) -> None:
-        """End the task with an error."""
+        """Mark the task as failed; one that has finished does not change."""
         if self.finished:
             return
         self.code = error.code
@@ -114,18 +134,19 @@ class Task:
     def _finish(self, status: Status) -> None:
         if not self.finished:
             self.status = status
+            self._queue_position = None
             self.finished_at = time.monotonic()
             self._ended.set()
-            self._changed()
+            self._notify()
 
-    def _changed(self) -> None:
+    def _notify(self) -> None:
         for follower in self._followers:
             follower.set()
 
     def run(self, action: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start what the task is about. A cancel ends it, and waits for its end."""
+        """Start the task's action. Cancelling the task cancels the action and waits for its end."""
         running = asyncio.create_task(action, name=self.id)
-        # One that is cancelled before its first step never runs, and could not end its task.
+        # An action that is cancelled before its first step never runs, and could not end its task.
         running.add_done_callback(lambda _: self.fail(Cancelled()))
 
         async def cancel() -> None:
@@ -136,12 +157,12 @@ class Task:
         return running
 
     def raise_failure(self) -> None:
-        """Raise the error that the task ended with, if it did."""
+        """Raise the error that the task failed with, if it did."""
         if self.code is not None:
             raise error_from(self.code, self.message)
 
     async def updates(self, min_interval_s: float) -> AsyncIterator[TaskPayload]:
-        """Yield the task now, after changes at most once per `min_interval_s`, and at its end at once."""
+        """Yield the present state, changes at most once per `min_interval_s`, and the end immediately."""
         changed = asyncio.Event()
         self._followers.add(changed)
         try:
@@ -160,31 +181,31 @@ class Task:
 
 
 class TaskStore:
-    """Every task still known. Finished ones are forgotten after the retention, their ids a while later."""
+    """Every task still known. Finished ones expire after the retention; their ids are remembered."""
 
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
         self._tasks: dict[str, Task] = {}
-        self._forgotten = Tombstones("task")
+        self._tombstones = Tombstones("task")
 
     def __iter__(self) -> Iterator[Task]:
         """Iterate over the known tasks, newest first."""
         return reversed(self._tasks.values())
 
-    def create(self, kind: TaskKind) -> Task:
-        """Make a new queued task."""
-        task = Task(kind)
+    def create(self, kind: TaskKind, task_id: str | None = None) -> Task:
+        """Add a new queued task."""
+        task = Task(kind, task_id)
         self._tasks[task.id] = task
         return task
 
     def get(self, task_id: str) -> Task:
-        """Return the task of that id. Raises NotFound, or Expired for one that was forgotten."""
+        """Return the task of that id. Raises NotFound, or Expired for a deleted one."""
         if task_id in self._tasks:
             return self._tasks[task_id]
-        raise self._forgotten.error(task_id)
+        raise self._tombstones.error(task_id)
 
-    def forget(self, task: Task) -> None:
-        """Take back a task that never came to life."""
+    def discard(self, task: Task) -> None:
+        """Delete a task that was never started; its id is unknown from then on."""
         self._tasks.pop(task.id, None)
 
     async def cancel(self, task: Task) -> None:
@@ -194,15 +215,16 @@ class TaskStore:
         if task.cancel is not None:
             if task.cancelling is None:
                 task.cancelling = asyncio.ensure_future(task.cancel())
-            # Shielded: who asks a second time, or goes away, must not end the waiting that the first began.
+            # Shielded: a second request, or a client that disconnects, must not end the first one's wait.
             await asyncio.shield(task.cancelling)
         task.fail(Cancelled())
 
-    def expire(self) -> list[Task]:
-        """Forget the tasks that finished longer than the retention ago, and return them."""
+    def expired(self) -> list[Task]:
+        """Return the tasks that finished longer than the retention ago."""
         deadline = time.monotonic() - self._retention_s
-        old = [task for task in self if task.finished_at is not None and task.finished_at <= deadline]
-        for task in old:
-            del self._tasks[task.id]
-            self._forgotten.add(task.id)
-        return old
+        return [task for task in self if task.finished_at is not None and task.finished_at <= deadline]
+
+    def expire(self, task: Task) -> None:
+        """Delete an expired task; its id gets 410 Gone from then on."""
+        self._tasks.pop(task.id, None)
+        self._tombstones.add(task.id)

@@ -1,0 +1,107 @@
+"""Middleware that limits request bodies: their size, the time between two chunks, and their charset."""
+
+import asyncio
+from collections.abc import Collection
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.errors import BgremoveError, MalformedRequest, UploadStalled, UploadTooLarge
+from supervisor.api.error_handlers import ErrorFormats, response_for
+
+MAX_FILES = 2  # a photo, and an image to put behind it
+OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
+STALL_TIMEOUT_S = 60.0  # without a byte of the body; a client that loses its network sends no FIN
+MAX_TEXT_BYTES = 64 * 1024  # parsed in one go on the event loop
+TEXT_KINDS = ("json", "urlencoded")
+# Starlette decodes a form's texts with any codec that the request names: punycode takes minutes for a
+# megabyte on the event loop; unicode_escape makes texts that cannot be encoded again.
+FORM_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
+TOO_LARGE = "The request is larger than this service accepts."
+TOO_LONG = "A request of JSON or text may have 64 KiB: send a photo as a file of a form, as curl -F does."
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies that are too large or stall. On `base64_paths` a text may hold a photo in base64."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_upload_bytes: int,
+        base64_paths: Collection[str],
+        formats: ErrorFormats,
+        stall_timeout_s: float = STALL_TIMEOUT_S,
+    ) -> None:
+        self._app = app
+        self._max_form_bytes = MAX_FILES * max_upload_bytes + OVERHEAD_BYTES
+        # A third more than the file, and what escapes take: three bytes for each +, / and line break.
+        self._max_base64_bytes = max_upload_bytes * 3 // 2 + OVERHEAD_BYTES
+        self._base64_paths = base64_paths
+        self._formats = formats
+        self._stall_timeout_s = stall_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a bounded body, or answer with the error."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        limit_bytes = self._limit_bytes(scope["path"], headers)
+        try:
+            _check_length(headers, limit_bytes)
+            _check_charset(headers.get("content-type", ""))
+        except BgremoveError as error:
+            await response_for(scope["path"], error, self._formats)(scope, receive, send)
+            return
+        await self._app(scope, _bound(receive, limit_bytes, self._stall_timeout_s), send)
+
+    def _limit_bytes(self, path: str, headers: Headers) -> int:
+        kind = headers.get("content-type", "").partition(";")[0].lower()
+        if not any(text in kind for text in TEXT_KINDS):
+            return self._max_form_bytes
+        return self._max_base64_bytes if path in self._base64_paths else MAX_TEXT_BYTES
+
+
+def _check_length(headers: Headers, limit_bytes: int) -> None:
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise UploadTooLarge(_too_large(limit_bytes))
+
+
+def _check_charset(content_type: str) -> None:
+    kind, parameters = parse_options_header(content_type)  # as Starlette parses it
+    if kind.startswith(b"multipart/") and parameters.get(b"charset", b"utf-8").lower() not in FORM_CHARSETS:
+        raise MalformedRequest("A form's charset must be utf-8, us-ascii or iso-8859-1.")
+
+
+def _bound(receive: Receive, limit_bytes: int, stall_timeout_s: float) -> Receive:
+    """Count the bytes that are received, as a chunked body announces no length, and time out without any.
+
+    Errors are HTTPExceptions: FastAPI answers any other one that is raised while it reads with 400.
+    """
+    received_bytes = 0
+    more = True
+
+    async def bounded() -> Message:
+        nonlocal received_bytes, more
+        try:
+            # After the body comes the client's disconnect, which has no time limit.
+            async with asyncio.timeout(stall_timeout_s if more else None):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(UploadStalled.status) from None
+        if message["type"] == "http.request":
+            received_bytes += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if received_bytes > limit_bytes:
+                raise HTTPException(UploadTooLarge.status, _too_large(limit_bytes))
+        return message
+
+    return bounded
+
+
+def _too_large(limit_bytes: int) -> str:
+    return TOO_LONG if limit_bytes == MAX_TEXT_BYTES else TOO_LARGE

@@ -1,0 +1,68 @@
+"""The forms of a removal: the multipart form of an upload, and the JSON of a URL."""
+
+from typing import Any
+
+from fastapi import UploadFile
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.options import (
+    BACKGROUND_FILE,
+    DetailChoice,
+    FormatChoice,
+    ModelChoice,
+    OutputChoice,
+    RemovalOptions,
+    option_fields,
+)
+from supervisor.api.openapi import describe_form_fields
+
+_OPTIONS = {option.name: option for option in option_fields()}
+
+
+def _option(name: str) -> Any:  # noqa: ANN401  # as pydantic's Field, for any type of field
+    option = _OPTIONS[name]
+    return Field(option.default, description=option.help, ge=option.minimum, le=option.maximum)
+
+
+class OptionFields(BaseModel):
+    """The fields of `RemovalOptions`, with the limits and descriptions declared there."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
+
+    model: ModelChoice = _option("model")
+    output: OutputChoice = _option("output")
+    format: FormatChoice = _option("format")
+    background: str | None = _option("background")
+    refine: bool = _option("refine")
+    crop: bool = _option("crop")
+    crop_margin: str = _option("crop_margin")
+    detail: DetailChoice = _option("detail")
+    max_size: int | None = _option("max_size")
+    quality: int = _option("quality")
+    lossless: bool = _option("lossless")
+
+    def options(self) -> RemovalOptions:
+        """Return the options."""
+        return RemovalOptions(**self.model_dump(include=set(_OPTIONS)))
+
+
+class UploadForm(OptionFields):
+    """The multipart form of `POST /remove/upload`."""
+
+    file: UploadFile = Field(description="the photo")
+    background_file: UploadFile | None = Field(None, description=BACKGROUND_FILE.help)
+
+
+class UrlRequest(OptionFields):
+    """The JSON of `POST /remove/url`, read as forms are: "20" is as good as 20, and "" as no value."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    url: str = Field(strict=True, description="where the photo lies, http or https")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, sent: object) -> object:
+        if not isinstance(sent, dict):
+            return sent
+        return {name: value for name, value in sent.items() if value != ""}

@@ -1,0 +1,67 @@
+"""A removal job: plain data that goes to JSON and back, so that it can outlive the process."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import TypeAdapter
+
+from shared.options import ModelChoice, RemovalOptions
+
+SOURCE, BACKGROUND = "source", "background"  # names of the files in a job's folder
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image that is in the job's folder, as the file `name`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteImage:
+    """An image that is still to be fetched from `url`, which the client sent in the request's `field`."""
+
+    url: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One removal as a client asked for it.
+
+    `file_name` is the image's name as the client knows it. `client` is the key that the queue's round robin
+    tells clients apart by. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
+    job runs with no other job on its worker.
+    """
+
+    id: str
+    options: RemovalOptions
+    image: StoredImage | RemoteImage
+    background: StoredImage | RemoteImage | None
+    file_name: str
+    client: str
+    submitted_at: datetime  # UTC
+    attempt: int = 0
+    exclusive: bool = False
+
+    @property
+    def model(self) -> ModelChoice:
+        """The model that was asked for; "auto" is resolved when the job is dispatched."""
+        return self.options.model
+
+    @property
+    def has_remote_images(self) -> bool:
+        """Whether an image is still to be fetched."""
+        return any(isinstance(image, RemoteImage) for image in (self.image, self.background))
+
+    def to_json(self) -> bytes:
+        """Return the job as JSON."""
+        return _JOB.dump_json(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Job":
+        """Return the job that `to_json` wrote. Raises ValueError for anything else."""
+        return _JOB.validate_json(text)
+
+
+_JOB = TypeAdapter(Job)

@@ -1,0 +1,44 @@
+"""A finished removal's result, as clients see it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.formats import MEDIA_TYPES
+
+STEPS = ("queued", "decode", "inference", "refine", "encode", "total")  # of `timings_ms`, in their order
+
+
+class Result(TypedDict):
+    """A finished removal as clients see it."""
+
+    task_id: str
+    status: Literal["complete"]
+    original_file_id: str
+    original_url: str
+    result_file_id: str
+    result_url: str
+    width: Annotated[int, Field(description="of the result's picture, in pixels")]
+    height: Annotated[int, Field(description="of the result's picture, in pixels")]
+    format: Annotated[
+        str,
+        Field(description="the file's own; zip for both", json_schema_extra={"enum": [*MEDIA_TYPES]}),
+    ]
+    subject: Annotated[bool, Field(description="false where the photo shows none: the result is empty")]
+    coverage: Annotated[float, Field(description="how much of the photo the subject takes, 0 to 1")]
+    box: Annotated[
+        tuple[int, int, int, int] | None,
+        Field(description="left, top, width and height of the subject in the upright photo, in pixels"),
+    ]
+    frame: Annotated[
+        tuple[int, int, int, int],
+        Field(description="the part of the upright photo that the result shows; all, if not cropped"),
+    ]
+    model_id: str
+    device: str
+    timings_ms: Annotated[
+        dict[str, float],
+        Field(description="milliseconds in the queue (queued), in each step, and in all (total)"),
+    ]
+    expires_at: Annotated[float, Field(description="when the files are deleted, in Unix seconds")]

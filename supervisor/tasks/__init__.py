@@ -1,0 +1,1 @@
+"""Tasks: the long actions that clients can follow, whatever they do."""
