@@ -26,7 +26,7 @@ from shared.hub_cache import COMMIT, select_files, select_weights
 
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-NOT_A_HUB = "What answers does not answer like a model hub; check HF_ENDPOINT and the proxy."
+NOT_A_HUB = "The response is not that of a model hub: check HF_ENDPOINT and the proxy settings."
 
 
 class RetryableError(Exception):
@@ -114,7 +114,7 @@ class Hub:
         try:
             yield
         except OfflineModeIsEnabled as error:
-            raise DownloadFailed("HF_HUB_OFFLINE is set, so nothing is fetched from the hub.") from error
+            raise DownloadFailed("HF_HUB_OFFLINE is set, so nothing is downloaded: unset it.") from error
         except HfHubHTTPError as error:
             raise self._translate_status(error) from error
         except httpx2.TimeoutException as error:
@@ -131,7 +131,7 @@ class Hub:
         except (httpx2.HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise DownloadFailed(NOT_A_HUB) from error  # such as a captive portal
         except OSError as error:  # such as unreadable certificates
-            raise DownloadFailed(f"The hub cannot be asked: {_first_line(error)}.") from error
+            raise DownloadFailed(f"The request to the hub failed: {_first_line(error)}.") from error
 
     def _translate_status(self, error: HfHubHTTPError) -> Exception:
         status = error.response.status_code
@@ -139,7 +139,7 @@ class Hub:
         match status:
             case 401 | 403:
                 return DownloadDenied(
-                    f"{_host()} does not give {self._repo_id} to this machine ({status}): "
+                    f"{_host()} denied access to {self._repo_id} ({status}): "
                     "set HF_TOKEN to a token that may read it, or check the name."
                 )
             case 404:

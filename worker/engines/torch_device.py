@@ -35,21 +35,21 @@ def choose_device(
         raise WorkerStartFailed(
             f"PyTorch cannot use the device {device!r} on this machine: set BGREMOVE_DEVICE to auto or cpu."
         )
-    fault = _probe_device(chosen) if device != "auto" and chosen.type == "cuda" else None
-    if fault is not None:
-        raise WorkerStartFailed(f"PyTorch cannot compute on the device {device!r}: {fault}.")
+    error = _probe_device(chosen) if device != "auto" and chosen.type == "cuda" else None
+    if error is not None:
+        raise WorkerStartFailed(f"PyTorch cannot compute on the device {device!r}: {error}.")
     if trust_remote_code and dtype == "bfloat16":
-        raise WorkerStartFailed("The transformers loader has no bfloat16: take float16, float32 or auto.")
+        raise WorkerStartFailed("The transformers loader supports no bfloat16: set BGREMOVE_DTYPE to auto.")
     best = best_dtype(chosen.type, trust_remote_code=trust_remote_code)
     return chosen, best if dtype == "auto" else DTYPES[dtype]
 
 
 def _best_device() -> str:
     if torch.cuda.is_available():
-        fault = _probe_device(torch.device("cuda"))
-        if fault is None:
+        error = _probe_device(torch.device("cuda"))
+        if error is None:
             return "cuda"
-        log.warning("GPU unusable; falling back to another device", extra={"reason": fault})
+        log.warning("GPU unusable; falling back to another device", extra={"reason": error})
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
