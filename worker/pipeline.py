@@ -15,7 +15,7 @@ from shared.formats import result_name
 from shared.messages import RemovalJob, RemovalResult
 from shared.option_validation import parse_margin
 from shared.options import RemovalOptions
-from worker.engines import Engine
+from worker.engines import Engine, ProgressFn
 from worker.imaging import compositing, decode, geometry
 from worker.imaging.encoding import Encoder, OutputImage
 from worker.imaging.geometry import Box, Matted, Pixels
@@ -50,20 +50,11 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
     encoder = Encoder(options.format, options.quality, options.lossless)
     report(5, "Decoding the image")
     with timer.measure("decode"):
-        image = decode.decode(Path(job.source_path), max_pixels)
-        background = None
-        if options.output != "mask":
-            background = compositing.load_background(options.background, job.background_path, max_pixels)
-        if background is not None:
-            image = image.with_convertible_profile()
+        image, background = _decode(job, max_pixels)
         if not options.crop:
             encoder.check_size(geometry.fit_within(image.rgb.size, options.max_size))
     report(10, "Model ready")
-
-    def report_inference(share: float) -> None:
-        percent = INFERENCE_PERCENT + share * (REFINE_PERCENT - INFERENCE_PERCENT)
-        report(percent, "Removing the background")
-
+    report_inference = _inference_reporter(report)
     report_inference(0)
     with timer.measure("inference"):
         alpha, model = compute_matte(image.to_model_input(), engine, report_inference, options.detail)
@@ -92,6 +83,27 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
         box=None if box is None else (*box,),  # plain tuples: the supervisor cannot import Box
         frame=(*frame,),
     )
+
+
+def _decode(
+    job: RemovalJob, max_pixels: int
+) -> tuple[decode.DecodedImage, compositing.BackgroundSource | None]:
+    """Return the image, and the background if the result has one."""
+    image = decode.decode(Path(job.source_path), max_pixels)
+    if job.options.output == "mask":
+        return image, None
+    background = compositing.load_background(job.options.background, job.background_path, max_pixels)
+    return image if background is None else image.with_convertible_profile(), background
+
+
+def _inference_reporter(report: ReportFn) -> ProgressFn:
+    """Return a function that reports the share of the inference as its part of the removal's percent."""
+
+    def report_inference(share: float) -> None:
+        percent = INFERENCE_PERCENT + share * (REFINE_PERCENT - INFERENCE_PERCENT)
+        report(percent, "Removing the background")
+
+    return report_inference
 
 
 def _is_refined(options: RemovalOptions) -> bool:
