@@ -1,6 +1,6 @@
-"""What every child process of the supervisor does first, whatever it is for.
+"""Child-process bootstrap: redirects output to a log, enables faulthandler, exits with the parent.
 
-Children are spawned, so nothing of the supervisor is in them: the entry point comes as a name.
+Children are spawned, not forked, and share no state with the supervisor: the entry point is passed by name.
 """
 
 import ctypes
@@ -18,11 +18,11 @@ STDOUT, STDERR = 1, 2
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
-def run(entry: str, log_path: str, *args: Any) -> None:  # noqa: ANN401  # the entry point knows its own
+def run(entry: str, log_path: str, *args: Any) -> None:  # noqa: ANN401  # whatever the entry point takes
     """Prepare this process and call `entry` ("package.module:function") with `args`.
 
-    Standard output and error go to `log_path`, from which the supervisor quotes when this process
-    dies; even a crash inside C code leaves its trace there. Ctrl-C is the supervisor's to handle.
+    stdout and stderr go to `log_path`, with a traceback even of a crash inside C code; the supervisor quotes
+    its tail when this process dies. SIGINT is ignored: the supervisor handles Ctrl-C.
     """
     _redirect_output(log_path)
     faulthandler.enable(STDERR)
@@ -37,7 +37,7 @@ def _redirect_output(log_path: str) -> None:
     os.dup2(log, STDOUT)
     os.dup2(log, STDERR)
     os.close(log)
-    # Python's own streams still write to a Windows console where there was one, and are None in pythonw.
+    # The existing streams still write to a Windows console, and are None under pythonw.
     sys.stdout, sys.stderr = _stream(STDOUT), _stream(STDERR)
 
 
@@ -46,13 +46,13 @@ def _stream(descriptor: int) -> TextIO:
 
 
 def _die_with_parent() -> None:
-    """End this process as soon as the supervisor is gone, even if it was killed."""
+    """Exit as soon as the supervisor has ended, even if it was killed."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     if sys.platform == "linux":
-        # The kernel's own guard also ends a process that is stuck inside C code. It watches the thread
-        # that spawned us, which the supervisor keeps alive as long as this process.
+        # Also kills a process that is stuck in C code. The kernel watches the thread that spawned this
+        # process, which the supervisor keeps alive as long as this process.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Every error a client can meet, in one tree. `default_detail` is the sentence that clients read.
+"""Exception hierarchy: HTTP status, error code and default message of every error that clients receive.
 
 BgremoveError                       500  internal_error
 ├── BadInput                        422  invalid_request
@@ -47,20 +47,21 @@ BgremoveError                       500  internal_error
     └── WorkerReplaced              503  requested
 """
 
-from collections.abc import Iterator
+_BY_CODE: dict[str, type["BgremoveError"]] = {}
 
 
 class BgremoveError(Exception):
-    """Base of all errors that cross a process boundary or reach a client: HTTP status, code and sentence."""
+    """Base of all errors that cross a process boundary or reach a client: HTTP status, code and message."""
 
     status = 500
     code = "internal_error"
-    default_detail = "Something went wrong inside the service."
+    default_detail = "An internal error occurred; the service's log has the details."
 
     def __init_subclass__(cls, *, code: str, status: int | None = None) -> None:
-        """Give a kind of error its code and, unless it has its parent's, its HTTP status."""
+        """Set the class's code and its HTTP status, by default its parent's."""
         cls.code = code
         cls.status = status or cls.status
+        _BY_CODE[code] = cls
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
@@ -68,31 +69,33 @@ class BgremoveError(Exception):
 
 
 class BadInput(BgremoveError, code="invalid_request", status=422):
-    default_detail = "The request cannot be understood."
+    default_detail = "The request is not valid."
 
 
 class MalformedRequest(BadInput, code="malformed_request", status=400):
-    default_detail = "The request's body cannot be read."
+    default_detail = "The request's body cannot be parsed."
 
 
 class InvalidOption(BadInput, code="invalid_option"):
-    default_detail = "An option has a value that is not allowed."
+    default_detail = "The value of an option is not allowed."
 
 
 class ResultTooLarge(BadInput, code="result_too_large"):
-    default_detail = "The result is larger than its format can hold."
+    default_detail = "The result is larger than its format can hold: choose png, or set 'max_size'."
 
 
 class UnknownModel(BadInput, code="unknown_model"):
-    default_detail = "There is no model by that name."
+    default_detail = "There is no model of that name: check BGREMOVE_MODEL."
 
 
 class ModelNotServed(BadInput, code="model_not_served", status=400):
-    default_detail = "This service has no model like that one."
+    default_detail = "This service does not serve that model."
 
 
 class NotAnImage(BadInput, code="not_an_image", status=415):
-    default_detail = "The file is not an image of a known format."
+    default_detail = (
+        "The file is not an image that this service reads: PNG, JPEG, WebP, AVIF, HEIC, GIF, TIFF, BMP."
+    )
 
 
 class DamagedImage(BadInput, code="damaged_image"):
@@ -100,23 +103,23 @@ class DamagedImage(BadInput, code="damaged_image"):
 
 
 class TooManyPixels(BadInput, code="too_many_pixels", status=413):
-    default_detail = "The image has more pixels than this service accepts."
+    default_detail = "The image has more pixels than BGREMOVE_MAX_PIXELS allows: send a smaller one."
 
 
 class UploadTooLarge(BadInput, code="upload_too_large", status=413):
-    default_detail = "The file is larger than this service accepts."
+    default_detail = "The file is larger than BGREMOVE_MAX_UPLOAD_BYTES allows: send a smaller one."
 
 
 class UploadStalled(BadInput, code="upload_stalled", status=408):
-    default_detail = "The request's body stopped coming in."
+    default_detail = "The upload stalled: no data arrived for too long. Send it again."
 
 
 class UrlRefused(BadInput, code="url_refused", status=400):
-    default_detail = "This service does not fetch from that address."
+    default_detail = "This service does not fetch images from that URL."
 
 
 class UrlFailed(BadInput, code="url_failed", status=400):
-    default_detail = "The image could not be fetched from its address."
+    default_detail = "The image could not be fetched from its URL: check it, or upload the image."
 
 
 class AccessDenied(BgremoveError, code="access_denied", status=403):
@@ -124,37 +127,35 @@ class AccessDenied(BgremoveError, code="access_denied", status=403):
 
 
 class Unauthorized(AccessDenied, code="unauthorized", status=401):
-    default_detail = "This service wants its token: send it as 'Authorization: Bearer' or 'X-API-Key'."
+    default_detail = "Authentication required: send the token as 'Authorization: Bearer' or 'X-API-Key'."
 
 
 class HostRefused(AccessDenied, code="host_refused"):
-    default_detail = "This service does not answer under that host name."
+    default_detail = "This host name is not allowed: add it to BGREMOVE_ALLOWED_HOSTS."
 
 
 class OriginRefused(AccessDenied, code="origin_refused"):
-    default_detail = "Pages of that origin may not change anything here."
+    default_detail = "Requests from this origin are not allowed: add it to BGREMOVE_ALLOWED_ORIGINS."
 
 
 class LocalOnly(AccessDenied, code="local_only"):
-    default_detail = (
-        "Packages are installed only for clients on this machine itself, or for those with its token."
-    )
+    default_detail = "Only clients on this machine can install packages, unless BGREMOVE_TOKEN is set."
 
 
 class NotFound(BgremoveError, code="not_found", status=404):
-    default_detail = "There is nothing by that name."
+    default_detail = "Nothing was found at this URL."
 
 
 class MethodRefused(BgremoveError, code="method_refused", status=405):
-    default_detail = "That address does not take requests by this method."
+    default_detail = "The request method is not allowed at this URL."
 
 
 class WrongState(BgremoveError, code="wrong_state", status=409):
-    default_detail = "That cannot be done now."
+    default_detail = "This is not possible in the current state."
 
 
 class StillRunning(WrongState, code="still_running"):
-    default_detail = "The task has not finished yet."
+    default_detail = "The task has not finished yet: wait for its end."
 
 
 class AlreadyFinished(WrongState, code="already_finished"):
@@ -166,15 +167,15 @@ class Cancelled(WrongState, code="cancelled"):
 
 
 class ModelUnavailable(WrongState, code="model_unavailable"):
-    default_detail = "The model is not on this machine yet: download it first."
+    default_detail = "The model is not on this machine: download it first."
 
 
 class ModelUnfit(WrongState, code="model_unfit"):
-    default_detail = "The model's files do not fit any network that this service knows."
+    default_detail = "The model's files do not match any network architecture that this service supports."
 
 
 class Expired(BgremoveError, code="expired", status=410):
-    default_detail = "It has expired and was deleted."
+    default_detail = "This file or task has expired and was deleted."
 
 
 class QueueFull(BgremoveError, code="queue_full", status=429):
@@ -182,15 +183,15 @@ class QueueFull(BgremoveError, code="queue_full", status=429):
 
 
 class NotReady(BgremoveError, code="not_ready", status=503):
-    default_detail = "A removal would not be accepted now."
+    default_detail = "The service cannot accept removals now; try again shortly."
 
 
 class Stopping(BgremoveError, code="stopping", status=503):
-    default_detail = "The service is shutting down."
+    default_detail = "The service is shutting down; try again after its restart."
 
 
 class StorageFailed(BgremoveError, code="storage_failed", status=507):
-    default_detail = "The result could not be stored."
+    default_detail = "The result could not be stored: check the free space of BGREMOVE_TEMP_DIR."
 
 
 class BuiltinModelFailed(BgremoveError, code="builtin_model_failed", status=503):
@@ -198,60 +199,53 @@ class BuiltinModelFailed(BgremoveError, code="builtin_model_failed", status=503)
 
 
 class DownloadFailed(BgremoveError, code="download_failed", status=503):
-    default_detail = "The model could not be downloaded."
+    default_detail = "The model could not be downloaded: check the network connection and try again."
 
 
 class DownloadDenied(DownloadFailed, code="download_denied"):
-    default_detail = "The hub does not give this model without a token that may read it: set HF_TOKEN."
+    default_detail = "The hub requires a token for this model: set HF_TOKEN to one that may read it."
 
 
 class DownloadDamaged(DownloadFailed, code="download_damaged"):
-    default_detail = "A file of the model is damaged and was not kept."
+    default_detail = "A file of the model was damaged and has been deleted: download it again."
 
 
 class ModelNotFound(DownloadFailed, code="model_not_found"):
-    default_detail = "The hub has no such model."
+    default_detail = "The hub has no such model: check BGREMOVE_MODEL and BGREMOVE_REVISION."
 
 
 class ModelUnusable(DownloadFailed, code="model_unusable"):
-    default_detail = "The model has no *.safetensors file, the only weights that this service reads."
+    default_detail = "The model has no *.safetensors file, the only weight format that this service reads."
 
 
 class InstallFailed(BgremoveError, code="install_failed", status=503):
-    default_detail = "The packages could not be installed."
+    default_detail = "The packages could not be installed; the task's log has the details."
 
 
 class WorkerFailed(BgremoveError, code="worker_failed", status=503):
-    default_detail = "The worker process failed."
+    default_detail = "The worker process failed; the service's log has the details."
 
 
 class WorkerStartFailed(WorkerFailed, code="worker_start_failed"):
-    default_detail = "The worker process could not start."
+    default_detail = "The worker process could not start; the service's log has the details."
 
 
 class WorkerCrashed(WorkerFailed, code="worker_crashed"):
-    default_detail = "The worker process ended unexpectedly."
+    default_detail = "The worker process crashed; the service's log has the details."
 
 
 class WorkerTimeout(WorkerFailed, code="worker_timeout"):
-    default_detail = "The worker process took too long and was ended."
+    default_detail = "The worker process timed out and was stopped; see the BGREMOVE_…_TIMEOUT_S settings."
 
 
 class OutOfMemory(WorkerFailed, code="out_of_memory"):
-    default_detail = "There was not enough memory for this image."
+    default_detail = "There was not enough memory for this image: send a smaller one."
 
 
 class WorkerReplaced(WorkerFailed, code="requested"):
-    default_detail = "The worker process was ended on request."
-
-
-def _tree(root: type[BgremoveError]) -> Iterator[type[BgremoveError]]:
-    yield root
-    for child in root.__subclasses__():
-        yield from _tree(child)
+    default_detail = "The worker process was stopped on request."
 
 
 def error_from(code: str, detail: str) -> BgremoveError:
-    """Rebuild the error that crossed a process boundary, or outlived its raise, as code and sentence."""
-    kinds = {kind.code: kind for kind in _tree(BgremoveError)}
-    return kinds.get(code, BgremoveError)(detail)
+    """Rebuild an error from its code and message, after it crossed a process boundary or was stored."""
+    return _BY_CODE.get(code, BgremoveError)(detail)

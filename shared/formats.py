@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ImageFormat:
-    """One format: Pillow's name for it, its media type, and the signature that starts every file."""
+    """One format: Pillow's name for it, its media type, and the signature (magic bytes) of its files."""
 
     name: str
     media_type: str
     signature: re.Pattern[bytes]
 
 
-# AVIF and HEIC are both HEIF files (ISO/IEC 23008-12), which begin with a box that names their major brand, a
-# version and all their brands, four bytes each. mif1 and msf1 say no more than "HEIF": the others then tell.
+# AVIF and HEIC are both HEIF files (ISO/IEC 23008-12). Their first box, ftyp, has the major brand, a version
+# and the compatible brands, four bytes each. mif1 and msf1 mean any HEIF file: the compatible brands decide.
 ACCEPTED = (
     ImageFormat("PNG", "image/png", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ImageFormat("JPEG", "image/jpeg", re.compile(rb"\xff\xd8\xff")),
@@ -31,16 +31,16 @@ ACCEPTED = (
 )
 SIGNATURE_BYTES = 64
 
-# By result format: the file name's extension, and the media type.
-ENDINGS = {"png": "png", "webp": "webp", "jpeg": "jpg", "zip": "zip"}
+# By result format: the file name extension, and the media type.
+EXTENSIONS = {"png": "png", "webp": "webp", "jpeg": "jpg", "zip": "zip"}
 MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg", "zip": "application/zip"}
 
 
 def detect_format(head: bytes) -> ImageFormat | None:
-    """Return the accepted format whose signature `head` (the file's first 64 bytes) starts with."""
+    """Detect a file's format by `head`, its first SIGNATURE_BYTES; None if it is not accepted."""
     return next((known for known in ACCEPTED if known.signature.match(head)), None)
 
 
 def result_name(stem: str, content: str, file_format: str) -> str:
-    """Return the name of a result: the photo's without its ending, what it holds, and the format's ending."""
-    return f"{stem}-{content}.{ENDINGS[file_format]}"
+    """Return a result's file name: the image's without extension, the kind of result, the new extension."""
+    return f"{stem}-{content}.{EXTENSIONS[file_format]}"

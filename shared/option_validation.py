@@ -38,9 +38,9 @@ _MARGIN = re.compile(r"\s{0,9}(?P<amount>[0-9]{1,5}(?:\.[0-9]{1,3})?)(?P<unit>%|
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """Room around a box: `amount` pixels on each side, or that part of the box's side, 1 for all of it.
+    """Margin around a box: `amount` pixels on each side, or that fraction of the box's sides.
 
-    The amount is exact: 7 % of 100 pixels are 7, and not a little more, which would be rounded up.
+    The amount is exact: as a float, 7 % of 100 pixels would be a little more than 7 and rounded up.
     """
 
     amount: Fraction
@@ -48,43 +48,43 @@ class Margin:
 
 
 def parse_margin(text: str) -> Margin:
-    """Return what `crop_margin` says: "20", "20px" or "5%". Raises InvalidOption."""
-    said = _MARGIN.fullmatch(text)
-    if said is None:
-        raise InvalidOption("The field 'crop_margin' is not valid: it reads like 20, 20px or 5%.")
-    amount, is_share = Fraction(said["amount"]), said["unit"] == "%"
+    """Parse the option `crop_margin`, such as "20", "20px" or "5%". Raises InvalidOption."""
+    margin = _MARGIN.fullmatch(text)
+    if margin is None:
+        raise InvalidOption("The field 'crop_margin' is not valid: write it like 20, 20px or 5%.")
+    amount, is_share = Fraction(margin["amount"]), margin["unit"] == "%"
     return Margin(amount / 100 if is_share else amount, is_share)
 
 
 def validate_options(options: RemovalOptions, *, has_background_file: bool = False) -> None:
-    """Raise InvalidOption for options that cannot be honoured, alone or together.
+    """Raise InvalidOption for invalid values and for options that exclude each other.
 
-    `has_background_file` says whether an image to put behind the subject comes with them.
+    `has_background_file` is whether the request has a background image.
     """
     parse_margin(options.crop_margin)
     if options.background is not None:
         validate_colour(options.background)
         if has_background_file:
-            raise InvalidOption("Give either 'background' or 'background_file', not both.")
+            raise InvalidOption("Set either 'background' or 'background_file', not both.")
     if options.format != "jpeg" or options.output == "mask":
         return
     if options.background is None and not has_background_file:
         raise InvalidOption(
-            "A jpeg has no transparency: give 'background' or 'background_file', or take png or webp."
+            "JPEG has no transparency: set 'background' or 'background_file', or choose png or webp."
         )
     if options.background is not None and not is_opaque(options.background):
-        raise InvalidOption("A jpeg has no transparency: give 'background' an opaque colour.")
+        raise InvalidOption("JPEG has no transparency: 'background' must be an opaque colour.")
 
 
 def validate_colour(colour: str) -> None:
-    """Raise InvalidOption for what is no colour."""
+    """Raise InvalidOption for a text that is not a colour."""
     if _HEX.fullmatch(colour) is None and colour.lower() not in COLOUR_NAMES:
         raise InvalidOption(
-            "The field 'background' is not valid: it is #rgb, #rrggbb, #rrggbbaa or a CSS colour name."
+            "The field 'background' is not valid: write #rgb, #rrggbb, #rrggbbaa or a CSS colour name."
         )
 
 
 def is_opaque(colour: str) -> bool:
-    """Whether a colour lets nothing through."""
+    """Whether a colour has no transparency."""
     code = _HEX.fullmatch(colour)
     return code is None or (code["alpha"] or "ff").lower() == "ff"

@@ -1,15 +1,14 @@
-"""The options of a removal, declared once for HTTP, the command line and the page.
+"""Removal options, declared once for the HTTP API, the command line and the web page.
 
-A field's type says what may be sent: one of a `Literal`'s words, a `bool`, an `int` or a `str`, each of them
-`| None` where leaving it out means something else than any value. Its metadata says the rest:
+A field's type is a `Literal` of the choices, `bool`, `int` or `str`; `| None` if the option may be unset. Its
+metadata has the rest:
 
-- `help`: what it does, in a sentence for people;
-- `minimum`, `maximum`: the limits of an integer, both included;
-- `unit`: what an integer counts, such as "px";
-- `kind`: what a string is, where it is not just "text": "colour".
+- `help`: the help text;
+- `minimum`, `maximum`: the inclusive limits of an integer;
+- `unit`: the unit of an integer, such as "px";
+- `kind`: the kind of a string if it is not plain "text": "colour".
 
-Images that come with a removal are no fields: their bytes are in the job's folder. The one that a client may
-send besides the photo is declared by `BACKGROUND_FILE`.
+Images are not fields: their bytes are in the job's folder. `BACKGROUND_FILE` declares the background image.
 """
 
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -26,42 +25,46 @@ _KINDS: dict[type, OptionKind] = {bool: "boolean", int: "integer", str: "text"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalOptions:
-    """What a client may ask of a removal; every default is what most people want."""
+    """Options of one removal."""
 
     model: ModelChoice = field(
         default="auto",
         metadata={
-            "help": "which model: auto takes BiRefNet when it is loaded or on disk, else the built-in; "
-            "birefnet is downloaded first where it is missing"
+            "help": "model: auto uses BiRefNet if it is loaded or downloaded, else the built-in model; "
+            "birefnet is downloaded first if necessary"
         },
     )
     output: OutputChoice = field(
         default="cutout",
         metadata={
-            "help": "cutout: the photo with a transparent background; mask: the alpha alone, in grey; "
-            "both: the two in a zip"
+            "help": "cutout: the image with a transparent background; mask: the alpha matte as a greyscale "
+            "image; both: a zip with the two"
         },
     )
     format: FormatChoice = field(
-        default="png", metadata={"help": "the file's format; jpeg needs a background for a cutout"}
+        default="png", metadata={"help": "file format of the result; a cutout as jpeg needs a background"}
     )
     background: str | None = field(
         default=None,
-        metadata={"kind": "colour", "help": "#rgb, #rrggbb, #rrggbbaa or a CSS colour name to put behind"},
+        metadata={
+            "kind": "colour",
+            "help": "background colour: #rgb, #rrggbb, #rrggbbaa or a CSS colour name",
+        },
     )
     refine: bool = field(
         default=True,
-        metadata={"help": "estimate the subject's own colour on soft edges, so that no halo is left"},
+        metadata={"help": "estimate the foreground colour at soft edges, to avoid halos"},
     )
-    crop: bool = field(default=False, metadata={"help": "cut the result to the subject's box"})
+    crop: bool = field(default=False, metadata={"help": "crop the result to the subject's bounding box"})
     crop_margin: str = field(
-        default="0", metadata={"help": "room around the box, in pixels (20 or 20px) or of its sides (5%)"}
+        default="0",
+        metadata={
+            "help": "margin around the bounding box: pixels (20 or 20px) or a percentage of its sides (5%)"
+        },
     )
     detail: DetailChoice = field(
         default="standard",
-        metadata={
-            "help": "high: look a second time, at the subject's box alone, for a sharper small subject"
-        },
+        metadata={"help": "high: run a second pass on the subject's bounding box, to sharpen small subjects"},
     )
     max_size: int | None = field(
         default=None,
@@ -69,20 +72,20 @@ class RemovalOptions:
             "minimum": 16,
             "maximum": 65_535,
             "unit": "px",
-            "help": "the result's longest side at most, in pixels",
+            "help": "maximum length of the result's longer side, in pixels",
         },
     )
     quality: int = field(
-        default=90, metadata={"minimum": 1, "maximum": 100, "help": "how well webp and jpeg keep the picture"}
+        default=90, metadata={"minimum": 1, "maximum": 100, "help": "compression quality of webp and jpeg"}
     )
-    lossless: bool = field(default=False, metadata={"help": "have webp keep every pixel exactly"})
+    lossless: bool = field(default=False, metadata={"help": "lossless compression of webp"})
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option, described for whoever offers it without knowing it by name.
+    """Description of one option, from which user interfaces are generated.
 
-    `choices` are those of a "choice", the limits those of an "integer", both included.
+    `choices` are those of a "choice"; `minimum` and `maximum` are the inclusive limits of an "integer".
     """
 
     name: str
@@ -103,40 +106,40 @@ BACKGROUND_FILE = Option(
     minimum=None,
     maximum=None,
     unit=None,
-    help="an image to put behind, scaled to cover the photo",
+    help="background image, scaled to cover the result",
 )
 
 
 def option_fields(declaration: type = RemovalOptions) -> list[Option]:
-    """Return the options that are fields of a dataclass, in their order."""
+    """Return the descriptions of a dataclass's fields, in their order."""
     types = get_type_hints(declaration)
-    return [_described(option, types[option.name]) for option in fields(declaration)]
+    return [_describe(option, types[option.name]) for option in fields(declaration)]
 
 
 def declared_options() -> list[Option]:
-    """Return every option that a client may send, in the order to offer them."""
+    """Return the descriptions of all options that a client may send, in display order."""
     options = option_fields()
     place = [option.name for option in options].index("background") + 1
     return [*options[:place], BACKGROUND_FILE, *options[place:]]
 
 
-def _described(option: Field[Any], kind: type) -> Option:
-    value, told = _without_none(kind), option.metadata
+def _describe(option: Field[Any], kind: type) -> Option:
+    value, metadata = _strip_none(kind), option.metadata
     choices = get_args(value) if get_origin(value) is Literal else ()
     return Option(
         name=option.name,
-        kind="choice" if choices else told.get("kind", _KINDS[value]),
+        kind="choice" if choices else metadata.get("kind", _KINDS[value]),
         default=None if option.default is MISSING else option.default,
         choices=choices,
-        minimum=told.get("minimum"),
-        maximum=told.get("maximum"),
-        unit=told.get("unit"),
-        help=told["help"],
+        minimum=metadata.get("minimum"),
+        maximum=metadata.get("maximum"),
+        unit=metadata.get("unit"),
+        help=metadata["help"],
     )
 
 
-def _without_none(kind: type) -> type:
+def _strip_none(kind: type) -> type:
     if get_origin(kind) not in (Union, UnionType):
         return kind
-    given: tuple[type, ...] = tuple(part for part in get_args(kind) if part is not NoneType)
-    return given[0]
+    value_type: type = next(part for part in get_args(kind) if part is not NoneType)
+    return value_type

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from shared.catalog import find_model
-from supervisor.environment.installer import Installs
+from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
 from supervisor.jobs.dispatcher import Dispatcher
@@ -60,7 +60,7 @@ class Container:
         )
         self.environment = Environment(lists or PackageLists(), settings.loader)
         pip_folder = self.spool.folder / "pip"
-        self.installs = Installs(self.tasks, self.environment, self.models.pools, pip_folder)
+        self.installs = Installer(self.tasks, self.environment, self.models.pools, pip_folder)
         self._cleaning: asyncio.Task[None] | None = None
 
     @property

@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import uvicorn
 
@@ -21,6 +21,7 @@ from supervisor.app import create_app
 from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.platform import windows_loop
+from supervisor.platform.connection_limits import ConnectionLimits, max_connections
 from supervisor.platform.file_limit import raise_file_limit
 from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.settings import BadSettings, Settings, load_settings
@@ -47,7 +48,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     """Serve, and return the exit code."""
     try:
         settings = load_settings(arguments)
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         raise_file_limit()
         _check_writable(settings)
         if "temp_dir" in settings.model_fields_set:
@@ -64,6 +65,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
+        http=cast("type[asyncio.Protocol]", ConnectionLimits(max_connections()).protocol),
         server_header=False,
     )
     server = Server(config, address)
@@ -71,7 +73,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     if stdin is not None:
         threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
     # uvloop's, where there is one
-    runner = asyncio.Runner(loop_factory=windows_loop.factory_or(config.get_loop_factory()))
+    runner = asyncio.Runner(loop_factory=windows_loop.choose_loop_factory(config.get_loop_factory()))
     runner.run(server.serve(sockets=[listener]))
     return 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.errors import BgremoveError
-from supervisor.net.public_addresses import GuardedBackend
+from supervisor.net.ssrf_protection import GuardedBackend
 from supervisor.net.url_fetch import fetch
 
 BODY = bytes(range(256)) * 800  # more than one read, more than one write buffer

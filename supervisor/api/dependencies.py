@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from shared.errors import BadInput
+from supervisor.api.field_limits import quote_text
+from supervisor.api.multipart import is_image
 from supervisor.api.uploads import Uploads
 from supervisor.container import Container
-from supervisor.environment.installer import Installs
+from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.spool import Spool
@@ -79,7 +81,7 @@ async def get_environment(container: ContainerDep) -> Environment:
     return container.environment
 
 
-async def get_installs(container: ContainerDep) -> Installs:
+async def get_installs(container: ContainerDep) -> Installer:
     """Return the installs into the Python environment."""
     return container.installs
 
@@ -99,7 +101,7 @@ ModelsDep = Annotated[Models, Depends(get_models)]
 ModelStoreDep = Annotated[ModelStore, Depends(get_model_store)]
 DownloadsDep = Annotated[Downloads, Depends(get_downloads)]
 EnvironmentDep = Annotated[Environment, Depends(get_environment)]
-InstallsDep = Annotated[Installs, Depends(get_installs)]
+InstallsDep = Annotated[Installer, Depends(get_installs)]
 UploadsDep = Annotated[Uploads, Depends(get_uploads)]
 
 
@@ -123,14 +125,17 @@ async def get_task(task_id: str, tasks: TasksDep) -> Task:
 
 
 async def reject_query_options(request: Request) -> None:
-    """Refuse options in the query string, or sent twice, which would otherwise be ignored silently."""
-    if request.query_params:
-        name = next(iter(request.query_params))
-        raise BadInput(f"The field {name!r} is not known in the address: it goes into the body.")
+    """Refuse options in the query string, or sent twice, which would otherwise be ignored silently.
+
+    Beside an image that is the whole body, the query string is the only place for options.
+    """
+    if request.query_params and not is_image(request.headers.get("content-type", "")):
+        name = quote_text(next(iter(request.query_params)))
+        raise BadInput(f"The field {name} is not known in the address: it goes into the body.")
     names = Counter(name for name, _ in (await request.form()).multi_items())  # parsed before; empty for JSON
     for name, count in names.most_common(1):
         if count > 1:
-            raise BadInput(f"The field {name!r} came {count} times; it is one.")
+            raise BadInput(f"The field {quote_text(name)} came {count} times; it is one.")
 
 
 class EmptyBody(BaseModel):

@@ -26,6 +26,7 @@ from shared.errors import (
     UploadTooLarge,
 )
 from shared.options import BACKGROUND_FILE, declared_options
+from supervisor.api.field_limits import quote_text
 
 RETRY_AFTER_S = 2
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
@@ -128,38 +129,38 @@ def _allowed_methods(request: Request, first_route: str) -> str:
 
 def _from_framework(error: HTTPException) -> BgremoveError:
     """Return this service's error for one that the framework raised."""
-    match error.status_code:
-        case 404:
-            return NotFound("There is nothing at that address.")
-        case 405:
-            return MethodRefused()
-        case 408:
-            return UploadStalled()
-        case 413:
-            return UploadTooLarge(error.detail)
-        case status if status < 500:
-            return MalformedRequest(f"The request's body cannot be read: {error.detail.rstrip('.')}.")
+    known: dict[int, BgremoveError] = {
+        404: NotFound("There is nothing at that address."),
+        405: MethodRefused(),
+        408: UploadStalled(),
+        413: UploadTooLarge(error.detail),
+        422: BadInput(error.detail),
+    }
+    if error.status_code in known:
+        return known[error.status_code]
+    if error.status_code < 500:
+        return MalformedRequest(f"The request's body cannot be read: {error.detail.rstrip('.')}.")
     return BgremoveError()
 
 
 def _from_validation(problem: dict[str, Any]) -> BadInput:
     """Return the error for the first problem that validation found, in one sentence."""
     name, message = str(problem["loc"][-1]) if problem["loc"] else "request", problem["msg"]
+    quoted = quote_text(name)
     match problem["type"]:
         case _ if tuple(problem["loc"]) == ("body",):
             sentence = "Send a JSON object, and say so in the header Content-Type."
         case "json_invalid":
             sentence = "The body is not valid JSON."
         case "missing":
-            sentence = f"The field {name!r} is missing."
+            sentence = f"The field {quoted} is missing."
         case "extra_forbidden" if name == BACKGROUND_FILE.name:
-            sentence = f"The option {name!r} is a file, and goes with an upload only."
+            sentence = f"The option {quoted} is a file, and goes with an upload only."
         case "extra_forbidden":
-            sentence = f"The field {name!r} is not known."
+            sentence = f"The field {quoted} is not known."
         case "value_error" if "UploadFile" in message:
-            sentence = (
-                f"The field {name!r} is not valid: it is a file, as curl -F {name}=@photo.jpg sends it."
-            )
+            example = f"curl -F {quoted[1:-1]}=@photo.jpg"
+            sentence = f"The field {quoted} is not valid: it is a file, as {example} sends it."
         case _:
-            sentence = f"The field {name!r} is not valid: {message[:1].lower()}{message[1:]}."
+            sentence = f"The field {quoted} is not valid: {message[:1].lower()}{message[1:]}."
     return InvalidOption(sentence) if name in OPTION_NAMES else BadInput(sentence)

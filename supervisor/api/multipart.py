@@ -1,98 +1,232 @@
-"""Multipart forms whose large files are written once: into the spool's file system, ready to be linked."""
+"""Forms with images: multipart, or an image as the whole body. Text is bounded; files can be linked."""
 
-import os
-import shutil
+import base64
+import contextlib
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from pathlib import Path
-from tempfile import NamedTemporaryFile, SpooledTemporaryFile
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.datastructures import FormData
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 
-from supervisor.platform.private_dir import make_private_dir
+from supervisor.api.field_limits import MAX_TEXT_BYTES, quote_text
+from supervisor.api.linkable_file import LinkableFile
 
-MEMORY_BYTES = 1024**2  # of a file that is not on disk yet
+MAX_PARTS = 64
+BASE64_FIELD = "image_file_b64"  # the one text that may be as long as an image
+FILE_FIELD = "file"  # of an image that is the whole body
+PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
 
 
-class LinkableFile(SpooledTemporaryFile[bytes]):
-    """An uploaded file: in memory up to a mebibyte, then a named file in `folder`, deleted when closed.
+class FormError(HTTPException):
+    """A form that cannot be read. FastAPI passes on nothing but HTTPExceptions while it reads one."""
 
-    The standard library's has no name on Linux, and could only be copied.
-    """
+    def __init__(self, detail: str, status_code: int = 422) -> None:
+        super().__init__(status_code, detail)
 
-    _file: IO[bytes]
-    _rolled: bool
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(max_size=MEMORY_BYTES)
-        self._folder = folder
-        self._path: Path | None = None
+class _Part:
+    """One part of a multipart form: a text, or a file."""
 
-    def rollover(self) -> None:
-        """Move the content to disk."""
-        if self._rolled:
-            return
-        file = NamedTemporaryFile(dir=make_private_dir(self._folder))  # noqa: SIM115  # closed with this one
-        position = self._file.tell()
-        self._file.seek(0)
-        file.write(self._file.read())
-        file.seek(position)
-        self._file, self._path, self._rolled = file, Path(file.name), True
+    def __init__(self) -> None:
+        self.headers: dict[str, bytes] = {}
+        self.name = ""
+        self.text = bytearray()
+        self.file: UploadFile | None = None
+        self.is_base64 = False
+        self.undecoded = b""
 
-    def save_as(self, target: Path) -> None:
-        """Write the content to `target`; a file on disk is linked, or copied where that fails."""
-        if self._path is None:
-            self.seek(0)
-            target.write_bytes(self.read())
-            return
-        self.flush()
+    def decode(self, data: bytes) -> bytes:
+        """Decode what of base64 is complete."""
+        if not self.is_base64:
+            return data
+        text = self.undecoded + b"".join(data.split())
+        whole = len(text) // 4 * 4
+        self.undecoded = text[whole:]
         try:
-            os.link(self._path, target)
-        except OSError:  # another file system, or one without links
-            self.seek(0)
-            with target.open("wb") as copy:
-                shutil.copyfileobj(self, copy, MEMORY_BYTES)
+            return base64.b64decode(text[:whole], validate=True)
+        except ValueError as error:
+            raise FormError(f"The part {quote_text(self.name)} is not base64, as its header says.") from error
 
 
-class _Parser(MultiPartParser):
-    """Starlette's parser, with linkable files."""
+class _FormReader:
+    """Reads one multipart form. Files are written on threads, after each chunk of the body."""
 
-    folder: Path
+    def __init__(self, request: Request, folder: Path, max_base64_bytes: int) -> None:
+        _, options = parse_options_header(request.headers.get("content-type", ""))
+        boundary = options.get(b"boundary")
+        if not boundary:
+            raise FormError("Missing boundary in multipart.", 400)
+        self._request = request
+        self._folder = folder
+        self._max_base64_bytes = max_base64_bytes
+        self._charset = options.get(b"charset", b"utf-8").decode("latin-1")
+        self._items: list[tuple[str, str | UploadFile]] = []
+        self._files: list[UploadFile] = []
+        self._part = _Part()
+        self._in_part = False
+        self._header_name, self._header_value = b"", b""
+        self._writes: list[tuple[UploadFile, bytes]] = []
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_part_data": self._add_data,
+                "on_part_end": self._end_part,
+                "on_header_field": self._add_header_name,
+                "on_header_value": self._add_header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+            },
+        )
 
-    def on_headers_finished(self) -> None:
-        """Start a part: if it is a file, give it a linkable one to be written to."""
-        super().on_headers_finished()
-        upload = self._current_part.file
-        if upload is not None:
-            upload.file.close()  # Starlette's own, which is empty yet
-            file = LinkableFile(self.folder)
-            upload.file = cast("BinaryIO", file)
-            self._files_to_close_on_error[-1] = file
+    async def read(self) -> FormData:
+        """Return the form. Raises FormError; its files are closed then."""
+        try:
+            async with aclosing(self._request.stream()) as stream:
+                async for chunk in stream:
+                    self._parser.write(chunk)
+                    for file, data in self._writes:
+                        await file.write(data)
+                    self._writes.clear()
+            self._parser.finalize()
+            if self._in_part:
+                raise FormError("The form ends in the middle of a part.", 400)  # noqa: TRY301  # closes the files
+            for file in self._files:
+                await file.seek(0)
+        except BaseException as error:
+            for file in self._files:
+                file.file.close()
+            if isinstance(error, FormParserError):
+                raise FormError("Invalid multipart data.", 400) from error
+            raise
+        return FormData(self._items)
+
+    def _begin_part(self) -> None:
+        self._part = _Part()
+        self._in_part = True
+        if len(self._items) >= MAX_PARTS:
+            raise FormError(f"A form has at most {MAX_PARTS} parts.", 400)
+
+    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._part.headers[self._header_name.decode("latin-1").lower()] = self._header_value
+        self._header_name, self._header_value = b"", b""
+
+    def _end_headers(self) -> None:
+        part = self._part
+        name, file_name = _disposition(part.headers.get("content-disposition", b""), self._charset)
+        if name is None:
+            raise FormError('The Content-Disposition header field "name" must be provided.', 400)
+        if len(name.encode(errors="replace")) > MAX_TEXT_BYTES:
+            raise FormError(f"A field's name has at most {MAX_TEXT_BYTES:,} bytes.")
+        part.name = name
+        encoding = part.headers.get("content-transfer-encoding", b"").decode("latin-1").strip().lower()
+        part.is_base64 = encoding == "base64"
+        if not part.is_base64 and encoding not in PLAIN_ENCODINGS:
+            raise FormError(
+                f"The part {quote_text(name)} has the Content-Transfer-Encoding {quote_text(encoding)}: "
+                "send it as binary."
+            )
+        if file_name is not None:
+            file = cast("BinaryIO", LinkableFile(self._folder))
+            headers = Headers(raw=[(key.encode("latin-1"), value) for key, value in part.headers.items()])
+            part.file = UploadFile(file, size=0, filename=file_name, headers=headers)
+            self._files.append(part.file)
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        part, chunk = self._part, self._part.decode(data[start:end])
+        if part.file is not None:
+            self._writes.append((part.file, chunk))
+            return
+        part.text += chunk
+        limit = self._max_base64_bytes if part.name == BASE64_FIELD else MAX_TEXT_BYTES
+        if len(part.text) > limit:
+            raise FormError(f"The field {quote_text(part.name)} has more than {limit:,} bytes.")
+
+    def _end_part(self) -> None:
+        part = self._part
+        self._in_part = False
+        if part.undecoded:
+            raise FormError(f"The part {quote_text(part.name)} is not base64, as its header says.")
+        text = part.text.decode(self._charset, "replace")
+        self._items.append((part.name, text if part.file is None else part.file))
+
+
+def _disposition(header: bytes, charset: str) -> tuple[str | None, str | None]:
+    """Return a part's name and its file name, each None where there is none (RFC 7578, 4.2).
+
+    Of several file names the last one counts, which is `filename*` (RFC 6266). Programs made with .NET send
+    words encoded as in e-mails (RFC 2047).
+    """
+    message = Message()
+    message["Content-Disposition"] = header.decode(charset, "replace")
+    values = {key.lower(): value for key, value in message.get_params([], header="Content-Disposition")}
+    name, file_name = (
+        collapse_rfc2231_value(values[key], "replace") if key in values else None
+        for key in ("name", "filename")
+    )
+    if file_name is not None and file_name.startswith("=?") and file_name.endswith("?="):
+        with contextlib.suppress(LookupError, ValueError):  # it stays as it was sent
+            file_name = str(make_header(decode_header(file_name)))
+    return name, file_name
 
 
 class _Request(Request):
-    """A request whose multipart form has linkable files."""
+    """A request whose form may be an image, or multipart with linkable files."""
 
-    async def _get_form(self, **limits: Any) -> FormData:  # noqa: ANN401  # as Starlette's
+    async def _get_form(self, *, max_part_size: int = MAX_TEXT_BYTES, **limits: Any) -> FormData:  # noqa: ANN401
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self._form is None and kind == "multipart/form-data":
+        if self._form is None and (kind == "multipart/form-data" or is_image(kind)):
+            folder = self.app.state.container.spool.folder / "incoming"
             try:
-                async with aclosing(self.stream()) as stream:
-                    parser = _Parser(self.headers, stream, **limits)
-                    parser.folder = self.app.state.container.spool.folder / "incoming"
-                    self._form = await parser.parse()
-            except MultiPartException as error:
-                raise HTTPException(400, error.message) from error
-        return await super()._get_form(**limits)
+                if is_image(kind):
+                    self._form = await self._read_image(folder)
+                else:
+                    self._form = await _FormReader(self, folder, max_part_size).read()
+            except (
+                OSError
+            ) as error:  # the disk's; a status of its own for routes that FastAPI does not parse for
+                raise FormError("The temporary folder cannot take the upload.", 507) from error
+        return await super()._get_form(max_part_size=max_part_size, **limits)
+
+    async def _read_image(self, folder: Path) -> FormData:
+        """Return a form of the query's options and the body as its file."""
+        file = LinkableFile(folder)
+        size_bytes = 0
+        try:
+            async for chunk in self.stream():
+                size_bytes += len(chunk)
+                await run_in_threadpool(file.write, chunk)
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        upload = UploadFile(cast("BinaryIO", file), size=size_bytes, filename="image", headers=self.headers)
+        return FormData([*self.query_params.multi_items(), (FILE_FIELD, upload)])
+
+
+def is_image(content_type: str) -> bool:
+    """Whether a request's body is an image itself, as `curl --data-binary` sends one."""
+    return content_type.strip().lower().startswith("image/")
 
 
 class UploadRoute(APIRoute):
-    """A route whose requests have linkable files; for a router's `route_class`."""
+    """A route whose requests may have images; for a router's `route_class`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the route's requests."""

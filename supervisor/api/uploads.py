@@ -14,7 +14,7 @@ from shared.errors import BadInput, NotAnImage, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.option_validation import validate_options
 from shared.options import RemovalOptions
-from supervisor.api.multipart import LinkableFile
+from supervisor.api.linkable_file import LinkableFile
 from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.filenames import sanitize_name
 from supervisor.jobs.image_fetch import in_field

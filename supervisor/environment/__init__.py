@@ -1,1 +1,1 @@
-"""The Python environment: what the service needs of it, what it has, and how it gets the rest."""
+"""Python environment: inventory of packages, import probe, diagnostics, and installation with pip."""

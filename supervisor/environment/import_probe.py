@@ -1,4 +1,4 @@
-"""Finds out which modules really import, in child processes: an import can crash, hang and load anything."""
+"""Import probe: imports modules in child processes, since an import may crash, hang or load gigabytes."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
-from supervisor.environment.diagnostics import DIED, TOO_SLOW, Failure
-from supervisor.environment.guarded_process import CommandEnded, run_python
+from supervisor.environment.diagnostics import CRASHED, TIMED_OUT, Failure
+from supervisor.environment.guarded_process import CommandFailed, run_guarded_python
 
 TIMEOUT_S = 60.0
 log = logging.getLogger("supervisor.environment")
@@ -16,50 +16,50 @@ log = logging.getLogger("supervisor.environment")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one import went. `cuda` says what torch was built for: see `shared.probe`."""
+    """The result of one import. `cuda` is the CUDA version torch was built for: see `shared.probe`."""
 
     failure: Failure | None
     cuda: str | None = None
 
 
 async def probe(modules: Sequence[str], timeout_s: float = TIMEOUT_S) -> dict[str, Outcome]:
-    """Import each module in a child process, and return how it went.
+    """Import the modules in a child process and return the outcomes by module.
 
-    A module that takes the child down is to blame for that; the others are tried in a new one.
+    After a module that crashes the child, the remaining ones are imported in a new child.
     """
     outcomes: dict[str, Outcome] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            while left := [module for module in modules if module not in outcomes]:
-                await _try(left, outcomes)
+            while pending := [module for module in modules if module not in outcomes]:
+                await _run_child(pending, outcomes)
     for module in modules:
-        outcomes.setdefault(module, Outcome(Failure(TOO_SLOW)))
+        outcomes.setdefault(module, Outcome(Failure(TIMED_OUT)))
     return outcomes
 
 
-async def _try(modules: Sequence[str], outcomes: dict[str, Outcome]) -> None:
-    """Import the modules in one child; at least one of them comes out with an outcome."""
+async def _run_child(modules: Sequence[str], outcomes: dict[str, Outcome]) -> None:
+    """Import the modules in one child; adds at least one outcome."""
     current, code = modules[0], 0
-    child = run_python("-m", "shared.probe", *modules)
+    child = run_guarded_python("-m", "shared.probe", *modules)
     try:
         async with aclosing(child):
             async for line in child:
-                match _parsed(line):
+                match _parse(line):
                     case {"begin": str(current)}:
                         pass
                     case {"end": str(module), "failure": failure, **more}:
                         cuda = str(more["cuda"]) if more.get("cuda") else None
                         outcomes[module] = Outcome(Failure(**failure) if failure else None, cuda)
-    except CommandEnded as error:
+    except CommandFailed as error:
         code = error.code
     except OSError as error:
-        log.exception("modules cannot be tried")
+        log.exception("import probe failed to start")
         outcomes |= {module: Outcome(Failure(type(error).__name__, str(error))) for module in modules}
-    outcomes.setdefault(current, Outcome(Failure(DIED, str(code))))
+    outcomes.setdefault(current, Outcome(Failure(CRASHED, str(code))))
 
 
-def _parsed(line: str) -> object:
+def _parse(line: str) -> object:
     try:
         return json.loads(line)
-    except ValueError:  # something that a library wrote on standard error
+    except ValueError:  # a library's own output on stderr
         return None

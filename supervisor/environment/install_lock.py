@@ -1,6 +1,6 @@
-"""Who may install: one process at a time in a virtual environment, scripts/bootstrap.py included.
+"""Install lock: one process at a time installs into a virtual environment, scripts/bootstrap.py included.
 
-What another pip is in the middle of writing looks like what a killed one has left behind.
+Without it, the clean-up after a killed pip would delete packages that another pip is writing.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from shared import file_lock
 
 @contextmanager
 def try_acquire() -> Iterator[bool]:
-    """Have the lock, unless another process has it; gives whether that is so."""
-    file = _opened()
+    """Acquire the lock without waiting; yields whether it was free."""
+    file = _open()
     if file is None:
         yield True
         return
@@ -25,12 +25,12 @@ def try_acquire() -> Iterator[bool]:
 
 
 @asynccontextmanager
-async def held(on_wait: Callable[[], None]) -> AsyncIterator[None]:
-    """Have the lock, waiting for whoever has it."""
+async def acquire(on_wait: Callable[[], None]) -> AsyncIterator[None]:
+    """Acquire the lock; calls `on_wait` once if another process holds it."""
     waiting = False
     while True:
-        with try_acquire() as mine:
-            if mine:
+        with try_acquire() as acquired:
+            if acquired:
                 yield
                 return
         if not waiting:
@@ -39,8 +39,8 @@ async def held(on_wait: Callable[[], None]) -> AsyncIterator[None]:
         await asyncio.sleep(file_lock.POLL_S)
 
 
-def _opened() -> IO[bytes] | None:
-    """Return the lock's file; None outside of a virtual environment, or where this process may not write."""
+def _open() -> IO[bytes] | None:
+    """Open the lock file; None outside of a virtual environment, or if it is not writable."""
     if sys.prefix == sys.base_prefix:
         return None
     try:

@@ -1,72 +1,78 @@
-"""What pip is asked for, decided from a report; and the versions that it is held to."""
+"""Plans an install: which packages are missing or broken, the pip commands, and the version constraints."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from supervisor.environment.report import Report
-from supervisor.environment.requirements import name_of
+from supervisor.environment.requirements import requirement_name
 
-PAIR = ("torch", "torchvision")  # built for each other: one alone from another index does not match
+TORCH_PAIR = ("torch", "torchvision")  # compiled against each other: always installed from the same index
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The requirements to install: `fresh` are missing, `again` are there and don't work.
+class InstallPlan:
+    """The requirements to install: `missing` ones, and `broken` ones to reinstall.
 
-    `kept` are the versions of what works and is the user's own choice: a torch for their GPU, say.
+    `pinned` maps packages to versions that must not change, such as a working torch for the user's GPU.
     """
 
-    fresh: tuple[str, ...]
-    again: tuple[str, ...]
-    kept: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...]
+    broken: tuple[str, ...]
+    pinned: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
-        return bool(self.fresh or self.again)
+        """Whether there is anything to install."""
+        return bool(self.missing or self.broken)
 
     @property
-    def torch(self) -> bool:
-        """Whether torch or torchvision is among them."""
-        return any(name_of(requirement) in PAIR for requirement in (*self.fresh, *self.again))
+    def includes_torch(self) -> bool:
+        """Whether torch or torchvision is to be installed."""
+        names = map(requirement_name, (*self.missing, *self.broken))
+        return any(name in TORCH_PAIR for name in names)
 
 
 @dataclass(frozen=True, slots=True)
-class PipRun:
-    """One run of `pip install`."""
+class PipCommand:
+    """The arguments of one `pip install`."""
 
     options: tuple[str, ...]
     requirements: tuple[str, ...]
 
 
-def wanted(report: Report, loaded: Collection[str]) -> Wanted:
-    """Return what is missing or broken. What the supervisor itself has `loaded` is never touched."""
+def plan_install(report: Report, loaded: Collection[str]) -> InstallPlan:
+    """Return what is missing or broken. Packages that the supervisor itself has `loaded` are not replaced."""
     by_name = {state.package.name: state for state in report.states}
-    again = [name for name in report.broken if name not in loaded]
-    if any(name in PAIR for name in again):
-        again += [name for name in PAIR if name in by_name and by_name[name].installed and name not in again]
-    fresh = [state.package.requirement for state in report.missing if state.package.name not in again]
-    work = Wanted(tuple(fresh), tuple(by_name[name].package.requirement for name in again))
-    pair = {name: by_name[name].version for name in PAIR if name in by_name and by_name[name].usable}
-    return work if work.torch else replace(work, kept={name: said for name, said in pair.items() if said})
+    broken = [name for name in report.broken if name not in loaded]
+    if any(name in TORCH_PAIR for name in broken):
+        installed = [name for name in TORCH_PAIR if name in by_name and by_name[name].installed]
+        broken += [name for name in installed if name not in broken]
+    missing = [state.package.requirement for state in report.missing if state.package.name not in broken]
+    plan = InstallPlan(tuple(missing), tuple(by_name[name].package.requirement for name in broken))
+    if plan.includes_torch:
+        return plan
+    usable = {name: by_name[name].version for name in TORCH_PAIR if name in by_name and by_name[name].usable}
+    return replace(plan, pinned={name: version for name, version in usable.items() if version})
 
 
-def steps(wanted: Wanted, index: str | None) -> list[PipRun]:
-    """Return the runs of `pip install` that bring what is wanted.
+def pip_commands(plan: InstallPlan, torch_index: str | None) -> list[PipCommand]:
+    """Return the pip commands of a plan.
 
-    `index` is where to take torch and torchvision from, as a pair; None for pip's own index.
+    `torch_index` is the package index for torch and torchvision, as a pair; None for pip's default index.
     """
-    source = ("--extra-index-url", index) if index else ()
-    pair = PAIR if index else ()
-    runs = []
-    if wanted.again:
-        # pip takes a broken package for installed; its dependencies are looked after by the second run.
-        runs.append(PipRun(("--force-reinstall", "--no-deps", *source), wanted.again))
-    everything = tuple(dict.fromkeys((*wanted.fresh, *wanted.again, *pair)))
-    return [*runs, PipRun(("-U", *source), everything)]
+    source = ("--extra-index-url", torch_index) if torch_index else ()
+    pair = TORCH_PAIR if torch_index else ()
+    commands = []
+    if plan.broken:
+        # Forced, because pip considers a broken package installed; its dependencies follow in the second run.
+        commands.append(PipCommand(("--force-reinstall", "--no-deps", *source), plan.broken))
+    requirements = tuple(dict.fromkeys((*plan.missing, *plan.broken, *pair)))
+    return [*commands, PipCommand(("-U", *source), requirements)]
 
 
-def merged_constraints(constraints: str, held: Mapping[str, str]) -> str:
-    """Return the constraints with every package of `held` at the version that it has there."""
+def merge_constraints(constraints: str, pinned: Mapping[str, str]) -> str:
+    """Return the text of a constraints file in which the `pinned` versions replace those of `constraints`."""
     lines = [line.strip() for line in constraints.splitlines()]
-    kept = [line for line in lines if line and not line.startswith("#") and name_of(line) not in held]
-    return "".join(f"{line}\n" for line in [*kept, *(f"{name}=={held[name]}" for name in sorted(held))])
+    kept = [
+        line for line in lines if line and not line.startswith("#") and requirement_name(line) not in pinned
+    ]
+    return "".join(f"{line}\n" for line in [*kept, *(f"{name}=={pinned[name]}" for name in sorted(pinned))])

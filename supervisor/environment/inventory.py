@@ -1,4 +1,4 @@
-"""What the environment holds, found without importing anything of it."""
+"""Inventory of installed packages, made without importing them."""
 
 import functools
 import importlib
@@ -10,89 +10,89 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.environment.requirements import Package, name_of
+from supervisor.environment.requirements import Package, requirement_name
 
-SITE_FOLDERS = {"site-packages", "dist-packages"}
+SITE_FOLDER_NAMES = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What there is of one package. `stamp` changes when it is installed anew."""
+class InstalledPackage:
+    """One package on disk. `mtime_ns` is its module's; a reinstall changes it."""
 
     package: Package
-    present: bool  # its module can be found
-    version: str | None  # by its metadata; pip takes a package with metadata for installed
-    stamp: int
+    present: bool  # whether its module can be found
+    version: str | None  # of its metadata, which is what pip considers installed
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What there is of all packages. Two that are equal were made of the same environment."""
+class Inventory:
+    """All packages on disk. Two equal inventories describe the same environment."""
 
-    found: tuple[Found, ...]
-    site_stamps: tuple[int, ...]  # change when any package comes or goes
+    packages: tuple[InstalledPackage, ...]
+    site_mtimes_ns: tuple[int, ...]  # change when any package is installed or removed
 
 
-def look(packages: Sequence[Package]) -> Findings:
-    """Look for the packages, as they are on disk now. Reads files: not for the event loop."""
+def scan(packages: Sequence[Package]) -> Inventory:
+    """Return which of the packages are installed now. Reads files: not for the event loop."""
     importlib.invalidate_caches()
-    stamps = {entry: _stamp(Path(entry)) for entry in sys.path}
-    found = tuple(_find(package, tuple(stamps.values())) for package in packages)
-    # Not the working folder: what is written there has nothing to do with packages.
-    sites = tuple(stamp for entry, stamp in stamps.items() if Path(entry).name in SITE_FOLDERS)
-    return Findings(found, sites)
+    mtimes_ns = {entry: _mtime_ns(Path(entry)) for entry in sys.path}
+    installed = tuple(_inspect(package, tuple(mtimes_ns.values())) for package in packages)
+    # Without the working folder, whose changes have nothing to do with packages.
+    sites = tuple(mtime for entry, mtime in mtimes_ns.items() if Path(entry).name in SITE_FOLDER_NAMES)
+    return Inventory(installed, sites)
 
 
-def _find(package: Package, path_stamps: tuple[int, ...]) -> Found:
+def _inspect(package: Package, path_mtimes_ns: tuple[int, ...]) -> InstalledPackage:
     try:
         spec = importlib.util.find_spec(package.module)
-    except ValueError:  # a module already loaded, of unknown origin
+    except ValueError:  # a loaded module whose __spec__ is None
         spec = None
-    # A folder without __init__.py is what an uninstalled package leaves behind.
+    # A namespace package (origin None) is the empty folder that an uninstall leaves behind.
     origin = spec.origin if spec else None
-    version = _version(package.name, path_stamps)
-    return Found(package, origin is not None, version, _stamp(Path(origin)) if origin else 0)
+    version = _version(package.name, path_mtimes_ns)
+    return InstalledPackage(package, origin is not None, version, _mtime_ns(Path(origin)) if origin else 0)
 
 
 @functools.lru_cache(maxsize=256)
-def _version(name: str, path_stamps: tuple[int, ...]) -> str | None:  # noqa: ARG001  # part of the key
-    """Read a version, which takes milliseconds, once for each state of the folders on the path."""
+def _version(name: str, path_mtimes_ns: tuple[int, ...]) -> str | None:  # noqa: ARG001  # cache key
+    """Return a package's version. Cached, as reading its metadata takes milliseconds."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _stamp(path: Path) -> int:
+def _mtime_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
 
 
-def version_of(name: str) -> str:
-    """Return a package's version for a sentence; "?" where it has none."""
+def version_text(name: str) -> str:
+    """Return a package's version for a message; "?" if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "?"
 
 
-# In every interpreter of a virtual environment, by a .pth file of setuptools; nothing here uses it, and torch
-# needs a newer setuptools than Python 3.11 brings.
-START_UP_HOOKS = frozenset({"_distutils_hack"})
+# Loaded in every interpreter of a virtual environment by a .pth file of setuptools, but not used: pinning it
+# would keep the old setuptools of Python 3.11, and torch needs a newer one.
+STARTUP_HOOKS = frozenset({"_distutils_hack"})
 
 
 def loaded_versions() -> dict[str, str]:
-    """Return name and version of every package that this process has loaded modules of."""
+    """Return the name and version of every package of which this process has loaded modules."""
     owners = importlib.metadata.packages_distributions()
-    loaded = {module.partition(".")[0] for module in list(sys.modules)} - START_UP_HOOKS
+    loaded = {module.partition(".")[0] for module in list(sys.modules)} - STARTUP_HOOKS
     names = {name for module in loaded for name in owners.get(module, ()) if name}
-    return {name_of(name): importlib.metadata.version(name) for name in names}
+    return {requirement_name(name): importlib.metadata.version(name) for name in names}
 
 
 def site_folders() -> list[Path]:
-    """Return the folders that pip installs into; none outside of a virtual environment."""
+    """Return the virtual environment's site-packages folders; none outside of a virtual environment."""
     if sys.prefix == sys.base_prefix:
-        return []  # the system's packages are not ours to tidy
+        return []
     return sorted({Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")})

@@ -1,4 +1,4 @@
-"""How the environment stands: what is installed, what is missing, what doesn't work and why."""
+"""Environment report: which packages are installed, missing or broken, and why."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,147 +8,150 @@ from dataclasses import dataclass
 from shared.errors import Stopping
 from shared.messages import Loader
 from supervisor.environment.diagnostics import (
-    TOO_SLOW,
+    TIMED_OUT,
     Problem,
-    cpu_build_problem,
-    import_problem,
-    metadata_problem,
-    sees_nvidia_gpu,
+    diagnose_cpu_build,
+    diagnose_import,
+    diagnose_version,
+    has_nvidia_gpu,
 )
 from supervisor.environment.import_probe import Outcome, probe
-from supervisor.environment.inventory import Findings, Found, look, version_of
-from supervisor.environment.requirements import Package, PackageLists, required_by
+from supervisor.environment.inventory import InstalledPackage, Inventory, scan, version_text
+from supervisor.environment.requirements import Package, PackageLists, required_parts
 
 
 @dataclass(frozen=True, slots=True)
 class PackageState:
-    """How one package stands."""
+    """The state of one package."""
 
     package: Package
-    required: bool  # by the service as it is set
+    required: bool  # by the service with its current settings
     installed: bool
     version: str | None
     problem: Problem | None
-    usable: bool  # it was imported, and nothing was wrong that matters
+    usable: bool  # imported without a fatal problem
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How all packages stand."""
+    """The states of all packages."""
 
     states: tuple[PackageState, ...]
 
     @property
     def rows(self) -> list[PackageState]:
-        """The packages that the status shows."""
+        """The packages that GET /env/status shows."""
         return [state for state in self.states if state.package.shown]
 
     @property
     def missing(self) -> list[PackageState]:
-        """What is not installed, of the shown packages and of those that the service needs."""
+        """The shown or required packages that are not installed."""
         return [s for s in self.states if not s.installed and (s.package.shown or s.required)]
 
     @property
     def broken(self) -> list[str]:
-        """The names of the packages to install anew, for themselves or for others that need them."""
-        wanted = [s for s in self.states if s.package.shown or s.required]
-        half = [s.package.name for s in wanted if not s.installed and s.version is not None]
-        mends = [s.problem.mend for s in wanted if s.problem and s.problem.mend]
-        return list(dict.fromkeys(half + mends))
+        """The names of the packages to reinstall: partially installed ones, and the fixes of problems."""
+        relevant = [s for s in self.states if s.package.shown or s.required]
+        partial = [s.package.name for s in relevant if not s.installed and s.version is not None]
+        fixes = [s.problem.fix for s in relevant if s.problem and s.problem.fix]
+        return list(dict.fromkeys(partial + fixes))
 
     @property
     def ready(self) -> bool:
-        """Whether all that the service needs is there and works."""
+        """Whether all required packages are usable."""
         return all(state.usable for state in self.states if state.required)
 
 
 class Environment:
-    """Reports on the environment that this process runs in. Lives on the event loop.
+    """Reports on this process's Python environment. Lives on the event loop.
 
-    Imports are tried once for each state of the environment; what is on disk is looked at every time.
+    The packages on disk are scanned for every report; imports are probed again only after a change.
     """
 
     def __init__(self, lists: PackageLists, loader: Loader) -> None:
         self.lists = lists
-        self._required = required_by(loader)
-        self._known: Findings | None = None  # what the newest probe was made of
-        self._probing: asyncio.Task[dict[str, Outcome]] | None = None
-        self._changing = False
+        self._required_parts = required_parts(loader)
+        self._probed: Inventory | None = None  # the inventory that the newest probe was started for
+        self._probe: asyncio.Task[dict[str, Outcome]] | None = None
+        self._paused = False
 
     async def report(self) -> Report:
-        """Return how the environment stands now. Raises Stopping."""
-        findings, gpu = await asyncio.to_thread(self._look)
-        outcomes = await self._outcomes(findings)
-        return Report(tuple(self._state(found, outcomes, gpu=gpu) for found in findings.found))
+        """Return the current state of all packages. Raises Stopping."""
+        inventory, gpu = await asyncio.to_thread(self._scan)
+        outcomes = await self._outcomes(inventory)
+        return Report(tuple(self._assess(installed, outcomes, gpu=gpu) for installed in inventory.packages))
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[None]:
-        """Try no imports while packages are replaced: they would fail, and on Windows be in the way."""
-        self._changing = True
+    async def pause_probing(self) -> AsyncIterator[None]:
+        """Import nothing while pip replaces packages: imports would fail, and on Windows lock files."""
+        self._paused = True
         try:
-            if self._probing is not None:
-                await asyncio.wait([self._probing])
+            if self._probe is not None:
+                await asyncio.wait([self._probe])
             yield
         finally:
-            self._changing = False
-            self._known = None
+            self._paused = False
+            self._probed = None
 
     async def close(self) -> None:
-        """End the child that tries imports, if there is one."""
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.wait([self._probing])
+        """Cancel a running import probe."""
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.wait([self._probe])
 
-    def _look(self) -> tuple[Findings, bool]:
-        gpu = sees_nvidia_gpu()
-        return look(self.lists.packages()), gpu
+    def _scan(self) -> tuple[Inventory, bool]:
+        gpu = has_nvidia_gpu()
+        return scan(self.lists.packages()), gpu
 
-    async def _outcomes(self, findings: Findings) -> dict[str, Outcome]:
-        """Return how the imports went, of a probe of these findings; two callers share one."""
-        while self._known != findings and not self._changing:
-            if self._probing is not None and not self._probing.done():
-                await asyncio.wait([self._probing])  # of older findings: one child at a time
+    async def _outcomes(self, inventory: Inventory) -> dict[str, Outcome]:
+        """Return the outcomes of an import probe for this inventory; concurrent callers share one probe."""
+        while self._probed != inventory and not self._paused:
+            if self._probe is not None and not self._probe.done():
+                await asyncio.wait([self._probe])  # one probe at a time: that of an older inventory
                 continue
-            self._known = findings
-            self._probing = asyncio.create_task(probe(self._to_try(findings)), name="probe")
-        if self._probing is None:
+            self._probed = inventory
+            self._probe = asyncio.create_task(probe(self._modules_to_probe(inventory)), name="probe")
+        if self._probe is None:
             return {}
-        if self._changing and not self._probing.done():
+        if self._paused and not self._probe.done():
             return {}
-        outcomes = await self._end_of(self._probing)
-        if any(outcome.failure and outcome.failure.kind == TOO_SLOW for outcome in outcomes.values()):
-            self._known = None  # it says more about the moment than about the packages
+        outcomes = await self._await_probe(self._probe)
+        if any(outcome.failure and outcome.failure.kind == TIMED_OUT for outcome in outcomes.values()):
+            self._probed = None  # probe again: the timeout may be due to a busy machine
         return outcomes
 
-    async def _end_of(self, probing: asyncio.Task[dict[str, Outcome]]) -> dict[str, Outcome]:
-        """Wait for a probe that others wait for too. Raises Stopping where it was ended with the service."""
+    async def _await_probe(self, running: asyncio.Task[dict[str, Outcome]]) -> dict[str, Outcome]:
+        """Await a probe shared with other callers. Raises Stopping if `close` cancelled it."""
         try:
-            return await asyncio.shield(probing)
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
-            if probing.cancelled():
+            if running.cancelled():
                 raise Stopping from None
             raise
 
-    def _to_try(self, findings: Findings) -> list[str]:
-        wanted = [found for found in findings.found if found.package.shown or self._needs(found.package)]
-        return [found.package.module for found in wanted if found.present]
+    def _modules_to_probe(self, inventory: Inventory) -> list[str]:
+        packages = [installed.package for installed in inventory.packages if installed.present]
+        return [package.module for package in packages if package.shown or self._is_required(package)]
 
-    def _needs(self, package: Package) -> bool:
-        return not self._required.isdisjoint(package.needed_by)
+    def _is_required(self, package: Package) -> bool:
+        return not self._required_parts.isdisjoint(package.needed_by)
 
-    def _state(self, found: Found, outcomes: dict[str, Outcome], *, gpu: bool) -> PackageState:
-        outcome = outcomes.get(found.package.module) if found.present else None
-        problem = _problem(found, outcome, gpu=gpu) if found.present else None
+    def _assess(
+        self, installed: InstalledPackage, outcomes: dict[str, Outcome], *, gpu: bool
+    ) -> PackageState:
+        package, present = installed.package, installed.present
+        outcome = outcomes.get(package.module) if present else None
+        problem = _diagnose(installed, outcome, gpu=gpu) if present else None
         usable = outcome is not None and not (problem and problem.fatal)
-        required = self._needs(found.package)
-        return PackageState(found.package, required, found.present, found.version, problem, usable)
+        return PackageState(package, self._is_required(package), present, installed.version, problem, usable)
 
 
-def _problem(found: Found, outcome: Outcome | None, *, gpu: bool) -> Problem | None:
+def _diagnose(installed: InstalledPackage, outcome: Outcome | None, *, gpu: bool) -> Problem | None:
+    package, version = installed.package, installed.version
     if outcome and outcome.failure:
-        return import_problem(found.package, outcome.failure, version_of)
-    if problem := metadata_problem(found.package, found.version):
+        return diagnose_import(package, outcome.failure, version_text)
+    if problem := diagnose_version(package, version):
         return problem
-    if outcome and found.package.module == "torch":
-        return cpu_build_problem(found.version or "?", outcome.cuda, gpu=gpu)
+    if outcome and package.module == "torch":
+        return diagnose_cpu_build(version or "?", outcome.cuda, gpu=gpu)
     return None

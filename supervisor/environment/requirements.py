@@ -1,4 +1,4 @@
-"""The packages this project needs, as its own lists name them, and which of its parts needs which."""
+"""Requirement lists of the project: which packages it needs, and which part of the service needs each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ LISTS = {
     "native": "worker/requirements-birefnet.txt",
     "transformers": "worker/requirements-transformers.txt",
 }
-# The modules that the status shows, each with what pip installs it by, in the order shown.
+# The modules that GET /env/status shows, each with its requirement, in the order shown.
 MODULES = (
     ("fastapi", "fastapi"),
     ("uvicorn", "uvicorn"),
@@ -35,37 +35,37 @@ MODULES = (
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package: the module it is imported by, what pip is asked for, and who needs it."""
+    """A package: the module it is imported by, its requirement for pip, and the parts that need it."""
 
     module: str
     requirement: str
     needed_by: tuple[str, ...]
-    shown: bool  # whether the status has a row for it
+    shown: bool  # whether GET /env/status has a row for it
 
     @property
     def name(self) -> str:
-        """The package's name alone, normalised."""
-        return name_of(self.requirement)
+        """The package's normalised name, without version."""
+        return requirement_name(self.requirement)
 
 
 @dataclass(frozen=True, slots=True)
 class PackageLists:
-    """Reads the project's lists and its constraints; both lie below `root`."""
+    """Reads the project's requirement lists and constraints below `root`."""
 
     root: Path = ROOT
     modules: tuple[tuple[str, str], ...] = MODULES
 
     def packages(self) -> list[Package]:
-        """Return all packages: those with a row first, in the rows' order. Reads a few small files."""
-        lists = {part: _requirements(self.root / path) for part, path in LISTS.items()}
+        """Return all packages, the shown ones first. Reads a few small files."""
+        lists = {part: _read_list(self.root / path) for part, path in LISTS.items()}
         packages = []
         for module, requirement in self.modules:
-            needed_by = tuple(part for part, names in lists.items() if name_of(requirement) in names)
+            needed_by = tuple(part for part, names in lists.items() if requirement_name(requirement) in names)
             packages.append(Package(module, requirement, needed_by, shown=True))
         others = {name: text for names in lists.values() for name, text in names.items()}
         for name in sorted(others.keys() - {package.name for package in packages}):
             needed_by = tuple(part for part, names in lists.items() if name in names)
-            # The others are all imported by their own names; the lists' tests hold them to that.
+            # All other packages are imported by their own names, which a test checks.
             packages.append(Package(name.replace("-", "_"), others[name], needed_by, shown=False))
         return packages
 
@@ -74,28 +74,29 @@ class PackageLists:
         return (self.root / "constraints.txt").read_text(encoding="utf-8")
 
 
-def required_by(loader: Loader) -> frozenset[str]:
-    """Return the parts of the service that have to work, with this loader."""
+def required_parts(loader: Loader) -> frozenset[str]:
+    """Return the parts whose packages the service needs with this loader."""
     return frozenset({"server", "builtin", loader})
 
 
-def name_of(requirement: str) -> str:
-    """Return the normalised name of the package that a line of a list requires."""
+def requirement_name(requirement: str) -> str:
+    """Return the normalised package name of a requirement (PEP 508, PEP 503)."""
     return canonicalize_name(Requirement(requirement).name)
 
 
-def _requirements(path: Path) -> dict[str, str]:
-    """Return what a list, and those it includes, require on this system, by normalised name."""
+def _read_list(path: Path) -> dict[str, str]:
+    """Return the requirements of a list and those it includes with -r, by name; other platforms' left out."""
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.partition("#")[0].strip()
         if text.startswith("-r"):
-            found |= _requirements(path.parent / text.removeprefix("-r").strip())
-        elif text and _is_meant_for_here(text):
-            found[name_of(text)] = text
+            found |= _read_list(path.parent / text.removeprefix("-r").strip())
+        elif text and _applies_here(text):
+            found[requirement_name(text)] = text
     return found
 
 
-def _is_meant_for_here(requirement: str) -> bool:
+def _applies_here(requirement: str) -> bool:
+    """Whether the requirement's environment marker matches this platform."""
     marker = Requirement(requirement).marker
     return marker is None or marker.evaluate()

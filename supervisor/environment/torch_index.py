@@ -1,6 +1,7 @@
-"""Where torch comes from: PyPI has one build of it a platform, and that is not always the fitting one.
+"""Chooses the PyTorch package index, CPU or CUDA, for this machine.
 
-On Linux it is for NVIDIA GPUs, and huge; on Windows for CPUs, and leaves an NVIDIA GPU unused.
+PyPI has one torch build per platform: on Linux for CUDA, several GB that a CPU-only machine does not need; on
+Windows for CPUs, which leaves an NVIDIA GPU unused.
 """
 
 import asyncio
@@ -10,16 +11,15 @@ from collections.abc import Mapping
 import httpx2
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-CUDA_INDEX = "https://download.pytorch.org/whl/cu130"  # the CUDA that PyPI's torch for Linux is built for
+CUDA_INDEX = "https://download.pytorch.org/whl/cu130"  # the CUDA version of PyPI's torch for Linux
 TIMEOUT_S = 3.0
-# Whoever sets one of these has said where packages come from.
-CHOICES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX")
+USER_INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX")
 log = logging.getLogger("supervisor.environment")
 
 
-def choice(platform: str, environment: Mapping[str, str], *, gpu: bool) -> str | None:
-    """Return the index that a machine like this should take torch from; None for pip's own."""
-    if any(environment.get(name) for name in CHOICES):
+def choose_index(platform: str, environment: Mapping[str, str], *, gpu: bool) -> str | None:
+    """Return the index URL to install torch from; None for pip's default or a user-configured index."""
+    if any(environment.get(name) for name in USER_INDEX_VARIABLES):
         return None
     match platform, gpu:
         case "linux", False:
@@ -29,13 +29,14 @@ def choice(platform: str, environment: Mapping[str, str], *, gpu: bool) -> str |
     return None
 
 
-async def answers(url: str, timeout_s: float = TIMEOUT_S) -> bool:
-    """Whether an index can be reached."""
+async def is_reachable(url: str, timeout_s: float = TIMEOUT_S) -> bool:
+    """Whether the package index at `url` answers."""
     try:
         async with asyncio.timeout(timeout_s):
-            # In a thread: a client reads the system's certificates when it is made.
+            # In a thread: creating a client reads the system's CA certificates.
             async with await asyncio.to_thread(httpx2.AsyncClient) as client:
                 return (await client.head(f"{url}/torch/", follow_redirects=True)).is_success
-    except (httpx2.HTTPError, OSError, TimeoutError, ValueError) as error:  # the last, of a proxy's address
-        log.info("no answer from the index of torch", extra={"reason": str(error) or type(error).__name__})
+    except (httpx2.HTTPError, OSError, TimeoutError, ValueError) as error:  # ValueError: a bad proxy URL
+        reason = str(error) or type(error).__name__
+        log.info("PyTorch index unreachable", extra={"url": url, "reason": reason})
         return False

@@ -7,7 +7,7 @@ from shared.errors import BadInput, StorageFailed
 from shared.hub_cache import file_size
 from supervisor.jobs.job import BACKGROUND, SOURCE, Job, RemoteImage, StoredImage
 from supervisor.jobs.spool import Spool
-from supervisor.net.public_addresses import GuardedBackend
+from supervisor.net.ssrf_protection import GuardedBackend
 from supervisor.net.url_fetch import fetch
 from supervisor.observability.metrics import Metrics
 

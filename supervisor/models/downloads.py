@@ -77,9 +77,9 @@ class Downloads:
             process = DownloadProcess(
                 config, folder / f"{task.id}.log", on_progress, partial(self._finish, task)
             )
-        except Exception:
+        except (OSError, RuntimeError) as error:  # descriptors or threads have run out
             self._tasks.discard(task)
-            raise
+            raise DownloadFailed(f"The download process could not be started: {error}.") from error
         task.cancel = partial(process.cancel, Cancelled())
         self._task, self._process = task, process
         return task

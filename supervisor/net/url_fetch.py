@@ -1,4 +1,4 @@
-"""Fetches an image by its URL, using the SSRF-safe transport of `supervisor.net.public_addresses`."""
+"""HTTP client that downloads an image by its URL, with the SSRF protection of `ssrf_protection`."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ import httpcore2
 import httpx2
 
 from shared.errors import UploadTooLarge, UrlFailed, UrlRefused
-from supervisor.net.public_addresses import GuardedBackend
+from supervisor.net.ssrf_protection import GuardedBackend
 
 _HEADERS = ((b"User-Agent", b"bgremove/1"), (b"Accept", b"image/*"), (b"Accept-Encoding", b"identity"))
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -22,7 +22,7 @@ _MAX_REDIRECTS = 5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Stricter than RFC 3986: no percent signs (zone ids), no labels that neither DNS nor TLS can carry.
 _HOST = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*|[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
-# For one address of possibly several, so that a dead one leaves the others some of the overall time.
+# Per address: an unreachable one leaves time from the overall timeout for the host's other addresses.
 _CONNECT_TIMEOUT_S = 10.0
 
 
@@ -34,16 +34,16 @@ async def fetch(
     backend: GuardedBackend | None = None,
     timeout_s: float = 30.0,
 ) -> str:
-    """Write the image at `url` to `destination` and return a name for it; on failure leave no file.
+    """Download the image at `url` to `destination` and return a file name for it; a failure leaves no file.
 
-    `backend` opens the connections; without one, only to the public internet. Raises UrlRefused, UrlFailed or
-    UploadTooLarge; an OSError is the disk's, not the network's.
+    `backend` opens the connections; the default connects to public addresses only. Raises UrlRefused,
+    UrlFailed or UploadTooLarge for the URL and its server, OSError for the disk.
     """
     backend = backend or GuardedBackend()
-    target = _target(url)
+    target = _parse_target(url)
     try:
         async with asyncio.timeout(timeout_s) as deadline:
-            # Reading the machine's certificates takes long enough for others on the event loop to notice.
+            # In a thread: reading the system's CA certificates would block the event loop.
             tls = await asyncio.to_thread(httpcore2.default_ssl_context)
             try:
                 async with httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend) as pool:
@@ -51,20 +51,22 @@ async def fetch(
             finally:
                 await backend.aclose()
     except TimeoutError as problem:
-        if not deadline.expired():  # then it is the disk's: ETIMEDOUT
+        if not deadline.expired():  # an OSError of the disk: ETIMEDOUT
             raise
-        raise UrlFailed("The image's server took too long to send it.") from problem
+        raise UrlFailed("The image's server took too long: try again, or upload the image.") from problem
     except (httpcore2.ConnectError, httpcore2.TimeoutException) as problem:
         if any(isinstance(cause, ssl.SSLError) for cause in problem.args):
-            raise UrlFailed("No secure connection to the image's server could be made.") from problem
-        raise UrlFailed("The image's server could not be reached.") from problem
+            raise UrlFailed(
+                "The TLS connection to the image's server failed: check its certificate."
+            ) from problem
+        raise UrlFailed("The image's server could not be reached: check the URL and try again.") from problem
     except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError) as problem:
-        raise UrlFailed("The image's server broke off or sent something that is not HTTP.") from problem
+        raise UrlFailed("The image's server ended the connection early or sent invalid HTTP.") from problem
 
 
 def check_url(url: str) -> None:
-    """Raise UrlRefused for a URL that no fetch would try, whatever its host resolves to."""
-    _target(url)
+    """Raise UrlRefused for a URL that `fetch` would refuse before resolving its host name."""
+    _parse_target(url)
 
 
 async def _follow(
@@ -74,46 +76,46 @@ async def _follow(
     max_bytes: int,
 ) -> str:
     for _ in range(1 + _MAX_REDIRECTS):
-        where = httpcore2.URL(
+        request_url = httpcore2.URL(
             scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
         )
-        # Host is set by hand because the pool's own would lack an IPv6 literal's brackets.
-        sent = [(b"Host", target.netloc), *_HEADERS]
-        limits = {"timeout": {"connect": _CONNECT_TIMEOUT_S}}
-        async with pool.stream("GET", where, headers=sent, extensions=limits) as response:
+        # httpcore's default Host header lacks the brackets of an IPv6 literal.
+        request_headers = [(b"Host", target.netloc), *_HEADERS]
+        timeouts = {"timeout": {"connect": _CONNECT_TIMEOUT_S}}
+        async with pool.stream("GET", request_url, headers=request_headers, extensions=timeouts) as response:
             headers = httpx2.Headers(response.headers)
             if response.status not in _REDIRECTS or "location" not in headers:
-                _check_answer(response.status, headers, max_bytes)
+                _check_response(response.status, headers, max_bytes)
                 await _save(response, destination, max_bytes)
                 return _file_name(target)
-            target = _target(headers["location"], base=target)
-    raise UrlFailed("The image's address redirects too often.")
+            target = _parse_target(headers["location"], base=target)
+    raise UrlFailed(f"The image's URL redirects too often, more than {_MAX_REDIRECTS} times.")
 
 
-def _target(reference: str, base: httpx2.URL | None = None) -> httpx2.URL:
-    """Return what `reference` names, a redirect's being relative to `base`, if it may be asked for at all."""
+def _parse_target(reference: str, base: httpx2.URL | None = None) -> httpx2.URL:
+    """Parse a URL, relative to `base` for a redirect. Raises UrlRefused for one that may not be requested."""
     if len(reference) > _MAX_URL or _CONTROL.search(reference):
-        raise UrlRefused(f"An image's address has at most {_MAX_URL} characters and no control characters.")
+        raise UrlRefused(f"An image's URL has at most {_MAX_URL} characters and no control characters.")
     try:
         url = base.join(reference) if base else httpx2.URL(reference)
     except (httpx2.InvalidURL, ValueError) as problem:
-        raise UrlRefused("The image's address is not a valid URL.") from problem
+        raise UrlRefused("The image's URL is not valid.") from problem
     if url.scheme not in {"http", "https"}:
-        raise UrlRefused("An image's address must begin with http:// or https://.")
+        raise UrlRefused("An image's URL must begin with http:// or https://.")
     if base and (base.scheme, url.scheme) == ("https", "http"):
-        raise UrlRefused("The image's address redirects from https to http.")
+        raise UrlRefused("The image's URL redirects from https to http.")
     if url.userinfo:
-        raise UrlRefused("An image's address must not contain a user name or password.")
+        raise UrlRefused("An image's URL must not contain a user name or password.")
     if not _HOST.fullmatch(url.raw_host.decode()) or not (url.port is None or 0 < url.port < 65536):
-        raise UrlRefused("The image's address does not name a host that can be asked.")
+        raise UrlRefused("The image's URL has no valid host name or port.")
     return url
 
 
-def _check_answer(status: int, headers: httpx2.Headers, max_bytes: int) -> None:
+def _check_response(status: int, headers: httpx2.Headers, max_bytes: int) -> None:
     if status != 200:
-        raise UrlFailed(f"The image's server answered with status {status}.")
+        raise UrlFailed(f"The image's server answered with HTTP status {status}.")
     if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
-        raise UrlFailed("The image's server sent it compressed, though asked not to.")
+        raise UrlFailed("The image's server sent a compressed response, which is not accepted.")
     if int(headers.get("content-length", "0")) > max_bytes:
         raise UploadTooLarge
 
@@ -131,8 +133,8 @@ async def _save(response: httpcore2.Response, destination: Path, max_bytes: int)
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BufferedWriter]:
-    """A file that vanishes unless the block, and closing it, end well."""
-    # Buffered, because only that has the lock which lets a cancelled task close it under a thread's write.
+    """Open a file for writing; delete it if the block, or closing the file, raises."""
+    # Buffered: its lock lets a cancelled task close the file while a thread writes.
     file = path.open("wb")
     try:
         with file:
@@ -144,7 +146,7 @@ def _new_file(path: Path) -> Iterator[BufferedWriter]:
 
 def _file_name(url: httpx2.URL) -> str:
     last = re.split(r"[/\\]", url.path)[-1]
-    # Categories C and Z beyond the plain space: control, invisible, reordering, line-breaking characters.
+    # Drops Unicode categories C and Z except the space: control, invisible, bidi and line-break characters.
     kept = (c for c in last if c == " " or (unicodedata.category(c)[0] not in "CZ" and c not in '<>:"|?*'))
-    # Cut at the front, which keeps the suffix; file systems count bytes.
+    # Truncated at the front, to keep the extension; file systems limit bytes, not characters.
     return "".join(kept).encode()[-200:].decode(errors="ignore").strip(" .") or "image"

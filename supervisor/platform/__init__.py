@@ -1,1 +1,1 @@
-"""Platform: what differs between operating systems."""
+"""Platform-specific code: event loop on Windows, file limits, private folders, process memory."""

@@ -1,19 +1,19 @@
-"""How many files this process may have open: each connection is one, idle ones too."""
+"""Raises the limit of open file descriptors (RLIMIT_NOFILE): every connection needs one, idle ones too."""
 
 import contextlib
 import sys
 
-ENOUGH = 10_240  # the most that macOS lets a process ask for; it starts with 256, Linux with 1024
+WANTED_FILES = 10_240  # the maximum on macOS (OPEN_MAX); defaults: 256 on macOS, 1024 on Linux
 
 
 def raise_file_limit() -> None:
-    """Raise the limit as far as the system lets us and is of use; a worker inherits it."""
-    if sys.platform == "win32":  # there, sockets have no such limit
+    """Raise the soft limit to WANTED_FILES, or the hard limit if lower; workers inherit it."""
+    if sys.platform == "win32":  # sockets have no such limit there
         return
     import resource  # noqa: PLC0415 - POSIX only
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+    wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):  # it then stays as it is
+        with contextlib.suppress(OSError, ValueError):  # the limit stays as it is
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,4 +1,4 @@
-"""Memory of processes: resident set size, and the count of the kernel's out-of-memory kills."""
+"""Process memory: resident set size, and the kernel's count of out-of-memory kills."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ VMSTAT = Path("/proc/vmstat")
 
 
 def rss_bytes(pid: int) -> int | None:
-    """Return a process's resident memory, or None once it is gone."""
+    """Return a process's resident set size (RSS), or None if it has ended."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
@@ -16,7 +16,7 @@ def rss_bytes(pid: int) -> int | None:
 
 
 def oom_kills(vmstat: Path = VMSTAT) -> int | None:
-    """Return how many processes Linux has killed for lack of memory since boot; None where it is unknown."""
+    """Return the number of out-of-memory kills since boot; None on systems other than Linux."""
     try:
         counters = dict(line.split() for line in vmstat.read_text().splitlines())
         return int(counters["oom_kill"])

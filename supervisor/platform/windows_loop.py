@@ -1,7 +1,7 @@
-"""The event loop on Windows, whose own way of accepting connections fails a server (python/cpython#93821).
+"""Event loop for Windows that works around three faults of asyncio's proactor loop (python/cpython#93821).
 
-There, asyncio closes the listening socket for good when a client resets its connection at the wrong moment,
-never turns Nagle's delay off, and counts a connection for ever whose client had reset it before the end.
+That loop closes the listening socket when a client resets its connection while it is accepted, does not set
+TCP_NODELAY, and never finishes closing a connection that its client has reset. Remove when all are fixed.
 """
 
 import asyncio
@@ -11,52 +11,52 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 
-PAUSE_S = 0.1  # in case that no connection at all can be accepted, as when the system is out of handles
+RETRY_DELAY_S = 0.1  # against a busy loop if every accept fails, as when the system is out of handles
 Address = tuple[str, int] | tuple[str, int, int, int]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 log = logging.getLogger("supervisor")
 
 
-def factory_or(elsewhere: LoopFactory | None) -> LoopFactory | None:
-    """Return what makes the event loop: on Windows one that goes on accepting, elsewhere `elsewhere`."""
+def choose_loop_factory(default: LoopFactory | None) -> LoopFactory | None:
+    """Return the event loop factory: on Windows one with the workarounds, elsewhere `default`."""
     if sys.platform == "win32":
 
         class Proactor(asyncio.IocpProactor):
             def accept(self, listener: socket.socket) -> asyncio.Future[tuple[socket.socket, Address]]:
-                return asyncio.ensure_future(accepted(super().accept, listener))
+                return asyncio.ensure_future(accept_with_retry(super().accept, listener))
 
         return lambda: asyncio.ProactorEventLoop(Proactor())
-    return elsewhere
+    return default
 
 
 class Connection(socket.socket):
-    """A socket that can be shut down after its client has reset it."""
+    """Socket whose shutdown does not fail after a reset by the client."""
 
     def shutdown(self, how: int) -> None:
-        """End one or both directions; one that was ended by the client is none to complain of."""
+        """Shut down one or both directions; ignores the error of a connection that was reset."""
         with contextlib.suppress(OSError):
             super().shutdown(how)
 
 
-async def accepted(
+async def accept_with_retry(
     accept: Callable[[socket.socket], Awaitable[tuple[socket.socket, Address]]], listener: socket.socket
 ) -> tuple[socket.socket, Address]:
-    """Return the next connection that `accept` brings, past those that fail while `listener` is open."""
+    """Return the next accepted connection; retries failed accepts while `listener` is open."""
     while True:
         try:
-            made, address = await accept(listener)
-            return _without_delay(made), address
+            accepted, address = await accept(listener)
+            return _to_connection(accepted), address
         except OSError as error:
             if listener.fileno() == -1:
                 raise
-            log.warning("a connection could not be accepted", extra={"reason": str(error)})
-            await asyncio.sleep(PAUSE_S)
+            log.warning("connection not accepted", extra={"reason": str(error)})
+            await asyncio.sleep(RETRY_DELAY_S)
 
 
-def _without_delay(made: socket.socket) -> Connection:
-    """Return the same connection as one of ours. asyncio leaves those alone that do not say they are TCP."""
-    connection = Connection(made.family, made.type, made.proto, fileno=made.detach())
+def _to_connection(accepted: socket.socket) -> Connection:
+    """Convert to a Connection with TCP_NODELAY, which asyncio sets only if `proto` is IPPROTO_TCP."""
+    connection = Connection(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
     connection.settimeout(0)
-    with contextlib.suppress(OSError):  # reset already, as whoever reads it will see
+    with contextlib.suppress(OSError):  # reset already: the first read reports it
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection

@@ -1,4 +1,4 @@
-"""The web page: the files of `static/`, served with a strict Content-Security-Policy."""
+"""Serves the web page, the files of `static/`, with a strict Content-Security-Policy."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
-FOLDER = Path(__file__).resolve().parent / "static"
+STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 PREFIX = "/web"
 INDEX = "index.html"
-# Told here: the system's own table calls scripts plain text on some Windows machines.
+# Set here, because the registry of some Windows machines maps .js to text/plain.
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -26,7 +26,7 @@ POLICY = (
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
-    "Cache-Control": "no-cache",  # kept by the browser, asked for again: an update shows at once
+    "Cache-Control": "no-cache",  # cached, but revalidated by ETag: an update is used immediately
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -34,22 +34,22 @@ HEADERS = {
 
 
 def page_routes() -> list[BaseRoute]:
-    """Return the routes of the page: `/` and the files that it names, compressed where that is asked for."""
-    files = GZipMiddleware(WebFiles(directory=FOLDER))
+    """Return the routes of the page: `/` and its static files, gzip-compressed if the client accepts it."""
+    files = GZipMiddleware(WebFiles(directory=STATIC_FOLDER))
     return [Route("/", files, include_in_schema=False), Mount(PREFIX, files)]
 
 
 class WebFiles(StaticFiles):
-    """Starlette's files, with the page's headers and media types; `/` is the page itself."""
+    """Static files with the page's security headers and media types; `/` is the index page."""
 
     def get_path(self, scope: Scope) -> str:
-        """Return the file's path in the folder."""
+        """Return the file's path below the folder."""
         return INDEX if scope["path"] == "/" else super().get_path(scope)
 
     def file_response(
         self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Return the file, or that the browser has it already."""
+        """Return the file, or status 304 if the browser has cached it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(HEADERS)
         if response.status_code == status_code:

@@ -1,6 +1,6 @@
-"""The reference at `/docs`: Swagger UI, from files of this service's own.
+"""API reference at `/docs`: Swagger UI, served from local files.
 
-FastAPI's page has it from another host: nothing without a connection, and foreign scripts on this origin.
+FastAPI's own page loads Swagger UI from a CDN, which needs a connection and runs third-party scripts here.
 """
 
 import base64
@@ -30,7 +30,7 @@ PAGE = f"""<!doctype html>
 </html>
 """
 START_HASH = base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()
-# As the page's, but that Swagger UI writes HTML by itself; its icons are data.
+# As for the page, without Trusted Types, since Swagger UI sets innerHTML; its icons are data: URLs.
 POLICY = (
     f"default-src 'none'; script-src 'self' 'sha256-{START_HASH}'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -38,7 +38,7 @@ POLICY = (
 
 
 def docs_routes() -> list[BaseRoute]:
-    """Return the routes of the reference and of the two files that it names."""
+    """Return the routes of the API reference and its two static files."""
     files = WebFiles(directory=Path(str(resources.files("fastapi_offline"))) / "static")
     routes = [Route(f"/{name}", files) for name in (STYLES, SCRIPT)]
     return [Route(PATH, _page, include_in_schema=False), Mount(PATH, routes=routes)]

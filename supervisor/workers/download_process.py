@@ -76,5 +76,5 @@ class DownloadProcess:
     def _diagnose(self, code: int | None) -> BgremoveError:
         """Return why a process ended that reported no outcome; code None: it was never spawned."""
         if code is None:
-            return DownloadFailed("The download process could not be started.")
+            return DownloadFailed(f"The download process could not be started: {self._process.spawn_error}.")
         return DownloadFailed(f"The download ended {how_ended(code)}: {last_line(self._log_path)}")

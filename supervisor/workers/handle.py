@@ -55,13 +55,13 @@ class _InFlight:
     on_progress: OnProgress
     deadline: Deadline
     started: bool = False
+    abandoned: bool = False
 
 
 class WorkerHandle:
     """One process, what is awaited from it, and a timeout for each thing awaited.
 
-    Everything awaited fails when the process ends, so that no caller waits in vain. `on_change` is called
-    with every event of the worker's state machine.
+    Everything awaited fails when the process ends. `on_change` gets the events of the worker's state machine.
     """
 
     def __init__(
@@ -95,6 +95,11 @@ class WorkerHandle:
         """Whether the process was killed or has ended."""
         return self._cause is not None or self.exited.is_set()
 
+    @property
+    def abandoned(self) -> int:
+        """How many cancelled jobs still run beside others."""
+        return sum(in_flight.abandoned for in_flight in self._in_flight.values())
+
     async def wait_ready(self, on_loading: OnProgress) -> ModelInfo:
         """Wait until the model is loaded. Raises the error that prevented it."""
         self._load_listeners.append(on_loading)
@@ -106,25 +111,22 @@ class WorkerHandle:
     async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
         """Run a job. Raises the job's own error, or a WorkerFailed when the process ends.
 
-        Cancelling stops the job between its steps, or kills the process after two seconds.
+        Cancelling stops the job at its next step. A job that has not stopped after two seconds costs the
+        process its life if it is the only one there; else it runs on, without result, beside the others.
         """
         if self.terminating:
             raise await self._exit_error()
         if not self._in_flight:
             self._on_change(WorkerEvent.JOB_STARTED)
         answer: asyncio.Future[RemovalResult] = self._loop.create_future()
-        in_flight = self._in_flight[job.task_id] = _InFlight(answer, on_progress, self._job_deadline())
+        answer.add_done_callback(lambda _: self._forget(job.task_id))
+        self._in_flight[job.task_id] = _InFlight(answer, on_progress, self._job_deadline())
         try:
             self._process.send(Remove(job))
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
             await self._abandon(job.task_id, answer)
             raise
-        finally:
-            in_flight.deadline.cancel()
-            del self._in_flight[job.task_id]
-            if not self._in_flight and not self.terminating:
-                self._on_change(WorkerEvent.JOBS_DONE)
 
     def kill(self, cause: BgremoveError) -> None:
         """Kill the process; everything awaited from it fails with `cause`."""
@@ -141,10 +143,25 @@ class WorkerHandle:
     async def _abandon(self, task_id: str, answer: asyncio.Future[RemovalResult]) -> None:
         self._process.send(Cancel(task_id))
         await asyncio.wait([answer], timeout=CANCEL_GRACE_S)
-        if not answer.done():
+        if answer.done():
+            return
+        if len(self._in_flight) > 1:
+            self._in_flight[task_id].abandoned = True
+            log.info("cancelled removal runs on: other removals share its worker", extra={"task_id": task_id})
+        else:
             self.kill(WorkerReplaced())
             await self.exited.wait()
-        _mark_retrieved(answer)
+
+    def _forget(self, task_id: str) -> None:
+        in_flight = self._in_flight.pop(task_id)
+        in_flight.deadline.cancel()
+        _mark_retrieved(in_flight.answer)
+        if self.terminating:
+            return
+        if not self._in_flight:
+            self._on_change(WorkerEvent.JOBS_DONE)
+        elif in_flight.abandoned:
+            self._on_change(WorkerEvent.SLOT_FREED)
 
     def _handle_events(self, events: list[Event]) -> None:
         for event in events:
@@ -166,7 +183,7 @@ class WorkerHandle:
                 case Finished(task_id, result) if task_id in self._in_flight:
                     _settle(self._in_flight[task_id].answer, result)
                 case Failed(task_id, code, detail) if task_id in self._in_flight:
-                    _settle(self._in_flight[task_id].answer, self._job_error(task_id, code, detail))
+                    self._handle_failure(self._in_flight[task_id], task_id, error_from(code, detail))
                 case _:
                     pass  # a late answer, which nobody awaits any more
 
@@ -177,12 +194,11 @@ class WorkerHandle:
             in_flight.deadline = self._job_deadline()
         in_flight.on_progress(percent, message)
 
-    def _job_error(self, task_id: str, code: str, detail: str) -> BgremoveError:
-        """Return a job's error; the tail of the process's log goes to ours, before that log is deleted."""
-        if code in LOGGED:
+    def _handle_failure(self, in_flight: _InFlight, task_id: str, error: BgremoveError) -> None:
+        if error.code in LOGGED and not in_flight.abandoned:  # before the process's log is deleted
             stderr_tail = "\n".join(read_tail(self._log_path))
             log.warning("removal failed in worker", extra={"task_id": task_id, "stderr_tail": stderr_tail})
-        return error_from(code, detail)
+        _settle(in_flight.answer, error)
 
     def _handle_exit(self, code: int | None) -> None:
         self._load_deadline.cancel()
@@ -199,7 +215,7 @@ class WorkerHandle:
         )
         delete(self._log_path)
         _settle(self._ready, error)
-        for in_flight in self._in_flight.values():
+        for in_flight in list(self._in_flight.values()):
             _settle(in_flight.answer, error)
         self.exited.set()
         _mark_retrieved(self._ready)
@@ -208,7 +224,7 @@ class WorkerHandle:
     def _diagnose(self, code: int | None) -> BgremoveError:
         """Return why a process ended that was not killed on request; code None: it was never spawned."""
         if code is None:
-            return WorkerStartFailed()
+            return WorkerStartFailed(f"The worker process could not be started: {self._process.spawn_error}.")
         if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
             return OutOfMemory("The system ran out of memory and killed the worker.")
         how = how_ended(code)

@@ -28,7 +28,7 @@ class WorkerProcess:
     A thread spawns the process, hands its events to the loop in batches, and reaps it. The thread lives
     as long as the process, since the kernel's parent-death signal watches the thread that spawned.
     `on_events` and `on_exit` are called on the loop; `on_exit` last, once, with the exit code: negative
-    for a signal, None where the process could not be spawned.
+    for a signal, None if the process was not spawned, for which `spawn_error` is the reason.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class WorkerProcess:
         self._loop = asyncio.get_running_loop()
         self._on_events = on_events
         self._on_exit = on_exit
+        self.spawn_error: str | None = None
         commands_far, self._commands = context.Pipe(duplex=False)
         self._events: SimpleQueue[Event] = context.SimpleQueue()
         self._reader, events_far = _connections(self._events)
@@ -78,8 +79,9 @@ class WorkerProcess:
             if self._spawn():
                 self._forward_events()
                 code = self._reap()
-        except OSError:
-            log.exception("worker process not spawned")
+        except (OSError, RuntimeError) as error:  # descriptors, processes or threads have run out
+            self.spawn_error = str(error)
+            log.warning("worker process not spawned", extra={"reason": self.spawn_error})
         finally:
             self._close_far_ends()
             self._commands.close()

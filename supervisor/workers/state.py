@@ -27,6 +27,7 @@ class WorkerEvent(StrEnum):
     LOADED = "loaded"
     JOB_STARTED = "job_started"
     JOBS_DONE = "jobs_done"
+    SLOT_FREED = "slot_freed"
     KILL = "kill"
     RESET = "reset"
     EXITED = "exited"
@@ -43,6 +44,7 @@ TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_S.STARTING, _E.LOADED): _S.READY,
     (_S.READY, _E.JOB_STARTED): _S.BUSY,
     (_S.BUSY, _E.JOBS_DONE): _S.READY,
+    (_S.BUSY, _E.SLOT_FREED): _S.BUSY,
     **{(live, _E.KILL): _S.STOPPING for live in (_S.STARTING, _S.READY, _S.BUSY)},
     **{(live, _E.EXITED): _S.FAILED for live in (_S.STARTING, _S.READY, _S.BUSY)},
     (_S.STOPPING, _E.EXITED): _S.STOPPED,

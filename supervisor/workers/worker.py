@@ -102,8 +102,8 @@ class Worker:
 
     @property
     def in_flight(self) -> int:
-        """How many slots are taken."""
-        return len(self._slots)
+        """How many jobs there are: slots taken, and cancelled jobs that run on."""
+        return len(self._slots) + (self._handle.abandoned if self._handle else 0)
 
     def subscribe(self, on_change: Callable[[], None]) -> None:
         """Call `on_change` whenever the state or the free slots change."""
@@ -217,9 +217,13 @@ class Worker:
 
     def _start(self, spec: WorkerSpec) -> WorkerHandle:
         folder = make_private_dir(self._log_folder)
-        self.starts += 1
-        log_path = folder / f"{self.name}-{self.starts}.log"
-        handle = self._handle = WorkerHandle(self.starts, spec, log_path, self._change)
+        number = self.starts + 1
+        try:
+            handle = WorkerHandle(number, spec, folder / f"{self.name}-{number}.log", self._change)
+        except (OSError, RuntimeError) as error:  # the supervisor's own descriptors or threads have run out
+            self._policy.record_spawn_failure()
+            raise WorkerStartFailed(f"The worker process could not be started: {error}.") from error
+        self.starts, self._handle = number, handle
         self._change(WorkerEvent.START)
         return handle
 
@@ -231,7 +235,10 @@ class Worker:
             self.last_exit = last = self._handle.exit
             self._handle = None
             if self.state is WorkerState.FAILED and last is not None:
-                self._policy.record_death()
+                if last.code is None:
+                    self._policy.record_spawn_failure()
+                else:
+                    self._policy.record_death()
                 details = {"pid": last.pid, "code": last.code, "reason": last.reason, "detail": last.detail}
                 tail = "\n".join(last.stderr)
                 log.warning("worker died", extra={"worker": self.name, **details, "stderr_tail": tail})

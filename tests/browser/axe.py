@@ -1,4 +1,4 @@
-"""axe-core, from npm: fetched once, kept in pytest's cache, run in a page."""
+"""Accessibility checks with axe-core, downloaded from npm into pytest's cache."""
 
 import shutil
 import subprocess
@@ -13,10 +13,10 @@ VERSION = "4.14.1"
 RUN = "() => axe.run(document, { resultTypes: ['violations'] })"
 
 
-def fetched_axe(folder: Path) -> str:
-    """Return axe-core's source, from the folder or through npm, which compares it with its hash."""
-    kept = folder / f"axe-{VERSION}.min.js"
-    if not kept.exists():
+def load_axe(folder: Path) -> str:
+    """Return axe-core's source, from the folder or by npm, which verifies its hash."""
+    cached = folder / f"axe-{VERSION}.min.js"
+    if not cached.exists():
         npm = shutil.which("npm")
         assert npm
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -24,12 +24,12 @@ def fetched_axe(folder: Path) -> str:
             subprocess.run(command, cwd=scratch, check=True, capture_output=True, timeout=60)
             with tarfile.open(Path(scratch) / f"axe-core-{VERSION}.tgz") as archive:
                 archive.extract("package/axe.min.js", scratch, filter="data")
-            (Path(scratch) / "package/axe.min.js").replace(kept)
-    return kept.read_text(encoding="utf-8")
+            (Path(scratch) / "package/axe.min.js").replace(cached)
+    return cached.read_text(encoding="utf-8")
 
 
-def findings(page: Page, source: str) -> list[str]:
-    """Return what axe finds in the page that is more than minor, in words."""
+def find_violations(page: Page, source: str) -> list[str]:
+    """Return descriptions of the accessibility violations in the page, without minor ones."""
     page.evaluate(source)
     found: dict[str, Any] = page.evaluate(RUN)
     return [

@@ -1,4 +1,4 @@
-"""Where the keyboard's focus is after what had it has gone: never at the top of the page."""
+"""Keyboard focus: it stays nearby when the focused element disappears."""
 
 import json
 from collections.abc import Callable
@@ -21,13 +21,13 @@ TASK = {
 }
 
 
-def sea(name: str) -> tuple[str, str, bytes]:
-    """Return a photo of the sea as a dropped or chosen file."""
+def sea_photo(name: str) -> tuple[str, str, bytes]:
+    """Return a photo as a file to drop."""
     return name, "image/png", PHOTO
 
 
-def test_it_goes_to_the_photo_that_takes_the_place_of_what_had_it(visit: Open, light: Service) -> None:
-    """The button that chose the first photo goes, and the divider while the next one is on its way."""
+def test_it_moves_to_the_new_photo_when_its_element_disappears(visit: Open, light: Service) -> None:
+    """The first photo hides its choose button, and the next one hides the divider while it is processed."""
     page = visit(light.url)
     with page.page.expect_file_chooser() as chooser:
         page.button("Choose photos").press("Enter")
@@ -36,25 +36,25 @@ def test_it_goes_to_the_photo_that_takes_the_place_of_what_had_it(visit: Open, l
     for part in (page.page.get_by_role("slider"), page.button("Download")):
         expect(part).to_be_visible()
         part.focus()
-        page.drop(sea("two.png"))
+        page.drop(sea_photo("two.png"))
         expect(page.photo("two.png").last.locator(".pick")).to_be_focused()
         expect(page.done("two.png").last).to_be_visible()
 
 
 def test_it_stays_in_the_status_table(visit: Open, light: Service) -> None:
-    """The status is fetched anew whenever a removal ends, while somebody may read what is installed."""
+    """The status is refreshed whenever a removal ends."""
     page = visit(light.url)
     summary = page.page.locator(".modules summary")
     summary.focus()
     with page.page.expect_response("**/env/status"):
         page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.drop(sea("sea.png"))
+    page.drop(sea_photo("sea.png"))
     expect(page.done("sea.png")).to_be_visible()
     expect(summary).to_be_focused()
 
 
-def test_it_stays_at_the_action_that_was_begun(visit: Open, light: Service) -> None:
-    """A download takes minutes, in which its button does nothing; and its Cancel goes when it is pressed."""
+def test_it_stays_at_the_button_of_a_running_operation(visit: Open, light: Service) -> None:
+    """During a download its button is disabled; the Cancel button disappears when it is pressed."""
     page = visit(light.url)
     task = TASK | {"status": "running"}
 

@@ -1,4 +1,4 @@
-"""The page inside an application that manages the server, told by `window.bgremoveHost`."""
+"""The page in a host application that manages the server through `window.bgremoveHost`."""
 
 from collections.abc import Callable
 
@@ -32,16 +32,16 @@ window.bgremoveHost = {
 
 
 def test_stop_and_start(visit: Open, light: Service) -> None:
-    """The application does it; the page offers it, waits, and looks at the status again or says why not."""
+    """The page calls the host, waits, and refreshes the status or shows the error."""
     page = visit(light.url, scripts=[HOST])
     row = page.row("server")
     row.get_by_role("button", name="Stop Server").click()
     row.get_by_role("button", name="Start Server").click()
     expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
-    asked = len(page.asked)
+    before = len(page.requested)
     page.page.evaluate("bgremoveHost.proceed()")
     expect(row.get_by_role("button", name="Stop Server")).to_be_enabled()
-    assert any(url.endswith("/status") for url in page.asked[asked:])
+    assert any(url.endswith("/status") for url in page.requested[before:])
     row.get_by_role("button", name="Stop Server").click()
     page.page.evaluate("bgremoveHost.fails = true")
     row.get_by_role("button", name="Start Server").click()
@@ -51,8 +51,8 @@ def test_stop_and_start(visit: Open, light: Service) -> None:
     expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
 
 
-def test_a_server_that_does_not_answer_can_be_stopped(visit: Open, light: Service) -> None:
-    """Its process is still there: a second one could not be started beside it."""
+def test_an_unreachable_server_can_be_stopped(visit: Open, light: Service) -> None:
+    """Its process still runs, so a second one could not be started."""
     page = visit(light.url, scripts=[HOST])
     row = page.row("server")
     expect(row.get_by_role("button", name="Stop Server")).to_be_enabled()
@@ -61,10 +61,8 @@ def test_a_server_that_does_not_answer_can_be_stopped(visit: Open, light: Servic
     expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
 
 
-def test_an_application_that_does_not_tell_the_status_leaves_a_button_to_try_again(
-    visit: Open, light: Service
-) -> None:
-    """A row that says 'Starting...' for ever could be helped by a reload alone."""
+def test_a_failing_host_status_leaves_the_button_enabled(visit: Open, light: Service) -> None:
+    """Otherwise 'Starting...' would remain until a reload."""
     page = visit(light.url, scripts=[HOST])
     row = page.row("server")
     row.get_by_role("button", name="Stop Server").click()
@@ -74,8 +72,8 @@ def test_an_application_that_does_not_tell_the_status_leaves_a_button_to_try_aga
     expect(row.get_by_role("button", name="Start Server")).to_be_enabled()
 
 
-def test_an_application_that_cannot_tell_the_status_at_first_is_told_of(visit: Open, light: Service) -> None:
-    """Without a word the user would look for a button that is not there."""
+def test_an_initial_failure_of_the_host_status_is_shown(visit: Open, light: Service) -> None:
+    """Otherwise the user would not know why there is no button."""
     page = visit(light.url, scripts=[HOST, "bgremoveHost.lost = true"])
     row = page.row("server")
     expect(row).to_contain_text("The application does not answer.")

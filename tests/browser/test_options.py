@@ -1,4 +1,4 @@
-"""The options' form, which the page makes from what the service declares."""
+"""Options form, generated from the service's option descriptions."""
 
 import re
 from collections.abc import Callable
@@ -14,8 +14,8 @@ Open = Callable[..., Visit]
 CAT = (SAMPLES / "cat.jpg").read_bytes()
 
 
-def declared(name: str, kind: str, default: Any = None, **more: Any) -> dict[str, Any]:
-    """Return an option as the service describes one."""
+def describe(name: str, kind: str, default: Any = None, **more: Any) -> dict[str, Any]:
+    """Return an option description, as in GET /options."""
     plain: dict[str, Any] = {
         "choices": [],
         "minimum": None,
@@ -26,18 +26,18 @@ def declared(name: str, kind: str, default: Any = None, **more: Any) -> dict[str
     return {"name": name, "kind": kind, "default": default, **plain, **more}
 
 
-UNHEARD_OF = [
-    declared("style", "choice", "png", choices=["png", "webp"]),
-    declared("polish", "boolean", default=True),
-    declared("padding", "integer", minimum=0, maximum=500, unit="px"),
-    declared("paper", "colour"),
-    declared("scene", "image"),
-    declared("note", "text", ""),
+UNKNOWN_OPTIONS = [
+    describe("style", "choice", "png", choices=["png", "webp"]),
+    describe("polish", "boolean", default=True),
+    describe("padding", "integer", minimum=0, maximum=500, unit="px"),
+    describe("paper", "colour"),
+    describe("scene", "image"),
+    describe("note", "text", ""),
 ]
 
 
 def test_options_come_from_the_service_and_are_sent(visit: Open, light: Service) -> None:
-    """Every option is offered with its help, and the service hears what was chosen."""
+    """Every option has a field with its help text; changed values are sent."""
     page = visit(light.url)
     page.page.get_by_text("Options").click()
     for option in light.client.get("/options").json():
@@ -48,20 +48,20 @@ def test_options_come_from_the_service_and_are_sent(visit: Open, light: Service)
     expect(page.page.locator("#options-summary")).to_have_text("1 changed")
     page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
     expect(page.done("cat.jpg")).to_be_visible()
-    name, _ = page.downloaded(page.button("Download"))
+    name, _ = page.download(page.button("Download"))
     assert name == "cat-mask.png"
 
 
 def test_options_of_every_kind_are_offered_and_sent(visit: Open, light: Service) -> None:
-    """An option that the page has never heard of appears by itself; only what was changed is sent."""
+    """Options that the page does not know are shown; only changed values are sent."""
     page = visit(light.url, expected=("422",)).page
-    page.route("**/api/v1/options", lambda route: route.fulfill(json=UNHEARD_OF))
+    page.route("**/api/v1/options", lambda route: route.fulfill(json=UNKNOWN_OPTIONS))
     page.reload()
     page.get_by_text("Options").click()
     page.get_by_label("Polish", exact=True).uncheck()
     page.get_by_label("Padding").fill("12")
     expect(page.get_by_label("Padding")).to_have_attribute("max", "500")
-    page.get_by_label("Pick: Paper", exact=True).fill("#336699")
+    page.get_by_label("Colour picker: Paper", exact=True).fill("#336699")
     expect(page.get_by_label("Paper", exact=True)).to_have_value("#336699")
     page.get_by_label("Scene").set_input_files(SAMPLES / "astronaut.jpg")
     expect(page.locator("#options-summary")).to_have_text("4 changed")
@@ -76,8 +76,8 @@ def test_options_of_every_kind_are_offered_and_sent(visit: Open, light: Service)
     expect(page.locator(".photo.failed")).to_contain_text("is not known")
 
 
-def test_options_are_tried_on_a_photo_that_is_done(visit: Open, light: Service) -> None:
-    """Nobody looks for the file once more to see it on another background; the result before stays."""
+def test_options_can_be_applied_to_a_finished_photo(visit: Open, light: Service) -> None:
+    """Without choosing the file again; the previous result remains."""
     page = visit(light.url)
     page.page.get_by_text("Options").click()
     page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})

@@ -1,4 +1,4 @@
-"""The three rows in each of their states, with packages, a hub and workers that do as the test says."""
+"""Status table: each state of its three rows, with fake packages, hub and workers."""
 
 import os
 import signal
@@ -17,12 +17,12 @@ from tests.integration.scratch import Scratch
 from tests.service import Service, wait_for
 
 Open = Callable[..., Visit]
-GONE = "ERR_CONNECTION"  # what the browser logs when nobody answers
+CONNECTION_ERROR = "ERR_CONNECTION"  # the browser's message for an unreachable server
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    """A model hub, and an environment that leads to it and nowhere else."""
+    """A fake model hub, and environment variables that point to it."""
     for name in list(os.environ):
         if name.startswith("HF_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -34,21 +34,21 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 @contextmanager
 def service_of(folder: Path, worker: str = "loads_slowly", **more: object) -> Iterator[Service]:
-    """Run a service that has no model yet, with a fake worker and no packages to look at."""
+    """Run a service without model, with a fake worker and without packages to check."""
     settings = {"birefnet_worker": f"tests.fake_workers.behaviours:{worker}", **more}
     with Scratch(folder / "scratch").service(folder / "data", **settings) as service:
         yield service
 
 
-def lamp(row: Locator) -> Locator:
-    """Return where a row says how it stands."""
+def indicator(row: Locator) -> Locator:
+    """Return the status indicator of a row."""
     return row.locator(".state")
 
 
-def test_what_is_missing_and_broken_is_named_and_installed(
+def test_missing_and_broken_packages_are_shown_and_installed(
     visit: Open, data_dir: Path, tmp_path: Path
 ) -> None:
-    """The user's second row, from red to green by one button."""
+    """The environment row turns from red to green by one button."""
     scratch = Scratch(tmp_path / "scratch", "tiny", "other")
     scratch.wheel("tiny")
     scratch.wheel("other", "2.0")
@@ -56,7 +56,7 @@ def test_what_is_missing_and_broken_is_named_and_installed(
     with scratch.service(data_dir) as service:
         page = visit(service.url)
         row = page.row("environment")
-        expect(lamp(row)).to_have_text("Not Ready")
+        expect(indicator(row)).to_have_text("Not Ready")
         expect(row).to_contain_text("Missing: tiny")
         expect(row).to_contain_text("other cannot be imported (ImportError: libother.so: file too short)")
         row.get_by_role("button", name="Install Library").click()
@@ -66,16 +66,14 @@ def test_what_is_missing_and_broken_is_named_and_installed(
         expect(row).to_contain_text(
             "Dependencies installed. The worker was restarted; the server kept running."
         )
-        expect(lamp(row)).to_have_text("Ready")
+        expect(indicator(row)).to_have_text("Ready")
         for module in ("tiny 1.0", "other 2.0"):
             expect(row.get_by_role("listitem").filter(has_text=module)).to_be_visible()
         expect(row.get_by_role("button")).to_have_count(0)
 
 
-def test_an_install_that_fails_says_why_and_keeps_its_log(
-    visit: Open, data_dir: Path, tmp_path: Path
-) -> None:
-    """Without the reason the user could only press the button again."""
+def test_a_failed_install_shows_its_reason_and_log(visit: Open, data_dir: Path, tmp_path: Path) -> None:
+    """Otherwise the user could only press the button again."""
     scratch = Scratch(tmp_path / "scratch", "hard")
     add_source(scratch.index, "hard", FAILING_BACKEND)
     with scratch.service(data_dir) as service:
@@ -84,18 +82,18 @@ def test_an_install_that_fails_says_why_and_keeps_its_log(
         row.get_by_role("button", name="Install Library").click()
         expect(row.locator(".failed")).to_contain_text("The packages could not be installed")
         expect(row.get_by_role("region", name="Log")).to_contain_text("no compiler here")
-        expect(lamp(row)).to_have_text("Not Ready")
+        expect(indicator(row)).to_have_text("Not Ready")
         expect(row.get_by_role("button", name="Install Library")).to_be_enabled()
 
 
 def test_download_cancel_load_unload(visit: Open, hub: Hub, tmp_path: Path) -> None:
-    """The user's third row, through all of its buttons; a second page joins the download under way."""
+    """The model row, through all of its buttons; a second page attaches to the running download."""
     hub.faults = [Fault("stall", 500_000), Fault("stall", 200_000)]
     with service_of(tmp_path) as service:
         page = visit(service.url)
         row = page.row("model")
         expect(row).to_contain_text("ZhengPeng7/BiRefNet • cpu")
-        expect(lamp(row)).to_have_text("Not Ready")
+        expect(indicator(row)).to_have_text("Not Ready")
         row.get_by_role("button", name="Download Model").click()
         expect(row.get_by_role("button", name="Starting...")).to_be_disabled()
         row.get_by_role("button", name="Cancel").click()
@@ -112,16 +110,16 @@ def test_download_cancel_load_unload(visit: Open, hub: Hub, tmp_path: Path) -> N
         row.get_by_role("button", name="Load Model").focus()
         page.page.keyboard.press("Enter")
         expect(row).to_contain_text("Loading the model")
-        expect(lamp(row)).to_have_text("Ready")
+        expect(indicator(row)).to_have_text("Ready")
         expect(row.get_by_role("button", name="Unload Model")).to_be_focused()
         page.page.keyboard.press("Enter")
-        expect(row).to_contain_text("MB are free again")
-        expect(lamp(row)).to_have_text("Not Ready")
+        expect(row).to_contain_text("MB of memory released")
+        expect(indicator(row)).to_have_text("Not Ready")
         expect(row.get_by_role("button", name="Load Model")).to_be_enabled()
 
 
-def test_a_download_that_fails_says_why(visit: Open, hub: Hub, tmp_path: Path) -> None:
-    """Also to a page that was not there when it happened."""
+def test_a_failed_download_shows_its_reason(visit: Open, hub: Hub, tmp_path: Path) -> None:
+    """Also on a page that is opened later."""
     hub.refusal = (401, {"X-Error-Code": "GatedRepo"})
     with service_of(tmp_path) as service:
         row = visit(service.url).row("model")
@@ -131,8 +129,8 @@ def test_a_download_that_fails_says_why(visit: Open, hub: Hub, tmp_path: Path) -
         expect(row.get_by_role("button", name="Download Model")).to_be_enabled()
 
 
-def test_a_load_that_fails_says_why(visit: Open, tmp_path: Path) -> None:
-    """A model on disk, here a folder of the user's own, whose worker crashes."""
+def test_a_failed_load_shows_its_reason(visit: Open, tmp_path: Path) -> None:
+    """A local model whose worker crashes while loading it."""
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(weights(1000))
@@ -143,8 +141,8 @@ def test_a_load_that_fails_says_why(visit: Open, tmp_path: Path) -> None:
         expect(row.get_by_role("button", name="Load Model")).to_be_enabled()
 
 
-def test_a_worker_that_died_is_not_said_to_be_loaded(visit: Open, tmp_path: Path) -> None:
-    """How the last action ended is no longer so, and the reason must be readable."""
+def test_a_crashed_worker_hides_the_previous_outcome(visit: Open, tmp_path: Path) -> None:
+    """'Model loaded' is no longer true, and the reason of the crash must be visible."""
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(weights(1000))
@@ -153,47 +151,45 @@ def test_a_worker_that_died_is_not_said_to_be_loaded(visit: Open, tmp_path: Path
         row = page.row("model")
         row.get_by_role("button", name="Load Model").click()
         expect(row).to_contain_text("Model loaded")
-        expect(lamp(row)).to_have_text("Ready")
+        expect(indicator(row)).to_have_text("Ready")
         psutil.Process(service.worker()["pid"]).kill()
-        wait_for(lambda: service.worker()["state"] == "failed")  # the service has noticed
+        wait_for(lambda: service.worker()["state"] == "failed")  # until the supervisor has noticed
         page.button("Refresh status").click()
         expect(row).to_contain_text("SIGKILL")
-        expect(lamp(row)).to_have_text("Not Ready")
+        expect(indicator(row)).to_have_text("Not Ready")
         expect(row.get_by_text("Model loaded")).to_be_hidden()
 
 
-def test_the_server_is_killed_and_comes_back(visit: Open, data_dir: Path, tmp_path: Path) -> None:
-    """All rows are red and offer nothing, until the page notices that it is back; both are announced."""
+def test_a_killed_server_and_its_return_are_shown(visit: Open, data_dir: Path, tmp_path: Path) -> None:
+    """All rows are red and without buttons until the server responds; both are announced."""
     scratch = Scratch(tmp_path / "scratch")
     with scratch.service(data_dir) as first:
-        page = visit(first.url, expected=(GONE,))
+        page = visit(first.url, expected=(CONNECTION_ERROR,))
         expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
-        page.page.wait_for_load_state(
-            "networkidle"
-        )  # an answer cut short is another complaint of the browser's
+        page.page.wait_for_load_state("networkidle")  # an aborted response would be a different console error
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
     page.button("Refresh status").click()
     for name in ("server", "environment", "model"):
-        expect(lamp(page.row(name))).to_have_text("Not Ready")
+        expect(indicator(page.row(name))).to_have_text("Not Ready")
         expect(page.row(name).get_by_role("button")).to_have_count(0)
-    expect(page.row("server")).to_contain_text("The server does not answer")
-    expect(page.page.locator("#announcer")).to_contain_text("The server does not answer")
+    expect(page.row("server")).to_contain_text("The server does not respond")
+    expect(page.page.locator("#announcer")).to_contain_text("The server does not respond")
     with scratch.service(data_dir, port=first.port):
-        expect(lamp(page.row("server"))).to_have_text("Ready")
+        expect(indicator(page.row("server"))).to_have_text("Ready")
         expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
-        expect(page.page.locator("#announcer")).to_have_text("The server answers again.")
+        expect(page.page.locator("#announcer")).to_have_text("The server responds again.")
 
 
-def test_an_idle_page_asks_nothing(visit: Open, light: Service) -> None:
-    """The status is fetched for a reason: at the start, after an action, when the page is looked at again."""
+def test_an_idle_page_sends_no_requests(visit: Open, light: Service) -> None:
+    """The status is refreshed at the start, after an operation, and when the page becomes visible."""
     page = visit(light.url)
     expect(page.row("environment")).to_contain_text("modules installed")
-    wait_for(lambda: any(url.endswith("/options") for url in page.asked))
-    asked = len(page.asked)
+    wait_for(lambda: any(url.endswith("/options") for url in page.requested))
+    before = len(page.requested)
     page.page.wait_for_timeout(1500)
-    assert page.asked[asked:] == []
+    assert page.requested[before:] == []
     page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(lamp(page.row("server"))).to_have_text("Ready")
-    parts = sorted(url.removeprefix(f"{light.url}/api/v1") for url in page.asked[asked:])
+    expect(indicator(page.row("server"))).to_have_text("Ready")
+    parts = sorted(url.removeprefix(f"{light.url}/api/v1") for url in page.requested[before:])
     assert parts == ["/env/status", "/status"]

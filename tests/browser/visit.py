@@ -1,4 +1,4 @@
-"""One visit to the page: what users do there, and all that the page asked for or complained about."""
+"""A visit to the page: user actions, and a record of its requests and console messages."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tests.photos import opened
 WIDE = {"width": 1600, "height": 1000}
 PHONE = {"width": 360, "height": 740}
 TABLET = {"width": 820, "height": 1180}
-PATIENCE_MS = 15_000
+TIMEOUT_MS = 15_000
 DROP = """
 (files) => {
   const transfer = new DataTransfer();
@@ -28,68 +28,70 @@ DROP = """
 
 
 class Visit:
-    """A page, opened at a service."""
+    """The page of a service, opened in a browser context."""
 
     def __init__(self, page: Page, url: str, expected: Sequence[str]) -> None:
         self.page = page
         self.url = url
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
+        self.requested: list[str] = []
+        self.errors: list[str] = []
         self._expected = expected
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("console", lambda message: self._hear(message.type, message.text))
-        page.on("pageerror", lambda error: self._hear("error", str(error)))
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("request", lambda request: self.requested.append(request.url))
+        page.on("console", lambda message: self._record(message.type, message.text))
+        page.on("pageerror", lambda error: self._record("error", str(error)))
         page.goto(url)
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _record(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not any(part in text for part in self._expected):
-            self.complaints.append(text)
+            self.errors.append(text)
 
     def row(self, name: str) -> Locator:
-        """Return a row of the status table, with what runs below it."""
+        """Return a row of the status table, including its operation."""
         return self.page.locator(f"#row-{name}")
 
     def button(self, name: str) -> Locator:
-        """Return the button of that name that can be seen."""
+        """Return the visible button of that name."""
         return self.page.get_by_role("button", name=name, exact=True)
 
     def photo(self, name: str) -> Locator:
-        """Return a photo's row in the queue."""
+        """Return a photo's row in the list."""
         return self.page.locator(".photo", has_text=name)
 
     def done(self, name: str) -> Locator:
-        """Return a photo's row once its background is removed."""
+        """Return a photo's row when its removal is done."""
         return self.page.locator(".photo[data-state=done]", has_text=name)
 
     def drop(self, *files: tuple[str, str, bytes]) -> None:
-        """Drop files, each a name, a type and its bytes, anywhere on the page."""
-        told = [(name, kind, base64.b64encode(content).decode()) for name, kind, content in files]
-        transfer = self.page.evaluate_handle(DROP, told)
+        """Drop files, each a name, a media type and bytes, on the page."""
+        items = [(name, kind, base64.b64encode(content).decode()) for name, kind, content in files]
+        transfer = self.page.evaluate_handle(DROP, items)
         for event in ("dragover", "drop"):
             self.page.dispatch_event("#photos", event, {"dataTransfer": transfer})
 
-    def downloaded(self, button: Locator) -> tuple[str, Any]:
-        """Press a download's button; return the file's name and the image in it."""
+    def download(self, button: Locator) -> tuple[str, Any]:
+        """Click a download button; return the file name and the image."""
         with self.page.expect_download() as info:
             button.click()
         return info.value.suggested_filename, opened(Path(info.value.path()).read_bytes())
 
     def check(self) -> None:
-        """Check that there was no complaint, and no question to anybody but the service."""
-        assert not self.complaints, self.complaints
-        here = urlsplit(self.url).netloc
-        foreign = [url for url in self.asked if urlsplit(url).netloc != here]
+        """Check that there were no errors, and no requests to other hosts."""
+        assert not self.errors, self.errors
+        own_host = urlsplit(self.url).netloc
+        foreign = [url for url in self.requested if urlsplit(url).netloc != own_host]
         assert not [url for url in foreign if not url.startswith(("blob:", "data:"))]
 
 
 @contextmanager
-def visiting(browser: Browser, url: str, expected: Sequence[str], context: dict[str, Any]) -> Iterator[Visit]:
-    """Visit the page in a context of its own. Console lines with one of the `expected` parts are forgiven."""
+def open_visit(
+    browser: Browser, url: str, expected: Sequence[str], context: dict[str, Any]
+) -> Iterator[Visit]:
+    """Open the page in a browser context of its own. Console messages with an `expected` part are allowed."""
     scripts = context.pop("scripts", ())
-    with browser.new_context(**{"viewport": WIDE, **context}) as own:
+    with browser.new_context(**{"viewport": WIDE, **context}) as browser_context:
         for script in scripts:
-            own.add_init_script(script)
-        visit = Visit(own.new_page(), url, expected)
+            browser_context.add_init_script(script)
+        visit = Visit(browser_context.new_page(), url, expected)
         yield visit
         visit.check()

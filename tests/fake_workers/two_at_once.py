@@ -5,7 +5,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
-from shared.messages import WorkerConfig
+from shared.messages import Failed, RemovalJob, WorkerConfig
 from tests.fake_workers.behaviours import obey
 from tests.fake_workers.talk import MODEL, finish, jobs
 
@@ -24,4 +24,11 @@ def in_pairs(commands: Connection, events: Any, _: WorkerConfig) -> None:
 def obeys(commands: Connection, events: Any, _: WorkerConfig) -> None:
     """Do what each photo says, on a thread of its own."""
     for job in jobs(commands, events, TWO):
-        threading.Thread(target=obey, args=(job, events), daemon=True).start()
+        threading.Thread(target=_obey, args=(job, events), daemon=True).start()
+
+
+def _obey(job: RemovalJob, events: Any) -> None:
+    try:
+        obey(job, events)
+    except OSError:  # the files of a cancelled job are deleted
+        events.put(Failed(job.task_id, "storage_failed", "The result could not be stored."))

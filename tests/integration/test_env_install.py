@@ -1,4 +1,4 @@
-"""Installing from inside the running service, with a real pip on packages made here."""
+"""Installs from inside the running service, with a real pip and generated packages."""
 
 import json
 import os
@@ -26,24 +26,24 @@ Make = Callable[..., Scratch]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Make a throw-away environment that wants the given packages."""
+    """Make a temporary environment that requires the given packages."""
     return lambda *names, **more: Scratch(tmp_path / "scratch", *names, **more)
 
 
 def pip_processes(service: Service) -> list[psutil.Process]:
-    """Return the processes of an install: pip on its tether, and what it builds with."""
-    tethers = [process for process in service.descendants() if "shared.process_guard" in process.cmdline()]
-    return [process for tether in tethers for process in (tether, *tether.children(recursive=True))]
+    """Return the processes of an install: process guards, pip, and its build processes."""
+    guards = [process for process in service.descendants() if "shared.process_guard" in process.cmdline()]
+    return [process for guard in guards for process in (guard, *guard.children(recursive=True))]
 
 
-def worker_is_back(service: Service, generation: int) -> None:
-    """Wait until the worker that was ended for an install is loaded again."""
+def wait_for_worker(service: Service, generation: int) -> None:
+    """Wait until the worker that was stopped for an install is loaded again."""
     wait_for(lambda: service.worker()["state"] == "ready")
     assert service.worker()["generation"] == generation
 
 
-def test_what_is_missing_is_installed_while_the_server_runs(make: Make, data_dir: Path) -> None:
-    """The user's second step: one button, and no restart by hand."""
+def test_missing_packages_are_installed_while_the_server_runs(make: Make, data_dir: Path) -> None:
+    """One button, and no restart by hand."""
     scratch = make("tiny", "needy")
     scratch.wheel("tiny")
     scratch.wheel("needy", "1.0", "tiny")
@@ -63,26 +63,26 @@ def test_what_is_missing_is_installed_while_the_server_runs(make: Make, data_dir
         last = events[-1][1]
         assert (last["status"], last["message"], last["percent"]) == ("complete", DONE, 100)
         assert any(line.startswith("Successfully installed") for line in last["logs"])
-        times = [moment for moment, _ in events[:-1]]  # the end is told at once
+        times = [moment for moment, _ in events[:-1]]  # the last event is sent without delay
         assert all(later - earlier > 0.45 for earlier, later in pairwise(times))
         after = status(service)
         assert (after["ready"], after["installed"], after["missing"]) == (True, True, [])
         assert after["task_id"] is None
         assert [row["version"] for row in after["modules"]] == ["1.0", "1.0"]
         assert install(service) is None
-        worker_is_back(service, generation=2)
+        wait_for_worker(service, generation=2)
         assert service.client.get("/status").json()["server"]["pid"] == service.process.pid
 
 
-def test_a_broken_package_is_installed_anew(make: Make, data_dir: Path) -> None:
-    """pip alone would say that it is installed already."""
+def test_a_broken_package_is_reinstalled(make: Make, data_dir: Path) -> None:
+    """pip alone would consider it installed."""
     scratch = make("tiny")
     put(scratch.site, "tiny", 'raise ImportError("libtiny.so: file too short")\n')
     scratch.wheel("tiny")
     with scratch.service(data_dir) as service:
         assert (
             problem_of(service, "tiny")
-            == "tiny cannot be imported (ImportError: libtiny.so: file too short); install it again."
+            == "tiny cannot be imported (ImportError: libtiny.so: file too short); reinstall it."
         )
         assert status(service)["ready"] is False
         assert installed(service)["message"] == DONE
@@ -90,8 +90,8 @@ def test_a_broken_package_is_installed_anew(make: Make, data_dir: Path) -> None:
         assert problem_of(service, "tiny") is None
 
 
-def test_a_package_that_pip_was_killed_in_is_installed_anew(make: Make, data_dir: Path) -> None:
-    """With its metadata there, pip takes it for installed; with no list of files, it can't remove it."""
+def test_a_partially_installed_package_is_reinstalled(make: Make, data_dir: Path) -> None:
+    """Its metadata makes pip consider it installed; without RECORD, pip cannot remove it."""
     scratch = make("tiny")
     put(scratch.site, "tiny", "", torn=True)
     scratch.wheel("tiny", body="whole = True\n")
@@ -100,8 +100,8 @@ def test_a_package_that_pip_was_killed_in_is_installed_anew(make: Make, data_dir
         assert "whole" in (scratch.site / "tiny.py").read_text()
 
 
-def test_a_failed_build_is_told_by_pips_own_words_and_can_be_retried(make: Make, data_dir: Path) -> None:
-    """A compiler that is missing is for the user to mend, who has to read so."""
+def test_a_failed_build_reports_pips_error_and_can_be_retried(make: Make, data_dir: Path) -> None:
+    """The user has to install a missing compiler, and needs the reason."""
     scratch = make("tiny")
     add_source(scratch.index, "tiny", FAILING_BACKEND)
     with scratch.service(data_dir) as service:
@@ -110,23 +110,23 @@ def test_a_failed_build_is_told_by_pips_own_words_and_can_be_retried(make: Make,
         assert (task["status"], task["code"]) == ("error", "install_failed")
         assert task["message"].startswith("The packages could not be installed: ")
         assert any("no compiler here" in line for line in task["logs"])
-        worker_is_back(service, generation=2)
+        wait_for_worker(service, generation=2)
         assert status(service)["missing"] == ["tiny"]
         (scratch.index / "tiny-1.0.tar.gz").unlink()
         scratch.wheel("tiny", body='raise RuntimeError("wrong kind of processor")\n')
         task = installed(service)
-        assert task["code"] == "install_failed", "pip was content, and still it does not work"
+        assert task["code"] == "install_failed", "pip succeeded, but the package cannot be imported"
         assert "wrong kind of processor" in task["message"]
 
 
-def test_what_the_supervisor_has_loaded_is_never_replaced(make: Make, data_dir: Path) -> None:
-    """It would fall over at the next module it loads: better a package less, and a reason."""
+def test_packages_loaded_by_the_supervisor_are_never_replaced(make: Make, data_dir: Path) -> None:
+    """Its next import of such a package would fail."""
     scratch = make("easy", constraints="anyio==99.0\n")
     scratch.wheel("anyio", "99.0")
     scratch.wheel("easy", "1.0", "anyio")
     scratch.wheel("clash", "1.0", "anyio>=99")
     with scratch.service(data_dir) as service:
-        assert installed(service)["message"] == DONE, "the constraints may not ask for it either"
+        assert installed(service)["message"] == DONE, "loaded packages win over the constraints file"
         scratch.want("easy", "clash")
         task = installed(service)
         assert task["code"] == "install_failed"
@@ -136,7 +136,7 @@ def test_what_the_supervisor_has_loaded_is_never_replaced(make: Make, data_dir: 
 
 
 def test_an_install_is_shared_cancelled_within_two_seconds_and_retried(make: Make, data_dir: Path) -> None:
-    """A download of gigabytes on a slow line is what people cancel."""
+    """Users cancel a download of gigabytes on a slow connection."""
     scratch = make("slow")
     gate = Gate(scratch, "slow")
     with scratch.service(data_dir) as service:
@@ -145,7 +145,7 @@ def test_an_install_is_shared_cancelled_within_two_seconds_and_retried(make: Mak
         wait_for(gate.reached)
         assert install(service) == status(service)["task_id"] == task_id
         processes = pip_processes(service)
-        assert len(processes) >= 4, "the tether, pip, the build, and what that started"
+        assert len(processes) >= 4, "the process guard, pip, the build, and its child"
         waiting = service.upload(wish())
         began = time.monotonic()
         assert service.client.delete(f"/tasks/{task_id}").json()["code"] == "cancelled"
@@ -157,19 +157,19 @@ def test_an_install_is_shared_cancelled_within_two_seconds_and_retried(make: Mak
         assert installed(service)["message"] == DONE
 
 
-def test_the_end_of_the_service_ends_an_install(make: Make, data_dir: Path) -> None:
-    """Closing the window in the middle must not leave pip writing on its own."""
+def test_a_shutdown_cancels_an_install(make: Make, data_dir: Path) -> None:
+    """pip must not go on without the service."""
     scratch = make("slow")
     gate = Gate(scratch, "slow")
     with scratch.service(data_dir) as service:
         install(service)
         wait_for(gate.reached)
-        # `end` checks that every process goes, and that there was time enough for it.
+        # `end` checks that every process ends, and in time.
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-def test_a_supervisor_that_is_killed_takes_the_install_with_it(make: Make, data_dir: Path) -> None:
-    """Nobody would be there to stop pip, and the next start would install beside it."""
+def test_a_killed_supervisor_leaves_no_pip_running(make: Make, data_dir: Path) -> None:
+    """Its next start would install at the same time."""
     scratch = make("slow")
     gate = Gate(scratch, "slow")
     with scratch.service(data_dir) as service:
@@ -180,8 +180,8 @@ def test_a_supervisor_that_is_killed_takes_the_install_with_it(make: Make, data_
         assert not still_alive(processes, timeout_s=1)
 
 
-def test_a_pair_that_does_not_match_is_told_and_installed_together(make: Make, data_dir: Path) -> None:
-    """torchvision from one index beside torch from another: the import fails with a riddle."""
+def test_a_mismatched_torch_pair_is_reported_and_reinstalled(make: Make, data_dir: Path) -> None:
+    """torchvision and torch from different indexes: the import fails with an unclear message."""
     scratch = make("torch", "torchvision")
     put(scratch.site, "torch", "", "2.0")
     put(scratch.site, "torchvision", BREAKS, "0.15")
@@ -189,18 +189,17 @@ def test_a_pair_that_does_not_match_is_told_and_installed_together(make: Make, d
     scratch.wheel("torchvision", "0.15")
     with scratch.service(data_dir) as service:
         assert problem_of(service, "torchvision") == (
-            "torchvision 0.15 does not match torch 2.0: its compiled operators are missing; "
-            "install the pair again."
+            "torchvision 0.15 does not match torch 2.0: its compiled operators are missing; reinstall both."
         )
         task = installed(service)
         assert task["message"] == DONE
-        assert any("pip's own package index" in line for line in task["logs"])
+        assert any("pip's default package index" in line for line in task["logs"])
         assert any("Uninstalling torch-2.0" in line for line in task["logs"])
         assert status(service)["ready"] is True
 
 
-def test_the_end_of_the_service_ends_a_look_at_the_packages(make: Make, data_dir: Path) -> None:
-    """The first look takes seconds; whoever waits for it is told, and nothing is left behind."""
+def test_a_shutdown_cancels_an_import_probe(make: Make, data_dir: Path) -> None:
+    """The first probe takes seconds; clients waiting for it get an error, and no process is left."""
     scratch = make("tiny")
     put(scratch.site, "tiny", "import time; time.sleep(30)")
     with scratch.service(data_dir) as service, ThreadPoolExecutor() as pool:
@@ -211,17 +210,17 @@ def test_the_end_of_the_service_ends_a_look_at_the_packages(make: Make, data_dir
         assert service.wait() == 0
 
 
-def test_a_package_that_comes_or_goes_is_noticed_at_once(make: Make, data_dir: Path) -> None:
-    """People install by hand as well, while the service runs."""
+def test_packages_installed_or_removed_by_hand_are_noticed(make: Make, data_dir: Path) -> None:
+    """The status compares the packages on disk for every request."""
     scratch = make("tiny")
 
-    def seen(service: Service) -> tuple[Any, ...]:
+    def row_of(service: Service) -> tuple[Any, ...]:
         (row,) = status(service)["modules"]
         return row["installed"], row["version"], row["problem"], status(service)["ready"]
 
     with scratch.service(data_dir) as service:
-        assert seen(service) == (False, None, None, False)
+        assert row_of(service) == (False, None, None, False)
         put(scratch.site, "tiny", "")
-        assert seen(service) == (True, "1.0", None, True)
+        assert row_of(service) == (True, "1.0", None, True)
         (scratch.site / "tiny.py").unlink()
-        assert seen(service) == (False, "1.0", None, False)
+        assert row_of(service) == (False, "1.0", None, False)

@@ -1,4 +1,4 @@
-"""Several processes that install into one environment: one at a time."""
+"""Install lock: processes install into one environment one at a time."""
 
 import time
 from pathlib import Path
@@ -11,10 +11,8 @@ from tests.service import wait_for
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
 
 
-def test_an_install_waits_for_another_process_s_and_touches_nothing_meanwhile(
-    tmp_path: Path, data_dir: Path
-) -> None:
-    """What another pip is in the middle of writing looks torn: tidied up, it would be destroyed."""
+def test_an_install_waits_for_another_process_without_a_clean_up(tmp_path: Path, data_dir: Path) -> None:
+    """A package that another pip is writing looks partially installed; a clean-up would delete it."""
     scratch = Scratch(tmp_path / "scratch", "tiny", "other")
     scratch.wheel("tiny")
     with scratch.service(data_dir) as service:
@@ -33,12 +31,12 @@ def test_an_install_waits_for_another_process_s_and_touches_nothing_meanwhile(
             (written / "INSTALLER").write_text("pip\n")
         task = service.finished(waiting)
         assert task["message"] == DONE
-        assert "Successfully installed tiny-1.0" in task["logs"], "the other process has brought other"
+        assert "Successfully installed tiny-1.0" in task["logs"], "the other process has installed other"
         assert written.exists()
 
 
-def test_an_install_keeps_other_processes_waiting(tmp_path: Path, data_dir: Path) -> None:
-    """A second service, or scripts/bootstrap.py, must not write at the same time."""
+def test_other_processes_wait_for_a_running_install(tmp_path: Path, data_dir: Path) -> None:
+    """A second service or scripts/bootstrap.py must not install at the same time."""
     scratch = Scratch(tmp_path / "scratch", "slow")
     gate = Gate(scratch, "slow")
     with scratch.service(data_dir) as service, scratch.service(data_dir) as second:

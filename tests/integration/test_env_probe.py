@@ -1,4 +1,4 @@
-"""Which modules really import: tried in children, on modules that fail in every way."""
+"""Import probe: modules that import, fail, crash and hang."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.environment.diagnostics import DIED, TOO_SLOW, Failure
+from supervisor.environment.diagnostics import CRASHED, TIMED_OUT, Failure
 from supervisor.environment.import_probe import Outcome, probe
 
 GOOD = Outcome(None)
@@ -29,7 +29,7 @@ MODULES = {
 
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The modules above, where children find them first."""
+    """The modules above, on the PYTHONPATH of child processes."""
     for name, body in MODULES.items():
         (tmp_path / f"{name}.py").write_text(body)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -37,14 +37,14 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("modules")
-def test_each_module_is_told_by_its_own_failure_and_the_others_are_tried_all_the_same() -> None:
-    """One library that crashes must not hide whether the rest works."""
-    tried = [name for name in MODULES if name not in ("probed_slow", "probed_system_exit")]
-    assert asyncio.run(probe([*tried, "probed_nowhere"])) == {
+def test_each_module_has_its_own_outcome_despite_crashes() -> None:
+    """A library that crashes must not hide the outcome of the others."""
+    probed = [name for name in MODULES if name not in ("probed_slow", "probed_system_exit")]
+    assert asyncio.run(probe([*probed, "probed_nowhere"])) == {
         "probed_good": GOOD,
         "probed_noisy": GOOD,
-        "probed_segfault": Outcome(Failure(DIED, "139")),
-        "probed_exit": Outcome(Failure(DIED, "0")),
+        "probed_segfault": Outcome(Failure(CRASHED, "139")),
+        "probed_exit": Outcome(Failure(CRASHED, "0")),
         "probed_library": Outcome(Failure("OSError", "libcudart.so.12: cannot open shared object file")),
         "probed_dependency": Outcome(
             Failure("ModuleNotFoundError", "No module named 'probed_nowhere'", "probed_nowhere")
@@ -59,22 +59,22 @@ def test_each_module_is_told_by_its_own_failure_and_the_others_are_tried_all_the
 
 
 @pytest.mark.usefixtures("modules")
-def test_a_module_that_hangs_is_given_up_in_time() -> None:
-    """The status must come; what was not tried is no worse than what hung."""
+def test_a_module_that_hangs_times_out() -> None:
+    """So do the modules after it."""
     began = time.monotonic()
     outcomes = asyncio.run(probe(["probed_good", "probed_slow", "probed_last"], timeout_s=1))
     assert time.monotonic() - began < 3
-    slow = Outcome(Failure(TOO_SLOW))
+    slow = Outcome(Failure(TIMED_OUT))
     assert outcomes == {"probed_good": GOOD, "probed_slow": slow, "probed_last": slow}
 
 
 @pytest.mark.usefixtures("modules")
-def test_an_import_that_wants_to_exit_is_a_failed_import() -> None:
-    """SystemExit is no ordinary exception, and must not end the child."""
+def test_an_import_that_raises_system_exit_has_failed() -> None:
+    """SystemExit is not an Exception, and must not end the child."""
     (outcome,) = asyncio.run(probe(["probed_system_exit"])).values()
     assert outcome == Outcome(Failure("SystemExit", "3"))
 
 
-def test_nothing_to_try_starts_nothing() -> None:
-    """A fresh environment has none of the modules."""
+def test_an_empty_probe_starts_no_process() -> None:
+    """A new environment has none of the modules."""
     assert asyncio.run(probe([])) == {}

@@ -1,4 +1,4 @@
-"""The environment's status, and who may have packages installed."""
+"""GET /env/status, authorisation of POST /env/install, and the choice of the PyTorch index."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ import pytest
 from supervisor.app import create_app
 from supervisor.environment import report as report_module
 from supervisor.environment import torch_index
-from supervisor.environment.diagnostics import TOO_SLOW, Failure
+from supervisor.environment.diagnostics import TIMED_OUT, Failure
 from supervisor.environment.import_probe import Outcome
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import LISTS, MODULES, PackageLists
@@ -29,7 +29,7 @@ HERE, THERE = "127.0.0.1", "192.0.2.1"
 
 @pytest.fixture
 def empty(tmp_path: Path) -> PackageLists:
-    """A project that wants no packages: an install of it touches nothing."""
+    """A project without requirements: there is nothing to install."""
     for path in [*LISTS.values(), "constraints.txt"]:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).touch()
@@ -40,7 +40,7 @@ def empty(tmp_path: Path) -> PackageLists:
 async def client_at(
     address: str, lists: PackageLists, token: str | None = None
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """The application, and a client of it that seems to be at `address`."""
+    """Run the application with a client whose address is `address`."""
     flags = ["--temp-dir", str(lists.root / "temp"), *(["--token", token] if token else [])]
     app = create_app(load_settings(flags), lists=lists)
     transport = httpx2.ASGITransport(app, client=(address, 1))
@@ -53,7 +53,7 @@ async def client_at(
 
 
 def test_the_status_shows_the_thirteen_modules_and_is_quick_the_second_time(service: Service) -> None:
-    """The user's first step shows this table, and asks again and again while it is open."""
+    """The page shows this table and refreshes it often."""
     first = service.client.get("/env/status").json()
     began = time.monotonic()
     answer = service.client.get("/env/status").json()
@@ -71,7 +71,7 @@ def test_the_status_shows_the_thirteen_modules_and_is_quick_the_second_time(serv
     assert absent == answer["missing"]
     assert answer["installed"] == (not absent)
     assert answer["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
-    assert answer["ready"] is True, "the tests' own environment has all that the native loader needs"
+    assert answer["ready"] is True, "the test environment has all packages of the native loader"
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_the_status_shows_the_thirteen_modules_and_is_quick_the_second_time(serv
         (HERE, "s3cret", 200),
     ],
 )
-def test_only_this_machine_or_the_token_installs_packages(
+def test_installs_need_a_local_client_or_the_token(
     empty: PackageLists, address: str, token: str | None, status: int
 ) -> None:
-    """Installing runs other people's code: nobody else on the network may start that."""
+    """An install runs third-party code: other machines on the network must not start one."""
 
     async def ask() -> httpx2.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -122,10 +122,8 @@ def test_only_this_machine_or_the_token_installs_packages(
         (b"evil", "application/json", 422),
     ],
 )
-def test_nothing_of_a_request_is_installed(
-    empty: PackageLists, content: bytes, kind: str, status: int
-) -> None:
-    """A caller who thinks that it chooses the packages must learn that it doesn't."""
+def test_a_request_cannot_name_packages(empty: PackageLists, content: bytes, kind: str, status: int) -> None:
+    """A body would suggest that the client chooses the packages, so it is refused."""
 
     async def ask() -> int:
         async with client_at(HERE, empty) as client:
@@ -135,15 +133,15 @@ def test_nothing_of_a_request_is_installed(
     assert asyncio.run(ask()) == status
 
 
-def test_the_stream_is_of_installs_only(fake: Service) -> None:
-    """Another kind of task has its own."""
+def test_the_install_stream_rejects_other_tasks(fake: Service) -> None:
+    """Removals have a stream of their own."""
     for task_id in ("envinstall_0", fake.upload(wish())):
         answer = fake.client.get(f"/env/install/stream/{task_id}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 class CountingProbe:
-    """Stands in for the children that try imports."""
+    """Fake import probe that counts its calls."""
 
     def __init__(self, *answers: Outcome) -> None:
         self.calls: list[list[str]] = []
@@ -157,7 +155,7 @@ class CountingProbe:
 
 @pytest.fixture
 def torch_alone(empty: PackageLists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageLists:
-    """A project that wants torch, and a torch of its own that is there."""
+    """A project that requires torch, and an installed fake torch."""
     (tmp_path / LISTS["native"]).write_text("torch\n")
     site = tmp_path / "site-packages"
     site.mkdir()
@@ -166,10 +164,10 @@ def torch_alone(empty: PackageLists, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return PackageLists(empty.root, (("torch", "torch"),))
 
 
-def test_callers_share_one_probe_until_something_changes(
+def test_callers_share_one_probe_until_packages_change(
     torch_alone: PackageLists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Importing torch takes seconds and half a gigabyte: not once a request."""
+    """Importing torch takes seconds and 500 MB: not for every request."""
     probe = CountingProbe(Outcome(None), Outcome(None))
     monkeypatch.setattr(report_module, "probe", probe)
 
@@ -187,11 +185,11 @@ def test_callers_share_one_probe_until_something_changes(
     asyncio.run(ask())
 
 
-def test_a_probe_that_took_too_long_is_not_remembered(
+def test_a_probe_that_timed_out_is_not_cached(
     torch_alone: PackageLists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first import after a start reads gigabytes from a cold disk; the second is quick."""
-    probe = CountingProbe(Outcome(Failure(TOO_SLOW)), Outcome(None))
+    """The first import after boot reads gigabytes from disk; the second is fast."""
+    probe = CountingProbe(Outcome(Failure(TIMED_OUT)), Outcome(None))
     monkeypatch.setattr(report_module, "probe", probe)
 
     async def ask() -> list[bool]:
@@ -202,16 +200,16 @@ def test_a_probe_that_took_too_long_is_not_remembered(
     assert len(probe.calls) == 2
 
 
-def test_no_import_is_tried_while_packages_change(
+def test_no_import_is_probed_while_packages_change(
     torch_alone: PackageLists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Windows it would hold the very files that pip has to replace."""
+    """On Windows it would lock the files that pip replaces."""
     probe = CountingProbe(Outcome(None))
     monkeypatch.setattr(report_module, "probe", probe)
 
     async def ask() -> list[bool]:
         environment = Environment(torch_alone, "native")
-        async with environment.changing():
+        async with environment.pause_probing():
             during = (await environment.report()).ready
         return [during, (await environment.report()).ready]
 
@@ -220,23 +218,23 @@ def test_no_import_is_tried_while_packages_change(
 
 
 @pytest.mark.parametrize(
-    ("cuda", "gpu", "said"), [(None, True, True), ("12.8", True, False), (None, False, False)]
+    ("cuda", "gpu", "warned"), [(None, True, True), ("12.8", True, False), (None, False, False)]
 )
-def test_torch_for_cpus_beside_a_gpu_is_told_and_the_service_is_ready(
+def test_a_cpu_build_of_torch_on_a_gpu_machine_is_ready_with_a_warning(
     torch_alone: PackageLists,
     monkeypatch: pytest.MonkeyPatch,
     cuda: str | None,
     gpu: bool,  # noqa: FBT001
-    said: bool,  # noqa: FBT001
+    warned: bool,  # noqa: FBT001
 ) -> None:
-    """It works; it is only slow."""
+    """It works, but slowly."""
     monkeypatch.setattr(report_module, "probe", CountingProbe(Outcome(None, cuda)))
-    monkeypatch.setattr(report_module, "sees_nvidia_gpu", lambda *_: gpu)
+    monkeypatch.setattr(report_module, "has_nvidia_gpu", lambda *_: gpu)
     report = asyncio.run(Environment(torch_alone, "native").report())
     (row,) = report.rows
     assert report.ready
     assert report.broken == []
-    assert (row.problem is not None) == said
+    assert (row.problem is not None) == warned
 
 
 @pytest.mark.parametrize(
@@ -254,20 +252,20 @@ def test_torch_for_cpus_beside_a_gpu_is_told_and_the_service_is_ready(
         ("linux", {"PIP_INDEX_URL": ""}, False, "cpu"),
     ],
 )
-def test_torch_comes_in_the_build_that_fits_the_machine_unless_the_user_has_chosen(
+def test_the_torch_index_fits_the_machine_unless_the_user_configured_one(
     platform: str,
     environment: dict[str, str],
     gpu: bool,  # noqa: FBT001
     builds: str | None,
 ) -> None:
-    """PyPI's is ten times the download on Linux, and leaves the GPU unused on Windows; a mirror is meant."""
-    index = torch_index.choice(platform, environment, gpu=gpu)
+    """PyPI's build is ten times the download on Linux, and CPU-only on Windows."""
+    index = torch_index.choose_index(platform, environment, gpu=gpu)
     assert (index and index.rpartition("/")[2]) == builds
 
 
 @contextmanager
 def index(status: int, delay_s: float = 0) -> Iterator[str]:
-    """A server that answers with that status, after that long."""
+    """Run a server that answers with `status` after `delay_s`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -276,7 +274,7 @@ def index(status: int, delay_s: float = 0) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-            """Keep quiet."""
+            """Log nothing."""
 
     with ThreadingHTTPServer((HERE, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -286,13 +284,13 @@ def index(status: int, delay_s: float = 0) -> Iterator[str]:
         thread.join()
 
 
-def test_an_index_of_torch_is_used_only_where_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind a firewall the install must go on without it, and soon."""
+def test_a_torch_index_is_used_only_if_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a firewall the install continues without it after a short timeout."""
     monkeypatch.setenv("NO_PROXY", HERE)
     with index(200) as address:
-        assert asyncio.run(torch_index.answers(address)) is True
-    assert asyncio.run(torch_index.answers(address)) is False
+        assert asyncio.run(torch_index.is_reachable(address)) is True
+    assert asyncio.run(torch_index.is_reachable(address)) is False
     with index(404) as address:
-        assert asyncio.run(torch_index.answers(address)) is False
+        assert asyncio.run(torch_index.is_reachable(address)) is False
     with index(200, delay_s=0.5) as address:
-        assert asyncio.run(torch_index.answers(address, timeout_s=0.1)) is False
+        assert asyncio.run(torch_index.is_reachable(address, timeout_s=0.1)) is False

@@ -1,4 +1,4 @@
-"""The page's files over HTTP: their types, their policy, how they are kept and compressed."""
+"""Static files of the page over HTTP: media types, security headers, caching, compression."""
 
 import gzip
 from collections.abc import Callable
@@ -15,13 +15,13 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 
 
 def fetch(service: Service, path: str, **headers: str) -> httpx2.Response:
-    """Ask for a file of the page."""
+    """Request a file of the page."""
     return service.client.get(service.url + path, headers=headers)
 
 
 @pytest.mark.parametrize("path", ["/", *(f"/web/{name}" for name in FILES)])
-def test_every_file_is_what_it_says_and_may_do_little(service: Service, path: str) -> None:
-    """A script that is not one, or a policy with a hole, is for the browser to refuse."""
+def test_every_file_has_its_media_type_and_security_headers(service: Service, path: str) -> None:
+    """Browsers refuse scripts of another type, and the policy blocks everything foreign."""
     answer = fetch(service, path)
     assert answer.status_code == 200
     kind = TYPES[Path(path).suffix or ".html"]
@@ -37,8 +37,8 @@ def test_every_file_is_what_it_says_and_may_do_little(service: Service, path: st
     )
 
 
-def test_a_file_is_kept_but_asked_for_again(service: Service) -> None:
-    """An update of the service shows at once, and an unchanged file costs no bytes."""
+def test_files_are_cached_and_revalidated(service: Service) -> None:
+    """An update is used immediately, and an unchanged file is not sent again."""
     first = fetch(service, "/web/js/main.js")
     assert first.headers["cache-control"] == "no-cache"
     again = fetch(service, "/web/js/main.js", **{"If-None-Match": first.headers["etag"]})
@@ -46,8 +46,8 @@ def test_a_file_is_kept_but_asked_for_again(service: Service) -> None:
     assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
 
 
-def test_files_are_compressed_where_that_is_asked_for(service: Service) -> None:
-    """A phone in the same house pays for what it gets."""
+def test_files_are_compressed_if_the_client_accepts_gzip(service: Service) -> None:
+    """Slow connections load the page faster."""
     url = service.url + "/web/js/viewer.js"
     plain = service.client.get(url, headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
@@ -59,8 +59,8 @@ def test_files_are_compressed_where_that_is_asked_for(service: Service) -> None:
     assert gzip.decompress(packed) == plain.content
 
 
-def test_the_page_alone_needs_no_token(start: Callable[..., Service]) -> None:
-    """It has to be there to ask for one; nothing else comes with it."""
+def test_only_the_page_needs_no_token(start: Callable[..., Service]) -> None:
+    """It has to load in order to ask for the token."""
     service = start(token="s3cret", builtin_worker=OBEYS)
     for path in ("/", "/web/css/base.css", "/web/js/main.js"):
         assert fetch(service, path).status_code == 200
@@ -79,16 +79,16 @@ def test_the_page_alone_needs_no_token(start: Callable[..., Service]) -> None:
         "/web/no.js",
     ],
 )
-def test_nothing_else_can_be_had(service: Service, path: str) -> None:
-    """The folder is all that is served of it."""
+def test_files_outside_of_the_folder_are_not_served(service: Service, path: str) -> None:
+    """Path traversal must not reach the source code."""
     with httpx2.Client() as client:
         answer = client.get(httpx2.URL(service.url).copy_with(raw_path=path.encode()))
     assert answer.status_code in (401, 404)
     assert answer.json()["code"] == "not_found"
 
 
-def test_the_page_is_only_read(service: Service) -> None:
-    """Any other method is refused in the form that every error has."""
+def test_only_get_and_head_are_allowed(service: Service) -> None:
+    """Other methods get the JSON error body."""
     answer = service.client.post(service.url + "/")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_refused")
     assert service.client.head(service.url + "/").status_code == 200

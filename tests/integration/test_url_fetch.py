@@ -1,4 +1,4 @@
-"""Fetching by URL against real servers on the loopback interface: what works, and what servers do wrong."""
+"""Downloads by URL from real servers on the loopback interface, correct and faulty ones."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ from tests.site import (
 )
 
 
-def test_an_image_arrives_whole_and_under_its_name(destination: Path) -> None:
+def test_an_image_is_downloaded_with_its_name(destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/pets/cat.png?size=full": answer()}) as site:
             assert await get(site.url("/pets/cat.png?size=full#top"), destination) == "cat.png"
@@ -33,8 +33,8 @@ def test_an_image_arrives_whole_and_under_its_name(destination: Path) -> None:
     assert destination.read_bytes() == BODY
 
 
-def test_servers_see_who_asks_and_for_what(destination: Path) -> None:
-    """A server that cannot see the host serves another site; one that may compress defeats the size limit."""
+def test_the_request_has_host_user_agent_and_accept_headers(destination: Path) -> None:
+    """Without Host a server may serve another site; a compressed response would defeat the size limit."""
 
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}) as site:
@@ -52,7 +52,7 @@ def test_servers_see_who_asks_and_for_what(destination: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_chunked_answers_arrive_whole(destination: Path) -> None:
+def test_chunked_responses_are_decoded(destination: Path) -> None:
     chunks = b"".join(
         b"%x\r\n%b\r\n" % (len(part), part) for part in (BODY[:1], BODY[1:70_000], BODY[70_000:])
     )
@@ -97,8 +97,8 @@ def test_the_file_name_is_safe_on_any_file_system(path: str, name: str, destinat
     asyncio.run(scenario())
 
 
-def test_a_proxy_in_the_environment_is_not_asked(destination: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through a proxy, the address connected to would be the proxy's and the guard would see nothing."""
+def test_proxy_variables_are_ignored(destination: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through a proxy, the address connected to would be the proxy's, and the SSRF check in vain."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
 
@@ -126,7 +126,7 @@ def test_redirects_of_every_kind_are_followed_and_the_last_names_the_file(destin
     assert destination.read_bytes() == BODY
 
 
-def test_a_circle_of_redirects_ends(destination: Path) -> None:
+def test_a_redirect_loop_is_an_error(destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/a": redirect("/b"), "/b": redirect("/a")}) as site:
             detail = await failing(UrlFailed, get(site.url("/a"), destination), destination)
@@ -150,7 +150,7 @@ def test_a_circle_of_redirects_ends(destination: Path) -> None:
         "/a\tb",
     ],
 )
-def test_a_redirect_gets_no_further_than_a_first_address_would(location: str, destination: Path) -> None:
+def test_redirects_are_checked_like_the_first_url(location: str, destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/a": redirect(location)}) as site:
             await failing(UrlRefused, get(site.url("/a"), destination), destination)
@@ -159,7 +159,7 @@ def test_a_redirect_gets_no_further_than_a_first_address_would(location: str, de
     asyncio.run(scenario())
 
 
-def test_a_redirect_that_names_no_place_is_a_failure(destination: Path) -> None:
+def test_a_redirect_without_location_is_an_error(destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/a": answer("302 Found")}) as site:
             assert "302" in await failing(UrlFailed, get(site.url("/a"), destination), destination)
@@ -195,7 +195,7 @@ def test_an_image_one_byte_too_large_is_refused(page: bytes, destination: Path) 
     asyncio.run(scenario())
 
 
-def test_a_server_that_drips_for_ever_is_left_at_the_deadline(destination: Path) -> None:
+def test_a_slow_response_times_out(destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/cat.png": drip}) as site:
             detail = await failing(UrlFailed, get(site.url(), destination, timeout_s=0.3), destination)
@@ -204,7 +204,7 @@ def test_a_server_that_drips_for_ever_is_left_at_the_deadline(destination: Path)
     asyncio.run(scenario())
 
 
-def test_a_server_that_says_nothing_is_left_at_the_deadline(destination: Path) -> None:
+def test_a_missing_response_times_out(destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/cat.png": silence}) as site:
             detail = await failing(UrlFailed, get(site.url(), destination, timeout_s=0.3), destination)
@@ -214,7 +214,7 @@ def test_a_server_that_says_nothing_is_left_at_the_deadline(destination: Path) -
 
 
 def test_a_tls_handshake_that_stalls_keeps_no_connection_open(destination: Path) -> None:
-    """Otherwise each such request would cost the service one file descriptor for good."""
+    """Otherwise each such request would leak a file descriptor."""
 
     async def scenario() -> None:
         async with serving({"": silence}, http=False) as site:
@@ -237,10 +237,12 @@ PAGES_BROKEN = {
 
 
 @pytest.mark.parametrize("page", PAGES_BROKEN.values(), ids=PAGES_BROKEN.keys())
-def test_an_answer_cut_short_or_garbled_is_not_passed_on(page: bytes, destination: Path) -> None:
+def test_a_truncated_or_invalid_response_is_an_error(page: bytes, destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/cat.png": page}) as site:
-            assert "broke off" in await failing(UrlFailed, get(site.url(), destination), destination)
+            assert "ended the connection early" in await failing(
+                UrlFailed, get(site.url(), destination), destination
+            )
 
     asyncio.run(scenario())
 
@@ -257,9 +259,9 @@ def test_a_compressed_answer_is_refused(coding: str, destination: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_closed_port_is_reported_as_unreachable(destination: Path) -> None:
+def test_a_closed_port_is_unreachable(destination: Path) -> None:
     async def scenario() -> None:
-        with socket.socket() as bound:  # but not listening
+        with socket.socket() as bound:  # not listening
             bound.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
             assert "not be reached" in await failing(UrlFailed, get(url, destination), destination)
@@ -267,9 +269,9 @@ def test_a_closed_port_is_reported_as_unreachable(destination: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_host_that_does_not_exist_is_reported_as_such(destination: Path) -> None:
+def test_an_unknown_host_is_an_error(destination: Path) -> None:
     async def scenario() -> None:
-        url = f"http://{'nowhere.' * 40}invalid/cat.png"  # too long for any name server to be asked
+        url = f"http://{'nowhere.' * 40}invalid/cat.png"  # too long for a DNS query
         assert "not known" in await failing(UrlFailed, get(url, destination), destination)
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""What may not be fetched: no plain web address, and nothing of this machine's own network."""
+"""SSRF protection of downloads by URL: invalid URLs, private addresses, redirects, DNS rebinding."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UrlRefused
-from supervisor.net.public_addresses import GuardedBackend, is_public
+from supervisor.net.ssrf_protection import GuardedBackend, is_public
 from supervisor.net.url_fetch import fetch
 from tests.site import (
     BODY,
@@ -54,9 +54,7 @@ from tests.site import (
         pytest.param("http://example.com/".ljust(2049, "x"), id="overlong"),
     ],
 )
-def test_what_is_no_plain_web_address_is_refused_without_a_question_asked(
-    url: str, destination: Path
-) -> None:
+def test_invalid_urls_are_refused_before_name_resolution(url: str, destination: Path) -> None:
     async def resolve(_: str, __: int) -> list[str]:
         pytest.fail("a name was resolved")
 
@@ -93,9 +91,7 @@ def test_what_is_no_plain_web_address_is_refused_without_a_question_asked(
         pytest.param("10.0.0.1", id="private"),
     ],
 )
-def test_this_machine_and_its_network_cannot_be_asked_under_any_spelling(
-    host: str, destination: Path
-) -> None:
+def test_private_addresses_are_refused_in_every_spelling(host: str, destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}) as site:
             url = site.url(host=host)
@@ -106,7 +102,7 @@ def test_this_machine_and_its_network_cannot_be_asked_under_any_spelling(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "0", "[::ffff:127.0.0.1]", "[::1]", "10.0.0.1"])  # noqa: S104
-def test_a_public_server_cannot_redirect_into_the_inner_network(host: str, destination: Path) -> None:
+def test_redirects_to_private_addresses_are_refused(host: str, destination: Path) -> None:
     async def scenario() -> None:
         pages: dict[str, bytes | Answer] = {"/secret": answer()}
         async with serving(pages) as site:
@@ -122,7 +118,7 @@ def test_a_public_server_cannot_redirect_into_the_inner_network(host: str, desti
 
 @dataclass
 class Names:
-    """A name server that gives its answers one after the other; 127.0.0.1 passes for public."""
+    """A name server that returns its answers in order; 127.0.0.1 counts as public."""
 
     answers: list[list[str]]
 
@@ -133,7 +129,7 @@ class Names:
         return GuardedBackend(allow="127.0.0.1".__eq__, resolve=self.resolve)
 
 
-def test_a_name_is_looked_up_once_so_that_its_second_answer_cannot_matter(destination: Path) -> None:
+def test_a_name_is_resolved_once_against_dns_rebinding(destination: Path) -> None:
     async def scenario() -> None:
         names = Names([["127.0.0.1"], ["::ffff:127.0.0.1"]])
         async with serving({"/cat.png": answer()}) as site:
@@ -144,7 +140,7 @@ def test_a_name_is_looked_up_once_so_that_its_second_answer_cannot_matter(destin
     asyncio.run(scenario())
 
 
-def test_a_name_that_turns_inward_between_two_hops_is_refused(destination: Path) -> None:
+def test_a_name_that_becomes_private_between_redirects_is_refused(destination: Path) -> None:
     async def scenario() -> None:
         names = Names([["127.0.0.1"], ["::ffff:127.0.0.1"]])
         async with serving({"/start": redirect("/secret"), "/secret": answer()}) as site:
@@ -170,7 +166,7 @@ def test_of_several_addresses_only_the_public_ones_are_tried(destination: Path) 
     asyncio.run(scenario())
 
 
-def test_a_dead_address_leaves_the_others_their_turn(destination: Path) -> None:
+def test_after_an_unreachable_address_the_next_is_tried(destination: Path) -> None:
     async def resolve(_: str, __: int) -> list[str]:
         return ["::1", "127.0.0.1"]  # the server listens on the second only
 

@@ -1,4 +1,4 @@
-"""Fetching over TLS: the connection goes to an address, the certificate is still checked against the name."""
+"""Downloads over TLS: connected by IP address, verified by host name."""
 
 import asyncio
 import shutil
@@ -45,7 +45,7 @@ def https(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     return context
 
 
-def test_an_image_arrives_over_https(https: ssl.SSLContext, destination: Path) -> None:
+def test_an_image_is_downloaded_over_https(https: ssl.SSLContext, destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}, tls=https) as site:
             url = f"https://pictures.example:{site.port}/cat.png"
@@ -63,13 +63,13 @@ def test_a_certificate_for_another_host_is_refused(
         async with serving({"/cat.png": answer()}, tls=https) as site:
             url = f"https://{host}:{site.port}/cat.png"
             fetching = fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
-            assert "secure connection" in await failing(UrlFailed, fetching, destination)
+            assert "TLS connection" in await failing(UrlFailed, fetching, destination)
             assert site.requests == []
 
     asyncio.run(scenario())
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(
+def test_a_self_signed_certificate_is_refused(
     https: ssl.SSLContext, destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
@@ -78,13 +78,13 @@ def test_a_certificate_nobody_vouches_for_is_refused(
         async with serving({"/cat.png": answer()}, tls=https) as site:
             url = f"https://pictures.example:{site.port}/cat.png"
             fetching = fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
-            assert "secure connection" in await failing(UrlFailed, fetching, destination)
+            assert "TLS connection" in await failing(UrlFailed, fetching, destination)
 
     asyncio.run(scenario())
 
 
 def test_a_redirect_from_https_to_http_is_refused(https: ssl.SSLContext, destination: Path) -> None:
-    """Whoever listens on the way could otherwise swap the image."""
+    """A network attacker could replace the image."""
 
     async def scenario() -> None:
         pages: dict[str, bytes | Answer] = {"/cat.png": answer()}
@@ -98,12 +98,12 @@ def test_a_redirect_from_https_to_http_is_refused(https: ssl.SSLContext, destina
     asyncio.run(scenario())
 
 
-def test_a_plain_server_behind_https_is_reported_as_insecure(destination: Path) -> None:
+def test_a_plain_http_server_fails_over_https(destination: Path) -> None:
     async def scenario() -> None:
         async with serving({"": answer("400 Bad Request")}, http=False) as site:
             url = f"https://pictures.example:{site.port}/"
             fetching = fetch(url, destination, max_bytes=LIMIT, backend=pictures_example())
-            assert "secure connection" in await failing(UrlFailed, fetching, destination)
-            assert b"pictures.example" in site.requests[0]  # asked for by name
+            assert "TLS connection" in await failing(UrlFailed, fetching, destination)
+            assert b"pictures.example" in site.requests[0]  # the server name indication (SNI)
 
     asyncio.run(scenario())

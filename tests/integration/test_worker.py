@@ -2,14 +2,16 @@
 
 import asyncio
 import itertools
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from shared.errors import BgremoveError, OutOfMemory, WorkerCrashed, WorkerStartFailed, WorkerTimeout
-from shared.messages import WorkerConfig
-from supervisor.workers import handle, restart_policy
+from shared.messages import RemovalJob, WorkerConfig
+from shared.options import RemovalOptions
+from supervisor.workers import handle, process, restart_policy
 from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.worker import Worker
 from tests.dispatching import Bench
@@ -139,5 +141,92 @@ def test_an_unload_reports_the_devices_memory_too(tmp_path: Path) -> None:
         await case.worker.load(ignore)
         freed = await case.bench.models.lifecycle.unload()
         assert (freed["freed_bytes"] or 0) > DEVICE_MEMORY_BYTES
+
+    case.bench.run(scenario)
+
+
+def test_a_cancel_does_not_end_the_worker_under_other_peoples_photos(tmp_path: Path) -> None:
+    """Beside a client that uploads and cancels, a photo of some seconds was never done."""
+    case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        photo = await case.bench.submit("sleep 8", client="patient")
+        for _ in range(
+            2
+        ):  # each takes longer to cancel than the photo that it runs beside is willing to wait
+            other = await case.bench.submit("sleep 3", client="impatient")
+            while other.status == "queued":  # noqa: ASYNC110  # no event to wait for
+                await asyncio.sleep(0.01)
+            await case.bench.tasks.cancel(other)
+            assert other.code == "cancelled"
+        await photo.wait()
+        assert (photo.status, case.worker.starts) == ("complete", 1)
+        assert isinstance(await case.bench.outcome(), dict)
+
+    case.bench.run(scenario)
+
+
+def test_a_cancelled_job_that_runs_on_still_takes_its_place(tmp_path: Path) -> None:
+    """Else each cancel would put one more photo on the machine than it has memory for."""
+    case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        photo = await case.bench.submit("sleep 5")
+        cancelled = await case.bench.submit("sleep 4")
+        await asyncio.sleep(0.3)
+        await case.bench.tasks.cancel(cancelled)
+        third = await case.bench.submit("sleep 0")
+        await asyncio.sleep(0.5)
+        assert third.queue_position == 1
+        await asyncio.gather(photo.wait(), third.wait())
+        assert third.status == "complete"
+
+    case.bench.run(scenario)
+
+
+def test_a_cancel_of_the_only_photo_ends_a_worker_that_does_not_stop(tmp_path: Path) -> None:
+    """It would compute for nobody while the next one waits."""
+    case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        task = await case.bench.submit("sleep 60")
+        while task.status == "queued":  # noqa: ASYNC110  # no event to wait for
+            await asyncio.sleep(0.01)
+        await case.bench.tasks.cancel(task)
+        assert isinstance(await case.bench.outcome(), dict)
+        assert case.worker.starts == 2
+
+    case.bench.run(scenario)
+
+
+@pytest.mark.parametrize("part", ["Pipe", "SimpleQueue", "Process.start", "Thread.start"])
+def test_what_the_supervisor_lacks_for_a_moment_is_no_death_of_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Too many open files for some seconds opened the circuit for five minutes."""
+    case = Case(tmp_path, f"{BEHAVIOURS}:obeys")
+
+    def lack(*_: object, **__: object) -> None:
+        raise (
+            OSError(24, "Too many open files")
+            if part != "Thread.start"
+            else RuntimeError("can't start thread")
+        )
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patch:
+            if part in ("Pipe", "SimpleQueue"):
+                patch.setattr(process.context, part, lack)
+            else:
+                owner = process.context.Process if part == "Process.start" else threading.Thread
+                patch.setattr(owner, "start", lack)
+            for _ in range(3):
+                with pytest.raises(WorkerStartFailed, match="could not be started"):
+                    await case.worker.run(RemovalJob("a", "", "", RemovalOptions()), ignore)
+        assert case.worker.problem is None
+        assert isinstance(await case.bench.outcome(), dict)
 
     case.bench.run(scenario)

@@ -1,15 +1,15 @@
-"""What is wrong is said in one sentence that names the remedy."""
+"""Diagnoses of broken packages: one sentence that names the fix."""
 
 import pytest
 
 from supervisor.environment.diagnostics import (
-    DIED,
-    TOO_SLOW,
+    CRASHED,
+    TIMED_OUT,
     Failure,
-    cpu_build_problem,
-    import_problem,
-    metadata_problem,
-    sees_nvidia_gpu,
+    diagnose_cpu_build,
+    diagnose_import,
+    diagnose_version,
+    has_nvidia_gpu,
 )
 from supervisor.environment.requirements import Package
 
@@ -18,12 +18,11 @@ TIMM = Package("timm", "timm", ("transformers",), shown=True)
 TRANSFORMERS = Package("transformers", "transformers>=4.39.1", ("transformers",), shown=True)
 VERSIONS = {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}
 MISMATCH = (
-    "torchvision 0.28.0 does not match torch 2.13.0+cpu: its compiled operators are missing; "
-    "install the pair again."
+    "torchvision 0.28.0 does not match torch 2.13.0+cpu: its compiled operators are missing; reinstall both."
 )
 REDIST = (
     "install the Microsoft Visual C++ Redistributable from https://aka.ms/vs/17/release/vc_redist.x64.exe, "
-    "then start the service again."
+    "then restart the service."
 )
 DLL = (
     "[WinError 126] Das angegebene Modul wurde nicht gefunden. "
@@ -33,7 +32,7 @@ INIT = '[WinError 1114] A routine failed. Error loading "D:\\torch\\lib\\c10.dll
 
 
 @pytest.mark.parametrize(
-    ("package", "failure", "sentence", "mend"),
+    ("package", "failure", "sentence", "fix"),
     [
         (
             TIMM,
@@ -63,97 +62,97 @@ INIT = '[WinError 1114] A routine failed. Error loading "D:\\torch\\lib\\c10.dll
         (
             TORCH,
             Failure("ModuleNotFoundError", "No module named 'sympy.core'", "sympy.core"),
-            "torch needs the module sympy, which is missing; install torch again.",
+            "torch needs the module sympy, which is missing; reinstall torch.",
             "torch",
         ),
         (
             TORCH,
             Failure("ModuleNotFoundError", "No module named 'torch._C'", "torch._C"),
-            "torch cannot be imported (ModuleNotFoundError: No module named 'torch._C'); install it again.",
+            "torch cannot be imported (ModuleNotFoundError: No module named 'torch._C'); reinstall it.",
             "torch",
         ),
         (
             TORCH,
             Failure("ImportError", "libcudnn.so.9:\n  cannot open."),
-            "torch cannot be imported (ImportError: libcudnn.so.9: cannot open); install it again.",
+            "torch cannot be imported (ImportError: libcudnn.so.9: cannot open); reinstall it.",
             "torch",
         ),
         (
             TORCH,
             Failure("KeyboardInterrupt"),
-            "torch cannot be imported (KeyboardInterrupt); install it again.",
+            "torch cannot be imported (KeyboardInterrupt); reinstall it.",
             "torch",
         ),
         (
             TORCH,
-            Failure(DIED, "132"),
-            "torch ends Python when it is imported (SIGILL); install it again.",
+            Failure(CRASHED, "132"),
+            "torch crashes the interpreter on import (SIGILL); reinstall it.",
             "torch",
         ),
         (
             TORCH,
-            Failure(DIED, "3221225477"),
-            "torch ends Python when it is imported (exit code 3221225477); install it again.",
+            Failure(CRASHED, "3221225477"),
+            "torch crashes the interpreter on import (exit code 3221225477); reinstall it.",
             "torch",
         ),
         (
             TORCH,
-            Failure(TOO_SLOW),
-            "torch took too long to import; look again when the machine is less busy.",
+            Failure(TIMED_OUT),
+            "The import of torch timed out; refresh the status when the machine is less busy.",
             None,
         ),
     ],
 )
-def test_a_failed_import_names_its_remedy(
-    package: Package, failure: Failure, sentence: str, mend: str | None
+def test_a_failed_import_names_its_fix(
+    package: Package, failure: Failure, sentence: str, fix: str | None
 ) -> None:
-    """The person who reads it has never heard of an operator or a DLL."""
-    problem = import_problem(package, failure, VERSIONS.__getitem__)
-    assert (problem.sentence, problem.mend, problem.fatal) == (sentence, mend, True)
+    """Users need not know what an operator or a DLL is."""
+    problem = diagnose_import(package, failure, VERSIONS.__getitem__)
+    assert (problem.sentence, problem.fix, problem.fatal) == (sentence, fix, True)
 
 
-def test_an_endless_message_is_cut() -> None:
-    """Some libraries put a page of advice into their error."""
-    problem = import_problem(TORCH, Failure("ImportError", "advice " * 1000), VERSIONS.__getitem__)
+def test_a_long_message_is_truncated() -> None:
+    """Some libraries write a page of advice into their error."""
+    problem = diagnose_import(TORCH, Failure("ImportError", "advice " * 1000), VERSIONS.__getitem__)
     assert len(problem.sentence) < 300
 
 
 @pytest.mark.parametrize(
-    ("version", "said"),
+    ("version", "sentence"),
     [
         ("4.39.1", None),
         ("5.0.0.dev0", None),
         ("4.100", None),
-        ("4.39", "transformers 4.39 does not fit, it has to be >=4.39.1; update it."),
-        ("4.9.2", "transformers 4.9.2 does not fit, it has to be >=4.39.1; update it."),
-        (None, "transformers is only partly installed; install it again."),
+        ("4.39", "transformers 4.39 is not supported, >=4.39.1 is required; update it."),
+        ("4.9.2", "transformers 4.9.2 is not supported, >=4.39.1 is required; update it."),
+        (None, "transformers is only partially installed; reinstall it."),
     ],
 )
-def test_the_version_has_to_be_there_and_new_enough(version: str | None, said: str | None) -> None:
-    """An old transformers imports well, and fails in the middle of the model's code."""
-    problem = metadata_problem(TRANSFORMERS, version)
-    assert (problem.sentence if problem else None) == said
+def test_the_version_must_exist_and_be_supported(version: str | None, sentence: str | None) -> None:
+    """An old transformers can be imported, and fails when the model's code uses it."""
+    problem = diagnose_version(TRANSFORMERS, version)
+    assert (problem.sentence if problem else None) == sentence
 
 
-def test_torch_for_cpus_beside_a_gpu_is_told_but_does_no_harm() -> None:
-    """People buy a GPU, and wonder why it is idle."""
-    problem = cpu_build_problem("2.13.0+cpu", None, gpu=True)
+def test_a_cpu_build_of_torch_on_a_gpu_machine_is_a_warning() -> None:
+    """Users wonder why their GPU is idle; the service works all the same."""
+    problem = diagnose_cpu_build("2.13.0+cpu", None, gpu=True)
     assert problem is not None
     assert not problem.fatal
-    assert problem.mend is None
+    assert problem.fix is None
     assert problem.sentence == (
-        "torch 2.13.0+cpu is built for CPUs only, so it leaves this machine's NVIDIA GPU unused: "
-        "install its CUDA build as https://pytorch.org/get-started/locally says."
+        "torch 2.13.0+cpu is a CPU-only build, so this machine's NVIDIA GPU is unused: "
+        "install a CUDA build, see https://pytorch.org/get-started/locally."
     )
-    assert cpu_build_problem("2.13.0+cpu", None, gpu=False) is None
-    assert cpu_build_problem("2.13.0", "12.8", gpu=True) is None
+    assert diagnose_cpu_build("2.13.0+cpu", None, gpu=False) is None
+    assert diagnose_cpu_build("2.13.0", "12.8", gpu=True) is None
 
 
 NVCUDA = r"D:\Win\System32\nvcuda.dll"
 
 
 @pytest.mark.parametrize(
-    ("platform", "files", "programs", "seen"),
+    ("platform", "files", "programs", "found"),
     [
         ("linux", {"/proc/driver/nvidia/gpus"}, set(), True),
         ("linux", set(), {"nvidia-smi"}, True),
@@ -164,12 +163,12 @@ NVCUDA = r"D:\Win\System32\nvcuda.dll"
         ("darwin", set(), {"nvidia-smi"}, False),
     ],
 )
-def test_an_nvidia_gpu_is_known_by_its_drivers_traces(
+def test_an_nvidia_gpu_is_detected_by_its_driver(
     platform: str,
     files: set[str],
     programs: set[str],
-    seen: bool,  # noqa: FBT001
+    found: bool,  # noqa: FBT001
 ) -> None:
-    """Asking torch would load it."""
+    """Without torch, which the supervisor must not import."""
     which = {name: f"/usr/bin/{name}" for name in programs}.get
-    assert sees_nvidia_gpu(platform, {"SYSTEMROOT": r"D:\Win"}, files.__contains__, which) is seen
+    assert has_nvidia_gpu(platform, {"SYSTEMROOT": r"D:\Win"}, files.__contains__, which) is found

@@ -1,4 +1,4 @@
-"""The tree of errors is the contract's list of codes and statuses."""
+"""Error hierarchy: codes, HTTP statuses and default messages."""
 
 import subprocess
 import sys
@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BgremoveError)]
 
 
-def test_every_error_survives_the_way_through_another_process() -> None:
-    """An error's code and status must be the same whether it happened here or in the worker."""
+def test_every_error_is_rebuilt_from_its_code() -> None:
+    """An error of the worker has the same code and status as one of the supervisor."""
     assert len(KINDS) > 20
     for kind in KINDS:
         again = error_from(kind.code, "sentence")
@@ -21,21 +21,21 @@ def test_every_error_survives_the_way_through_another_process() -> None:
 
 
 def test_codes_are_unique_and_every_error_has_a_sentence() -> None:
-    """A client switches on the code; a person reads the sentence."""
+    """Programs use the code, people the sentence."""
     assert len({kind.code for kind in KINDS}) == len(KINDS)
     assert all(kind().detail.endswith(".") for kind in KINDS)
 
 
-def test_the_drawn_tree_lists_every_error() -> None:
-    """The drawing at the top of the file is what people read."""
-    drawing = (errors.__doc__ or "").splitlines()
+def test_the_docstring_lists_every_error() -> None:
+    """The tree in the module docstring is the documentation."""
+    tree = (errors.__doc__ or "").splitlines()
     for kind in KINDS:
-        line = next(line for line in drawing if f" {kind.__name__} " in f" {line} ")
+        line = next(line for line in tree if f" {kind.__name__} " in f" {line} ")
         assert line.split()[-2:] == [str(kind.status), kind.code]
 
 
 def test_an_unknown_code_is_an_internal_error() -> None:
-    """Whatever a worker may send, the client gets the contract's form."""
+    """Clients always get a documented code."""
     assert error_from("nonsense", "x").code == "internal_error"
 
 

@@ -1,4 +1,4 @@
-"""Which files are taken for images."""
+"""Detection of image formats by magic bytes."""
 
 import pytest
 from PIL import Image
@@ -11,8 +11,8 @@ register_heif_opener()
 
 
 @pytest.mark.parametrize("known", ACCEPTED, ids=lambda known: known.name)
-def test_every_accepted_format_is_recognised(known: ImageFormat) -> None:
-    """A photo that the worker can read must not be refused at the door."""
+def test_every_accepted_format_is_detected(known: ImageFormat) -> None:
+    """An image that the worker can decode must not be refused by the supervisor."""
     photo = encoded(Image.new("RGB", (3, 2), "red"), known.name)
     found = detect_format(photo[:SIGNATURE_BYTES])
     assert found is not None
@@ -20,8 +20,8 @@ def test_every_accepted_format_is_recognised(known: ImageFormat) -> None:
 
 
 @pytest.mark.parametrize("head", [b"", b"RIFF\0\0\0\0WAVE", b"<svg", b"PK\x03\x04", b"\x89PNG\n", b"II*"])
-def test_other_files_are_not(head: bytes) -> None:
-    """A clear 415 beats a decoder's guess."""
+def test_other_files_are_not_detected(head: bytes) -> None:
+    """The client gets status 415, not a decoder's error."""
     assert detect_format(head) is None
 
 
@@ -37,7 +37,7 @@ def test_other_files_are_not(head: bytes) -> None:
         (b"mp42isom", None),
     ],
 )
-def test_avif_and_heic_are_told_apart_by_their_brands(brands: bytes, name: str | None) -> None:
-    """Both, and videos too, begin with the same kind of box."""
+def test_avif_and_heic_are_distinguished_by_their_brands(brands: bytes, name: str | None) -> None:
+    """Both, and MP4 videos, begin with an ftyp box."""
     head = b"\0\0\0\x20ftyp" + brands[:4] + bytes(4) + brands[4:]
     assert getattr(detect_format(head), "name", None) == name

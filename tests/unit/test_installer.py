@@ -1,4 +1,4 @@
-"""What the rest of the service may do while packages are replaced."""
+"""Installer: import probes are paused, and an unwritable environment fails early."""
 
 import asyncio
 import os
@@ -8,42 +8,42 @@ import pytest
 
 from supervisor.environment import report
 from supervisor.environment.import_probe import Outcome
-from supervisor.environment.install_plan import Wanted
-from supervisor.environment.installer import Installs
+from supervisor.environment.install_plan import InstallPlan
+from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
 from supervisor.tasks.task import Task, TaskKind, TaskStore
 
 
-def test_no_import_is_tried_while_pip_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that is half there would be told as broken, and on Windows could not be replaced."""
-    tried: list[list[str]] = []
+def test_no_import_is_probed_during_an_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partially installed package would be reported as broken, and on Windows be locked."""
+    probed: list[list[str]] = []
 
     async def probe(modules: list[str]) -> dict[str, Outcome]:
-        tried.append(modules)
+        probed.append(modules)
         return {}
 
     async def scenario() -> None:
         tasks, environment = TaskStore(60), Environment(PackageLists(), "native")
-        installs = Installs(tasks, environment, [], tmp_path)
+        installs = Installer(tasks, environment, [], tmp_path)
 
-        async def run_pip(_task: Task, _work: Wanted) -> None:
-            await environment.report()  # somebody asks for the status
-            assert not tried
+        async def run_pip(_task: Task, _plan: InstallPlan) -> None:
+            await environment.report()  # a client requests the status
+            assert not probed
 
         monkeypatch.setattr(installs, "_run_pip", run_pip)
-        await installs._install(tasks.create(TaskKind.INSTALL), Wanted(("tiny",), ()))
+        await installs._install(tasks.create(TaskKind.INSTALL), InstallPlan(("tiny",), ()))
         await environment.report()
-        assert len(tried) == 1
+        assert len(probed) == 1
 
     monkeypatch.setattr(report, "probe", probe)
     asyncio.run(scenario())
 
 
-def test_an_environment_that_cannot_be_written_is_told_before_gigabytes_are_downloaded(
+def test_an_unwritable_environment_fails_before_the_downloads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a container, or where root made the environment: pip would say so at its very end."""
+    """In a container, or with an environment of root's: pip itself would fail after gigabytes."""
 
     async def probe(_: list[str]) -> dict[str, Outcome]:
         return {}
@@ -51,7 +51,7 @@ def test_an_environment_that_cannot_be_written_is_told_before_gigabytes_are_down
     async def scenario() -> Task:
         lists = PackageLists(modules=(("found_nowhere", "found-nowhere"),))
         environment = Environment(lists, "native")
-        installs = Installs(TaskStore(60), environment, [], tmp_path / "pip")
+        installs = Installer(TaskStore(60), environment, [], tmp_path / "pip")
         monkeypatch.setattr(installs, "_run_pip", lambda *_: pytest.fail("pip was run"))
         task = await installs.start()
         assert task is not None
@@ -61,4 +61,4 @@ def test_an_environment_that_cannot_be_written_is_told_before_gigabytes_are_down
     monkeypatch.setattr(report, "probe", probe)
     monkeypatch.setattr(os, "access", lambda *_: False)
     task = asyncio.run(scenario())
-    assert (task.code, "may not write" in task.message) == ("install_failed", True)
+    assert (task.code, "not writable" in task.message) == ("install_failed", True)

@@ -1,4 +1,4 @@
-"""Options that no declaration can refuse, before they reach a worker."""
+"""Cross-field validation of removal options."""
 
 import pickle
 
@@ -10,33 +10,33 @@ from shared.messages import RemovalJob, Remove
 from shared.option_validation import COLOUR_NAMES, validate_options
 from shared.options import RemovalOptions
 
-MESSAGE_BYTES = 4096  # what a pipe takes whole, so that sending never waits (POSIX: PIPE_BUF)
+MESSAGE_BYTES = 4096  # PIPE_BUF: writes up to this size are atomic (POSIX)
 
 
 @pytest.mark.parametrize("name", ["x" * 1000, "xy", "red " * 20, "é"])
-def test_no_colour_has_a_name_like_this(name: str) -> None:
-    """A megabyte of letters would be passed to the worker, and back in its error."""
+def test_unknown_colour_names_are_invalid(name: str) -> None:
+    """A text of any length would be passed to the worker, and back in its error."""
     with pytest.raises(InvalidOption):
         validate_options(RemovalOptions(background=name))
 
 
 @pytest.mark.parametrize("colour", ["#fff", "#FFFFFF", "#ffffffff", "#FFFFFFFF", "White"])
-def test_an_opaque_colour_is_one_however_it_is_written(colour: str) -> None:
-    """A jpeg over it would be refused, though nothing shines through."""
+def test_opaque_colours_are_detected_in_every_notation(colour: str) -> None:
+    """A jpeg needs an opaque background."""
     validate_options(RemovalOptions(format="jpeg", background=colour))
     with pytest.raises(InvalidOption, match="opaque"):
         validate_options(RemovalOptions(format="jpeg", background="#FFFFFFFE"))
 
 
-def test_every_colour_that_is_accepted_is_one_to_the_worker() -> None:
-    """A photo must not wait in the queue to be refused for its background, nor miss one that there is."""
+def test_the_colour_names_are_those_of_pillow() -> None:
+    """A colour that the worker cannot use must be refused before the job is queued."""
     assert set(ImageColor.colormap) == COLOUR_NAMES
     for name in COLOUR_NAMES:
         validate_options(RemovalOptions(background=name.upper()))
 
 
-def test_the_longest_that_is_accepted_fits_into_one_message() -> None:
-    """A longer one could be cut in two by a worker's death, or make the server wait for a stopped one."""
+def test_the_longest_options_fit_into_one_message() -> None:
+    """A longer one could be truncated by a worker's death, or block the supervisor."""
     longest = RemovalOptions(
         background=max(COLOUR_NAMES, key=len), crop_margin=" " * 9 + "12345.123px" + " " * 9
     )

@@ -1,4 +1,4 @@
-"""How options are described for those who offer them."""
+"""Option descriptions, from which user interfaces are generated."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,10 +19,10 @@ class Everything:
     finish: Literal["matt", "gloss"] | None = field(default=None, metadata={"help": "the surface"})
 
 
-def test_the_type_and_the_metadata_say_it_all() -> None:
-    """A client that has never heard of an option can offer it all the same."""
-    told = {option.name: option for option in option_fields(Everything)}
-    assert {name: option.kind for name, option in told.items()} == {
+def test_descriptions_come_from_types_and_metadata() -> None:
+    """A client can offer an option without knowing its name."""
+    described = {option.name: option for option in option_fields(Everything)}
+    assert {name: option.kind for name, option in described.items()} == {
         "shape": "choice",
         "crop": "boolean",
         "quality": "integer",
@@ -31,13 +31,21 @@ def test_the_type_and_the_metadata_say_it_all() -> None:
         "note": "text",
         "finish": "choice",
     }
-    assert told["shape"].choices == ("round", "square")
-    assert told["finish"].choices == ("matt", "gloss")
-    assert (told["quality"].default, told["quality"].minimum, told["quality"].maximum) == (90, 1, 100)
-    assert (told["max_size"].default, told["max_size"].minimum, told["max_size"].unit) == (None, 16, "px")
-    assert told["max_size"].maximum is None
+    assert described["shape"].choices == ("round", "square")
+    assert described["finish"].choices == ("matt", "gloss")
+    assert (described["quality"].default, described["quality"].minimum, described["quality"].maximum) == (
+        90,
+        1,
+        100,
+    )
+    assert (described["max_size"].default, described["max_size"].minimum, described["max_size"].unit) == (
+        None,
+        16,
+        "px",
+    )
+    assert described["max_size"].maximum is None
 
 
-def test_every_option_of_a_removal_has_its_help() -> None:
+def test_every_removal_option_has_a_help_text() -> None:
     """The page and the command line show it."""
     assert all(len(option.help) > 20 for option in declared_options())

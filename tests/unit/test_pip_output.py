@@ -1,9 +1,9 @@
-"""What pip writes, read: how far it is, and why it failed."""
+"""Parsing of pip's output: progress, and the reason of a failure."""
 
 import pytest
 
-from supervisor.environment.pip import PipFailed, reason_of
-from supervisor.environment.pip_progress import PipProgress, progress_arguments
+from supervisor.environment.pip import PipFailed, failure_reason
+from supervisor.environment.pip_progress import PipProgress, progress_bar_options
 
 NEW_PIP = """
 Looking in indexes: https://pypi.org/simple
@@ -35,8 +35,8 @@ Successfully installed other-2.0 tiny-1.0
 """
 
 
-def follow(output: str, planned: int) -> tuple[list[float], list[str], list[str]]:
-    """Return the percentages, the messages without repetition, and the lines for the log."""
+def feed_all(output: str, planned: int) -> tuple[list[float], list[str], list[str]]:
+    """Return the percentages, the distinct messages, and the logged lines."""
     progress = PipProgress(planned)
     percents: list[float] = []
     messages: list[str] = []
@@ -50,9 +50,9 @@ def follow(output: str, planned: int) -> tuple[list[float], list[str], list[str]
     return percents, messages, logged
 
 
-def test_raw_counts_move_the_bar_in_the_middle_of_a_download() -> None:
-    """torch alone is most of an install: a bar that waits for its end looks hung."""
-    percents, messages, logged = follow(NEW_PIP, planned=2)
+def test_byte_counts_advance_the_percentage_during_a_download() -> None:
+    """torch is most of an install: without them, the progress bar would seem to hang."""
+    percents, messages, logged = feed_all(NEW_PIP, planned=2)
     lines = NEW_PIP.strip().splitlines()
     start, middle, end = (
         percents[lines.index(f"Progress {n} of 190500000")] for n in (0, 95250000, 190500000)
@@ -61,7 +61,7 @@ def test_raw_counts_move_the_bar_in_the_middle_of_a_download() -> None:
     assert middle - start == pytest.approx(end - middle)
     assert not any(line.startswith("Progress") for line in logged)
     assert messages == [
-        "Asking the package index",
+        "Querying the package index",
         "Collecting torch==2.13.0",
         "Collecting einops",
         "Downloading torch (190.5 MB)",
@@ -71,9 +71,9 @@ def test_raw_counts_move_the_bar_in_the_middle_of_a_download() -> None:
 
 
 @pytest.mark.parametrize(("output", "planned"), [(NEW_PIP, 2), (OLD_PIP, 1), (OLD_PIP, 5), (OLD_PIP, 0)])
-def test_the_bar_only_rises_and_ends_near_its_end(output: str, planned: int) -> None:
-    """Also with an old pip, which counts nothing, and with packages nobody planned for."""
-    percents, _, _ = follow(output, planned)
+def test_the_percentage_rises_monotonically(output: str, planned: int) -> None:
+    """Also with an old pip without byte counts, and with more packages than planned."""
+    percents, _, _ = feed_all(output, planned)
     assert percents == sorted(percents)
     assert percents[0] < 20
     assert 80 <= percents[-2] <= 90
@@ -81,9 +81,9 @@ def test_the_bar_only_rises_and_ends_near_its_end(output: str, planned: int) -> 
     assert len(set(percents)) >= 5
 
 
-def test_an_old_pip_tells_its_steps() -> None:
-    """Building takes minutes, and is neither a download nor an install."""
-    assert follow(OLD_PIP, planned=1)[1] == [
+def test_the_steps_of_an_old_pip_are_messages() -> None:
+    """Building a package takes minutes."""
+    assert feed_all(OLD_PIP, planned=1)[1] == [
         "Collecting tiny",
         "Downloading tiny (2.0 kB)",
         "Preparing metadata (pyproject.toml)",
@@ -98,9 +98,9 @@ def test_an_old_pip_tells_its_steps() -> None:
     ("version", "bar"),
     [("26.3", "raw"), ("24.1", "raw"), ("24.1b1", "raw"), ("24.0", "off"), ("23.2.1", "off"), ("?", "off")],
 )
-def test_only_a_pip_that_knows_the_raw_bar_is_asked_for_it(version: str, bar: str) -> None:
-    """An older one ends with an error."""
-    assert progress_arguments(version) == ["--progress-bar", bar]
+def test_the_raw_progress_bar_is_requested_of_pip_24_1_and_later(version: str, bar: str) -> None:
+    """An older pip exits with an error."""
+    assert progress_bar_options(version) == ["--progress-bar", bar]
 
 
 NO_SUCH_PACKAGE = """
@@ -150,20 +150,20 @@ note: This is an issue with the package mentioned above, not pip.
         ),
         (
             "/x/bin/python: No module named pip\n",
-            "this environment has no pip; 'python -m ensurepip' brings it",
+            "this environment has no pip; 'python -m ensurepip' installs it",
         ),
         (UNFORESEEN, "OSError: [Errno 28] No space left on device"),
         ("Collecting x\nKilled\n\n", "Killed"),
-        ("", "it said nothing"),
+        ("", "pip wrote no output"),
     ],
 )
-def test_the_reason_is_pips_own_last_error(output: str, reason: str) -> None:
-    """A page of output hides the one line that matters, and it is not always the last one."""
-    assert reason_of(output.splitlines()) == reason
+def test_the_reason_is_the_last_error_message(output: str, reason: str) -> None:
+    """It is one line of a page of output, and not always the last."""
+    assert failure_reason(output.splitlines()) == reason
 
 
-def test_a_lost_connection_is_known() -> None:
-    """pip's own last word then is that there is no such package, which is not true."""
+def test_a_network_failure_is_detected() -> None:
+    """pip's last error then claims that the package does not exist."""
     retry = (
         "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError(...)': /simple/x/"
     )

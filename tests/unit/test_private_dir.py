@@ -1,4 +1,4 @@
-"""Photos lie in the system's temporary folder, which on Linux all users share."""
+"""Private folders in the system's temporary folder, which all users of a Linux machine share."""
 
 import os
 import stat
@@ -18,19 +18,19 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there each user
 
 @pytest.fixture(autouse=True)
 def system_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder that everybody may write into."""
+    """A temporary folder for this test."""
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
 
 
-def taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have another user's folder there: for the test, everything that exists belongs to somebody else."""
+def owned_by_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Create a folder, and pretend that all existing files belong to another user."""
     folder.mkdir()
     uid = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: uid + 1)
 
 
-def test_nobody_else_may_look_at_the_photos(tmp_path: Path) -> None:
-    """Whatever the user's umask is."""
+def test_other_users_cannot_enter_the_folders(tmp_path: Path) -> None:
+    """With any umask."""
     before = os.umask(0)
     try:
         folder = make_private_dir(tmp_path / "hub" / "run" / "task")
@@ -41,17 +41,17 @@ def test_nobody_else_may_look_at_the_photos(tmp_path: Path) -> None:
     assert make_private_dir(folder) == folder
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """As any other want of storage."""
+def test_a_folder_that_cannot_be_created_is_a_storage_failure(tmp_path: Path) -> None:
+    """Clients get status 507, as for a full disk."""
     (tmp_path / "hub").write_text("a file")
     with pytest.raises(StorageFailed):
         make_private_dir(tmp_path / "hub" / "run")
 
 
-def test_a_second_user_has_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one's cannot be written, and must not be trusted."""
+def test_the_default_for_a_second_user_has_their_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first user's folder is not writable for them, and must not be trusted."""
     assert load_settings([]).temp_dir == tmp_path / "psi_ai_content_hub"
-    taken(tmp_path / "psi_ai_content_hub", monkeypatch)
+    owned_by_another_user(tmp_path / "psi_ai_content_hub", monkeypatch)
     own = load_settings([]).temp_dir
     assert own == tmp_path / f"psi_ai_content_hub-{os.getuid()}"
     own.mkdir()
@@ -60,25 +60,25 @@ def test_a_second_user_has_a_folder_of_their_own(tmp_path: Path, monkeypatch: py
 
 
 def test_a_link_is_not_trusted(tmp_path: Path) -> None:
-    """It may lead to a folder of this user's that is meant for something else."""
+    """It may point to an unrelated folder of this user."""
     (tmp_path / "link").symlink_to(tmp_path)
     assert not is_owned_or_free(tmp_path / "link")
     assert is_owned_or_free(tmp_path)
 
 
-def test_a_folder_that_somebody_else_makes_meanwhile_is_not_used(
+def test_a_folder_created_by_another_user_in_between_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who owns it can put links in the place of photos, and the worker would write to where they lead."""
-    taken(tmp_path / "other", monkeypatch)
-    with pytest.raises(StorageFailed, match="somebody else"):
+    """Its owner could replace images by symbolic links, which the worker would follow."""
+    owned_by_another_user(tmp_path / "other", monkeypatch)
+    with pytest.raises(StorageFailed, match="another user"):
         make_private_dir(tmp_path / "hub")
 
 
-def test_a_start_looks_again_whose_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the choice and the first use, everybody may make it; one that the user chose is trusted."""
+def test_the_owner_is_checked_again_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other users may create it between the settings and its first use; a configured folder is trusted."""
     settings = load_settings([])
-    taken(settings.temp_dir, monkeypatch)
-    with pytest.raises(BadSettings, match="somebody else"):
+    owned_by_another_user(settings.temp_dir, monkeypatch)
+    with pytest.raises(BadSettings, match="temporary folder"):
         _check_writable(settings)
     _check_writable(load_settings(["--temp-dir", str(settings.temp_dir)]))

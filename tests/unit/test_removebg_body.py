@@ -32,11 +32,11 @@ def fields(body: bytes) -> Mapping[str, object]:
     [
         b"",
         b"a=1&&b=+2%2B=3&c&=&d=%e4%f6%&e=%C3%BC%F0%9F%90%88&",
-        b"a=" + b"%41" * ESCAPED_BYTES,
-        b"a=b" + b"%41" * ESCAPED_BYTES,
-        b"a=bb" + b"%41" * ESCAPED_BYTES,
-        b"%61=" + b"%F0%9F%90%88" * ESCAPED_BYTES + b"%4",
-        b"a=" + b"%" * (ESCAPED_BYTES + 1) + b"&b=2",
+        b"image_file_b64=" + b"%41" * ESCAPED_BYTES,
+        b"image_file_b64=b" + b"%41" * ESCAPED_BYTES,
+        b"image_file_b64=bb" + b"%41" * ESCAPED_BYTES,
+        b"%69mage_file_b64=" + b"%F0%9F%90%88" * ESCAPED_BYTES + b"%4",
+        b"image_file_b64=" + b"%" * (ESCAPED_BYTES + 1) + b"&b=2",
     ],
     ids=lambda body: f"{body[:8]!r} {len(body)}",
 )
@@ -51,13 +51,13 @@ def test_others_are_served_while_a_long_form_is_read() -> None:
 
     async def read() -> Mapping[str, object]:
         nonlocal turns
-        reading = asyncio.create_task(fields_of(request(b"a=" + b"%41" * 1_000_000), 10**9))
+        reading = asyncio.create_task(fields_of(request(b"image_file_b64=" + b"%41" * 1_000_000), 10**9))
         while not reading.done():
             await asyncio.sleep(0)
             turns += 1
         return await reading
 
-    assert asyncio.run(read()) == {"a": "A" * 1_000_000}
+    assert asyncio.run(read()) == {"image_file_b64": "A" * 1_000_000}
     assert turns > 5
 
 

@@ -1,6 +1,12 @@
 """How long to wait for a worker that keeps dying, and when to give up."""
 
-from supervisor.workers.restart_policy import BACKOFF_S, CIRCUIT_DEATHS, CIRCUIT_WINDOW_S, RestartPolicy
+from supervisor.workers.restart_policy import (
+    BACKOFF_S,
+    CIRCUIT_DEATHS,
+    CIRCUIT_WINDOW_S,
+    SPAWN_RETRY_S,
+    RestartPolicy,
+)
 
 
 class Clock:
@@ -45,4 +51,16 @@ def test_a_success_or_a_request_forgets_the_deaths() -> None:
         policy.record_death()
     policy.reset()
     assert not policy.circuit_open
+    assert policy.wait_s == 0
+
+
+def test_a_spawn_failure_is_waited_out_and_never_opens_the_circuit() -> None:
+    """Eight seconds without descriptors would refuse every photo for five minutes."""
+    clock = Clock()
+    policy = RestartPolicy(clock)
+    for _ in range(CIRCUIT_DEATHS + 1):
+        policy.record_spawn_failure()
+        assert policy.wait_s == SPAWN_RETRY_S
+    assert not policy.circuit_open
+    clock.now_s += SPAWN_RETRY_S
     assert policy.wait_s == 0

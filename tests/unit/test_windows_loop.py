@@ -1,4 +1,4 @@
-"""How connections are accepted on Windows, by asyncio's own loop over a stand-in for its proactor."""
+"""Workarounds of the Windows event loop, tested on asyncio's proactor loop with a fake proactor."""
 
 import asyncio
 import socket
@@ -13,13 +13,13 @@ import pytest
 from supervisor.platform import windows_loop
 
 NETNAME_DELETED = OSError(22, "The specified network name is no longer available")  # WinError 64
-AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: closing resets the connection
+LINGER_ZERO = struct.pack("ii", 1, 0)  # for SO_LINGER: closing resets the connection
 WAIT_S = 20.0
 Check = Callable[[asyncio.Transport], object]
 
 
 class Proactor:
-    """Accepts what `steps` hold, then waits for ever, as all else does."""
+    """Fake proactor: accepts the sockets, and raises the errors, of `steps`; nothing else completes."""
 
     steps: list[OSError | socket.socket]
 
@@ -54,14 +54,14 @@ class Proactor:
 
 
 class Loop(proactor_events.BaseProactorEventLoop):
-    """The part of ProactorEventLoop that is the same on every system."""
+    """The platform-independent part of ProactorEventLoop."""
 
     def _write_to_self(self) -> None:
         pass
 
 
 class Client(asyncio.Protocol):
-    """Tells of its connection."""
+    """Protocol that reports its connection."""
 
     def __init__(self, made: asyncio.Future[Any]) -> None:
         self._made = made
@@ -72,18 +72,18 @@ class Client(asyncio.Protocol):
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[str]]]:
-    """Serve on Windows' loop what the proactor brings, to a check; return what the loop complained of."""
+    """Run a server on the Windows loop and a check on its connection; return the loop's error reports."""
     monkeypatch.setattr(asyncio, "IocpProactor", Proactor, raising=False)
     monkeypatch.setattr(asyncio, "ProactorEventLoop", Loop, raising=False)
     with monkeypatch.context() as windows:
         windows.setattr("sys.platform", "win32")
-        factory = windows_loop.factory_or(None)
+        factory = windows_loop.choose_loop_factory(None)
     listener = socket.create_server(("127.0.0.1", 0))
 
     async def serving(check: Check) -> list[str]:
         loop = asyncio.get_running_loop()
-        complaints: list[str] = []
-        loop.set_exception_handler(lambda _, context: complaints.append(repr(context)))
+        reports: list[str] = []
+        loop.set_exception_handler(lambda _, context: reports.append(repr(context)))
         made: asyncio.Future[asyncio.Transport] = loop.create_future()
         server = await loop.create_server(lambda: Client(made), sock=listener)
         async with asyncio.timeout(WAIT_S):
@@ -92,7 +92,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[str]]]
             server.close()
             await server.wait_closed()
         await asyncio.sleep(0)
-        return complaints
+        return reports
 
     def run(check: Check, *steps: OSError | socket.socket) -> list[str]:
         monkeypatch.setattr(Proactor, "steps", [*steps], raising=False)
@@ -105,7 +105,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[str]]]
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Both ends of a connection, ours first, and as the proactor makes it: it does not say that it is TCP."""
+    """Both ends of a connection, the server's first, with proto 0 as the proactor creates it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         accepted, _ = listener.accept()
@@ -113,17 +113,17 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, client
 
 
-def test_a_client_that_resets_its_connection_costs_nobody_else_theirs(
+def test_a_reset_while_accepting_does_not_close_the_listener(
     serve: Callable[..., list[str]], ends: tuple[socket.socket, socket.socket]
 ) -> None:
-    """asyncio itself closed the listening socket: the service ran on, and refused everybody."""
+    """asyncio closed the listening socket: the service kept running and refused every connection."""
     assert serve(lambda _: None, NETNAME_DELETED, NETNAME_DELETED, ends[0]) == []
 
 
-def test_answers_are_not_held_back(
+def test_tcp_nodelay_is_set(
     serve: Callable[..., list[str]], ends: tuple[socket.socket, socket.socket]
 ) -> None:
-    """Nagle's delay adds up to a fifth of a second to answers that come in several parts."""
+    """Nagle's algorithm delays responses that are sent in several parts by up to 200 ms."""
 
     def check(made: asyncio.Transport) -> None:
         connection = made.get_extra_info("socket")
@@ -133,20 +133,20 @@ def test_answers_are_not_held_back(
     assert serve(check, ends[0]) == []
 
 
-def test_a_connection_that_its_client_has_reset_is_over_once_closed(
+def test_a_reset_connection_can_be_closed(
     serve: Callable[..., list[str]], ends: tuple[socket.socket, socket.socket]
 ) -> None:
-    """asyncio counted it for ever: the end of the service waited for it in vain, for three seconds."""
+    """asyncio kept it open, so the shutdown waited for it until its timeout of three seconds."""
     ours, client = ends
 
     def reset(_: asyncio.Transport) -> None:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
         client.close()
 
     assert serve(reset, ours) == []
 
 
-def test_other_systems_keep_their_own_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uvloop is the quicker one where it runs."""
+def test_other_platforms_keep_the_default_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvloop, where it is available, is faster."""
     monkeypatch.setattr("sys.platform", "linux")
-    assert windows_loop.factory_or(asyncio.SelectorEventLoop) is asyncio.SelectorEventLoop
+    assert windows_loop.choose_loop_factory(asyncio.SelectorEventLoop) is asyncio.SelectorEventLoop

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.catalog import ModelSpec
 from shared.errors import InvalidOption, ModelNotServed
 from shared.options import ModelChoice, RemovalOptions
+from supervisor.api.field_limits import quote_text
 from supervisor.api.openapi import describe_form_fields
 
 Threshold = Annotated[int, Field(ge=0, le=255)]
@@ -77,7 +78,9 @@ def model_choice(name: str | None, birefnet: ModelSpec) -> ModelChoice:
         return "auto"
     choices = served_names(birefnet)
     if name not in choices:
-        raise ModelNotServed(f"There is no model {name!r} here: name one of {', '.join(choices)}, or none.")
+        raise ModelNotServed(
+            f"There is no model {quote_text(name)} here: name one of {', '.join(choices)}, or none."
+        )
     return choices[name]
 
 

@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
 from supervisor.api.compat.removebg_request import invalid
+from supervisor.api.field_limits import MAX_TEXT_BYTES, is_too_long
+from supervisor.api.multipart import BASE64_FIELD, FILE_FIELD, is_image
 
 STRIP_BYTES = 1024**2
 ESCAPED_BYTES = 64 * 1024  # a strip of a form, each escape in which becomes an object for a moment
@@ -25,16 +27,17 @@ async def fields_of(request: Request, max_field_bytes: int) -> Mapping[str, obje
     """Return the request's fields by name; its files last until it is closed. Raises RemovebgRefusal."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return await _json_fields(await request.body())
+        return _bound(await _json_fields(await request.body()))
     if kind == "application/x-www-form-urlencoded":
-        return _once_each(await asyncio.to_thread(_unescaped, await request.body()))
+        return _bound(_once_each(await asyncio.to_thread(_unescaped, await request.body())))
     try:
         form = await request.form(max_part_size=max_field_bytes)
     except HTTPException as error:
-        if error.status_code != 400:
+        if error.status_code not in (400, 422):
             raise
         raise RemovebgRefusal("invalid_request", "The form cannot be read", str(error.detail)) from error
-    return _once_each(form.multi_items())
+    names = {FILE_FIELD: "image_file"} if is_image(kind) else {}
+    return _once_each((names.get(name, name), value) for name, value in form.multi_items())
 
 
 async def decoded(text: str) -> UploadFile:
@@ -124,6 +127,16 @@ def _has_many(body: bytes, *marks: bytes) -> bool:
         if count > MAX_MARKS:
             return True
     return False
+
+
+def _bound(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields. Raises RemovebgRefusal for names and texts that are too long, but for base64."""
+    for name, value in fields.items():
+        if is_too_long(name):
+            raise RemovebgRefusal("invalid_request", "A parameter's name is too long")
+        if isinstance(value, str) and name != BASE64_FIELD and is_too_long(value):
+            raise invalid(name, f"It has more than {MAX_TEXT_BYTES:,} bytes.")
+    return fields
 
 
 def _once_each(pairs: Iterable[tuple[str, object]]) -> Mapping[str, object]:

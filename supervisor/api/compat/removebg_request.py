@@ -16,6 +16,7 @@ from shared.errors import InvalidOption
 from shared.option_validation import is_opaque, parse_margin, validate_colour
 from shared.options import FormatChoice, RemovalOptions
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
+from supervisor.api.field_limits import quote_text
 from supervisor.api.openapi import describe_form_fields
 
 MAX_PIXELS = {"preview": 250_000, "small": 250_000, "regular": 250_000, "medium": 1_500_000, "hd": 4_000_000}
@@ -158,8 +159,9 @@ def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
         # A name that is no Unicode has no place.
         name = str(problem["loc"][0]) if problem["loc"] else "request"
         if problem["type"] == "extra_forbidden":
-            title = f"Unknown parameter {name}"
-            raise RemovebgRefusal("unknown_parameter", title, f"There is no parameter {name!r}.") from error
+            quoted = quote_text(name)
+            title = f"Unknown parameter {quoted[1:-1]}"
+            raise RemovebgRefusal("unknown_parameter", title, f"There is no parameter {quoted}.") from error
         said = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
         raise invalid(name, f"{said}.") from error
 

@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.errors import BgremoveError, MalformedRequest, UploadStalled, UploadTooLarge
 from supervisor.api.error_handlers import ErrorFormats, response_for
 
+UPLOAD_PATHS = frozenset({"/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"})
 MAX_FILES = 2  # a photo, and an image to put behind it
 OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
 STALL_TIMEOUT_S = 60.0  # without a byte of the body; a client that loses its network sends no FIN
 MAX_TEXT_BYTES = 64 * 1024  # parsed in one go on the event loop
-TEXT_KINDS = ("json", "urlencoded")
 # Starlette decodes a form's texts with any codec that the request names: punycode takes minutes for a
 # megabyte on the event loop; unicode_escape makes texts that cannot be encoded again.
 FORM_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
@@ -59,8 +59,9 @@ class BodyLimitMiddleware:
         await self._app(scope, _bound(receive, limit_bytes, self._stall_timeout_s), send)
 
     def _limit_bytes(self, path: str, headers: Headers) -> int:
-        kind = headers.get("content-type", "").partition(";")[0].lower()
-        if not any(text in kind for text in TEXT_KINDS):
+        """Return the most that a body may have: images go to the disk, all else is held in memory."""
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if path in UPLOAD_PATHS and kind.startswith(("multipart/", "image/")):
             return self._max_form_bytes
         return self._max_base64_bytes if path in self._base64_paths else MAX_TEXT_BYTES
 

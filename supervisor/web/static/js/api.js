@@ -1,9 +1,9 @@
-// Calls to the service. The token goes into a header, never into an address.
+// HTTP client of the service's API. Sends the token in a header, never in a URL.
 import { renewToken, token } from './token.js';
 
 const BASE = new URL('api/v1/', document.baseURI);
 
-/** What the service said no with: a sentence, and a code. */
+/** An error response of the service: its message, code and HTTP status. */
 export class ApiError extends Error {
   constructor(detail, code, status = 0) {
     super(detail);
@@ -12,44 +12,45 @@ export class ApiError extends Error {
   }
 }
 
-/** Nobody answers there. */
+/** The server cannot be reached, or its response was cut off. */
 export class Unreachable extends ApiError {
   constructor() {
-    super('The server does not answer.', 'unreachable');
+    super('The server does not respond.', 'unreachable');
   }
 }
 
 /**
- * Send a request and return the answer, which is a good one. Rejects with an ApiError or, aborted, AbortError.
- * `timeoutMs` is for the server's answer; the time that a person takes to type the token does not count.
+ * Send a request and return the successful response. Rejects with ApiError or, when aborted, AbortError.
+ * `timeoutMs` is for the server's response; it does not include the time in which the user enters a token.
  */
 export async function request(path, { timeoutMs, ...init } = {}) {
   for (;;) {
-    const sent = token();
-    const headers = { ...init.headers, ...(sent && { Authorization: `Bearer ${sent}` }) };
+    const currentToken = token();
+    const headers = { ...init.headers, ...(currentToken && { Authorization: `Bearer ${currentToken}` }) };
     const signal = timeoutMs ? AbortSignal.timeout(timeoutMs) : init.signal;
-    const answer = await reached(fetch(new URL(path, BASE), { cache: 'no-store', ...init, signal, headers }));
-    if (answer.status !== 401 || !(await renewToken(sent))) return checked(answer);
+    const response = await toApiErrors(fetch(new URL(path, BASE), { cache: 'no-store', ...init, signal, headers }));
+    if (response.status !== 401 || !(await renewToken(currentToken))) return checkStatus(response);
   }
 }
 
-export const get = async (path, signal, timeoutMs) => json(await request(path, { signal, timeoutMs }));
-export const post = async (path, body, signal) => json(await request(path, { method: 'POST', body, signal }));
-export const remove = async (path) => json(await request(path, { method: 'DELETE' }));
+export const get = async (path, signal, timeoutMs) => parseJson(await request(path, { signal, timeoutMs }));
+export const post = async (path, body, signal) => parseJson(await request(path, { method: 'POST', body, signal }));
+export const remove = async (path) => parseJson(await request(path, { method: 'DELETE' }));
 
 /** POST a value as JSON. */
 export async function postJson(path, value, signal) {
   const headers = { 'Content-Type': 'application/json' };
-  return json(await request(path, { method: 'POST', headers, body: JSON.stringify(value), signal }));
+  return parseJson(await request(path, { method: 'POST', headers, body: JSON.stringify(value), signal }));
 }
 
-/** Fetch one of the service's files: its bytes, and the name to save it under. */
-export async function file(id, signal) {
-  const answer = await request(`files/${id}`, { signal });
-  return { blob: await reached(answer.blob()), name: nameIn(answer.headers.get('Content-Disposition')) };
+/** Download one of the service's files: its bytes and its file name. */
+export async function downloadFile(id, signal) {
+  const response = await request(`files/${id}`, { signal });
+  const blob = await toApiErrors(response.blob());
+  return { blob, name: parseFileName(response.headers.get('Content-Disposition')) };
 }
 
-async function reached(promise) {
+async function toApiErrors(promise) {
   try {
     return await promise;
   } catch (error) {
@@ -57,15 +58,16 @@ async function reached(promise) {
   }
 }
 
-async function checked(answer) {
-  if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  throw new ApiError(told.detail ?? `The server answered ${answer.status}.`, told.code ?? 'bad_answer', answer.status);
+async function checkStatus(response) {
+  if (response.ok) return response;
+  const { status } = response;
+  const body = await response.json().catch(() => ({}));
+  throw new ApiError(body.detail ?? `The server responded with HTTP status ${status}.`, body.code ?? 'bad_answer', status);
 }
 
-const json = (answer) => reached(answer.json());
+const parseJson = (response) => toApiErrors(response.json());
 
-function nameIn(disposition) {
+function parseFileName(disposition) {
   const encoded = /filename\*=utf-8''([^;]+)/i.exec(disposition ?? '');
   if (encoded) return decodeURIComponent(encoded[1]);
   return /filename="([^"]+)"/i.exec(disposition ?? '')?.[1] ?? 'cutout.png';

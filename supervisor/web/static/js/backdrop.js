@@ -1,54 +1,54 @@
-// What lies behind a cut-out while it is looked at. The result itself stays transparent.
+// Backdrop: the preview background behind a transparent result. The result itself is not changed.
 import { h, icon } from './dom.js';
 
 const KINDS = [
   ['checkerboard', 'Checkerboard'],
   ['white', 'White'],
   ['black', 'Black'],
-  ['colour', 'A colour'],
-  ['image', 'An image'],
+  ['colour', 'Colour'],
+  ['image', 'Image'],
 ];
-const PICTURE = 'M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15 9h.01';
+const IMAGE_ICON = 'M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15 9h.01';
 
-/** `sheet` is the element behind the cut-out; `node` is the choice to show. */
+/** `sheet` is the element behind the result; `node` is the control that selects the backdrop. */
 export class Backdrop {
   #image = null; // an object URL
 
   constructor(sheet) {
     this.sheet = sheet;
-    this.picker = h('input', { type: 'color', className: 'unseen', value: '#e8a33d', tabIndex: -1,
-      'aria-hidden': 'true', oninput: () => this.#colour() });
-    this.file = h('input', { type: 'file', hidden: true, accept: 'image/*', onchange: () => this.#load() });
-    const swatches = KINDS.map(([kind, label]) => this.#swatch(kind, label));
-    const legend = h('legend', { className: 'unseen' }, 'Background while looking');
+    this.picker = h('input', { type: 'color', className: 'visually-hidden', value: '#e8a33d', tabIndex: -1,
+      'aria-hidden': 'true', oninput: () => this.#applyColour() });
+    this.file = h('input', { type: 'file', hidden: true, accept: 'image/*', onchange: () => this.#loadImage() });
+    const swatches = KINDS.map(([kind, label]) => this.#createSwatch(kind, label));
+    const legend = h('legend', { className: 'visually-hidden' }, 'Preview background');
     this.node = h('fieldset', { className: 'backdrops' }, legend, ...swatches, this.picker, this.file);
-    this.#choose('checkerboard');
-    this.#colour();
+    this.#select('checkerboard');
+    this.#applyColour();
   }
 
-  #swatch(kind, label) {
+  #createSwatch(kind, label) {
     const input = h('input', { type: 'radio', name: 'backdrop', value: kind, checked: kind === 'checkerboard',
-      'aria-label': label, onchange: () => this.#choose(kind), onclick: (event) => this.#open(kind, event) });
-    const look = h('span', { className: kind }, kind === 'image' && icon(PICTURE));
-    return h('label', { className: 'swatch', title: label }, input, look);
+      'aria-label': label, onchange: () => this.#select(kind), onclick: (event) => this.#openChooser(kind, event) });
+    const sample = h('span', { className: kind }, kind === 'image' && icon(IMAGE_ICON));
+    return h('label', { className: 'swatch', title: label }, input, sample);
   }
 
-  #choose(kind) {
+  #select(kind) {
     this.sheet.dataset.backdrop = kind;
   }
 
-  /** A click, or space, opens the chooser; arrow keys (which click as well, at no place) just pass by. */
-  #open(kind, { detail, clientX }) {
-    const meant = detail > 0 || clientX > 0;
-    if (kind === 'image' && (meant || !this.#image)) this.file.click();
-    if (kind === 'colour' && meant) this.picker.click();
+  /** Open the chooser on a click or the space key, not on arrow keys, whose click events have no position. */
+  #openChooser(kind, { detail, clientX }) {
+    const byArrowKey = detail === 0 && clientX <= 0;
+    if (kind === 'image' && (!byArrowKey || !this.#image)) this.file.click();
+    if (kind === 'colour' && !byArrowKey) this.picker.click();
   }
 
-  #colour() {
+  #applyColour() {
     document.documentElement.style.setProperty('--backdrop-colour', this.picker.value);
   }
 
-  #load() {
+  #loadImage() {
     const [file] = this.file.files;
     if (!file) return;
     if (this.#image) URL.revokeObjectURL(this.#image);

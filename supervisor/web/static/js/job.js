@@ -1,16 +1,16 @@
-// One photo on its way: sent, followed, fetched. The photo is sent as it is, never scaled.
-import { file, post, postJson, get, remove, request } from './api.js';
-import { pause } from './dom.js';
-import { follow } from './stream.js';
+// Job: the removal of one photo, from upload to result. The photo is uploaded unchanged, never scaled.
+import { downloadFile, get, post, postJson, remove, request } from './api.js';
+import { delay } from './dom.js';
+import { followTask } from './stream.js';
 
 const QUEUE_FULL_RETRY_MS = 2000;
-const MOST_SENDS = 5;
-// The server has ended, another one is in its place, or this machine slept: the photo is still here, to be sent again.
-const LOST = new Set(['unreachable', 'stopping', 'not_found', 'upload_stalled']);
+const MAX_ATTEMPTS = 5;
+// Errors after which the photo is submitted again: the server has stopped or restarted, or this computer slept.
+const RETRYABLE_CODES = new Set(['unreachable', 'stopping', 'not_found', 'upload_stalled']);
 
 /**
- * Emits "change". `state` is "waiting", "running", "done", "failed" or "cancelled"; `message` says more, for people.
- * Once done: `result` as the service tells it, `original` and `cutout` blobs, `fileName` to save the cutout under.
+ * Emits "change". `state` is "waiting", "running", "done", "failed" or "cancelled"; `message` explains it to the user.
+ * Once done, `result` is the service's description, `original` and `cutout` are blobs, `fileName` is the cutout's name.
  */
 export class Job extends EventTarget {
   state = 'waiting';
@@ -20,24 +20,24 @@ export class Job extends EventTarget {
   result = null;
   cutout = null;
   fileName = null;
-  cancelling = false; // the service was asked to, and has not refused
-  held = false; // waits for a server that answers, to be sent again
-  saved = false; // has left the page, as a file or to the clipboard
-  #sends = 0;
+  cancelling = false; // a cancellation was requested and not refused
+  awaitsServer = false; // will be submitted again when the server responds
+  saved = false; // downloaded or copied to the clipboard
+  #attempts = 0;
   #aborter = null;
   #taskId = null;
 
-  /** `source` is a File, or the address of a photo; `options` as OptionsForm.values() gives them. */
+  /** `source` is a File or the URL of a photo; `options` as OptionsForm.values() returns them. */
   constructor(source, options) {
     super();
     this.source = source;
     this.options = options;
     this.original = source instanceof File ? source : null;
-    this.name = source instanceof File ? source.name || 'pasted photo' : nameOf(source);
+    this.name = source instanceof File ? source.name || 'pasted photo' : nameFromUrl(source);
   }
 
-  /** What to send to have it done anew: the photo itself, once it is here. */
-  get photo() {
+  /** The source for another removal of this photo: the downloaded original if there is one. */
+  get retrySource() {
     if (this.source instanceof File || !this.original) return this.source;
     return new File([this.original], this.name, { type: this.original.type });
   }
@@ -46,24 +46,24 @@ export class Job extends EventTarget {
     return this.state !== 'waiting' && this.state !== 'running';
   }
 
-  /** Take the photo through to its result, or to an error in words. Never rejects. */
+  /** Run the removal to its end. Errors become the job's state; never rejects. */
   async run() {
     this.#aborter = new AbortController();
-    this.#sends += 1;
-    this.held = false;
-    this.#set({ state: 'running', percent: 0, message: this.original ? 'Sending the photo' : 'Asking for the photo' });
+    this.#attempts += 1;
+    this.awaitsServer = false;
+    this.#set({ state: 'running', percent: 0, message: this.original ? 'Uploading the photo' : 'Fetching the photo' });
     try {
-      this.#taskId = await this.#send();
-      const last = await follow('remove', this.#taskId, (task) => this.#progress(task), this.#aborter.signal);
-      if (last.status === 'error') this.#fail(last.message, last.code);
-      else await this.#collect();
+      this.#taskId = await this.#submit();
+      const task = await followTask('remove', this.#taskId, (update) => this.#showProgress(update), this.#aborter.signal);
+      if (task.status === 'error') this.#fail(task.message, task.code);
+      else await this.#downloadResult();
     } catch (error) {
       if (error.name === 'AbortError') this.#set({ state: 'cancelled', message: 'Cancelled' });
       else this.#fail(error.message, error.code);
     }
   }
 
-  /** Stop, wherever it stands. */
+  /** Cancel the removal in any state. */
   async cancel() {
     if (this.ended || this.cancelling) return;
     if (!this.#taskId) {
@@ -73,70 +73,70 @@ export class Job extends EventTarget {
     }
     this.#set({ cancelling: true, message: 'Cancelling' });
     try {
-      await remove(`tasks/${this.#taskId}`); // the stream tells how it ended
+      await remove(`tasks/${this.#taskId}`); // the task's stream reports the end
     } catch (error) {
       this.#set({ cancelling: false, message: error.message });
     }
   }
 
-  /** The page goes for good: nobody will come for the result. */
-  leave() {
+  /** Cancel the task and delete its result without waiting, since the page is being closed. */
+  discard() {
     if (this.ended || !this.#taskId) return;
     for (const path of [`tasks/${this.#taskId}`, `remove/result/${this.#taskId}`]) {
       request(path, { method: 'DELETE', keepalive: true }).catch(() => {});
     }
   }
 
-  async #send() {
+  async #submit() {
     for (;;) {
       try {
-        return (await this.#ask()).task_id;
+        return (await this.#post()).task_id;
       } catch (error) {
         if (error.code !== 'queue_full') throw error;
-        this.#set({ message: 'The queue is full; waiting for a place' });
-        await pause(QUEUE_FULL_RETRY_MS);
+        this.#set({ message: 'The queue is full, retrying' });
+        await delay(QUEUE_FULL_RETRY_MS);
         this.#aborter.signal.throwIfAborted();
       }
     }
   }
 
-  #ask() {
+  #post() {
     const { fields, files } = this.options;
     const { signal } = this.#aborter;
     if (this.source instanceof File) {
       const form = new FormData();
       form.append('file', this.source, this.name);
       for (const [name, value] of Object.entries({ ...fields, ...files })) form.append(name, value);
-      return post('remove/upload', form, signal).catch((error) => unlessUnreadable(this.source, error));
+      return post('remove/upload', form, signal).catch((error) => rethrowIfReadable(this.source, error));
     }
-    if (Object.keys(files).length) throw new Error('An image as background goes with photos from this machine only.');
+    if (Object.keys(files).length) throw new Error('A background image can be used with uploaded photos only, not with URLs.');
     return postJson('remove/url', { url: this.source, ...fields }, signal);
   }
 
-  async #collect() {
-    this.#set({ message: 'Fetching the result' });
+  async #downloadResult() {
+    this.#set({ message: 'Downloading the result' });
     const { signal } = this.#aborter;
     const result = await get(`remove/result/${this.#taskId}`, signal);
-    const cutout = await file(result.result_file_id, signal);
+    const cutout = await downloadFile(result.result_file_id, signal);
     if (!this.original) {
-      const original = await file(result.original_file_id, signal);
+      const original = await downloadFile(result.original_file_id, signal);
       Object.assign(this, { original: original.blob, name: original.name });
     }
-    // All of it is here now: nothing of the photo needs to stay on the server.
+    // The page has all files now: delete them from the server.
     request(`remove/result/${this.#taskId}`, { method: 'DELETE' }).catch(() => {});
     Object.assign(this, { result, cutout: cutout.blob, fileName: cutout.name });
     this.#set({ state: 'done', message: '', percent: 100 });
   }
 
-  #progress({ percent, message }) {
-    if (!this.cancelling) this.#set({ percent, message });
+  #showProgress({ percent, message, queue_position: position }) {
+    if (!this.cancelling) this.#set({ percent, message: position ? describePosition(position) : message });
   }
 
   #fail(message, code = null) {
-    if (LOST.has(code) && !this.cancelling && this.#sends < MOST_SENDS) {
-      this.held = true;
-      this.#taskId = null; // a cancel now has nothing to ask of anybody
-      this.#set({ state: 'waiting', message: 'The server does not answer; sent again when it does' });
+    if (RETRYABLE_CODES.has(code) && !this.cancelling && this.#attempts < MAX_ATTEMPTS) {
+      this.awaitsServer = true;
+      this.#taskId = null; // the server no longer has the task, so a cancellation needs no request
+      this.#set({ state: 'waiting', message: 'The server does not respond. The photo is sent again when it does.' });
     } else if (code === 'cancelled') this.#set({ state: 'cancelled', message: 'Cancelled' });
     else this.#set({ state: 'failed', message, code });
   }
@@ -148,21 +148,25 @@ export class Job extends EventTarget {
   }
 }
 
-/** Throw why a file was not sent: browsers tell a file that they cannot read from a server that is away by nothing. */
-async function unlessUnreadable(source, error) {
+/** Describe a position in the server's queue, which counts from 1. */
+const describePosition = (position) =>
+  (position === 1 ? 'Waiting, next in the queue' : `Waiting, number ${position} in the queue`);
+
+/** Rethrow the error of a failed upload. fetch() fails alike for an unreadable file and an unreachable server. */
+async function rethrowIfReadable(source, error) {
   if (error.code === 'unreachable') {
     await source.arrayBuffer().catch(() => {
-      throw new Error('This cannot be read: it is a folder, or has gone since it was chosen.');
+      throw new Error('This file cannot be read: it is a folder, or has been moved or deleted.');
     });
   }
   throw error;
 }
 
-function nameOf(address) {
+function nameFromUrl(url) {
   try {
-    const { pathname, hostname } = new URL(address);
+    const { pathname, hostname } = new URL(url);
     return decodeURIComponent(pathname.split('/').pop()) || hostname;
   } catch {
-    return address;
+    return url;
   }
 }

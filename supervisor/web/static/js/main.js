@@ -1,57 +1,57 @@
-// The page: its parts, made once and told of each other.
+// Entry point: creates the parts of the page and connects them.
 import { byId } from './dom.js';
-import { Facts } from './facts.js';
 import { host } from './host.js';
 import { OptionsForm } from './options.js';
 import { QueueView } from './queue-view.js';
 import { Queue } from './queue.js';
-import { watchSources } from './sources.js';
+import { ResultDetails } from './result-details.js';
+import { listenForPhotos } from './sources.js';
 import { Status } from './status.js';
-import { statusTable } from './table.js';
+import { createStatusTable } from './table.js';
 import { Viewer } from './viewer.js';
 
 const status = new Status();
-const rows = statusTable(status);
-const options = new OptionsForm(() => again(list.selected));
+const rows = createStatusTable(status);
+const options = new OptionsForm(() => retry(list.selected));
 const queue = new Queue();
 
-/** Send photos with the options as they are now, and look at the first of them. */
-function send(sources, changes = {}) {
-  const chosen = options.values();
-  const [first] = queue.add(sources, { ...chosen, fields: { ...chosen.fields, ...changes } });
+/** Submit photos with the current options, and select the first of them. */
+function submit(sources, changes = {}) {
+  const current = options.values();
+  const [first] = queue.add(sources, { ...current, fields: { ...current.fields, ...changes } });
   if (first) list.select(first);
 }
 
-/** Send a photo anew, with the options as they are now. The one before makes room, unless it has a result. */
-function again(job, changes) {
-  send([job.photo], changes);
-  if (job.state !== 'done') queue.drop(job);
+/** Submit a photo again with the current options. Its previous job is removed unless it has a result. */
+function retry(job, changes) {
+  submit([job.retrySource], changes);
+  if (job.state !== 'done') queue.remove(job);
 }
 
-const viewer = new Viewer(new Facts(status, rows.model, again));
+const viewer = new Viewer(new ResultDetails(status, rows.model, retry));
 const list = new QueueView(queue, {
   select: (job) => {
     viewer.show(job);
-    options.offer(job);
+    options.setJob(job);
   },
-  again,
+  retry,
 });
 
-watchSources(send);
-queue.addEventListener('ended', () => status.refresh()); // a removal may have loaded a model, or lost its worker
-queue.addEventListener('lost', () => status.refresh());
+listenForPhotos(submit);
+queue.addEventListener('ended', () => status.refresh()); // a removal may have loaded a model or crashed its worker
+queue.addEventListener('serverlost', () => status.refresh());
 addEventListener('beforeunload', (event) => {
-  // An application's window would not ask but stay open without a word, as Electron's do.
+  // Electron shows no prompt: its window would just not close.
   if (host || navigator.userAgent.includes('Electron/')) return;
-  if (queue.unsaved.length || queue.jobs.some((job) => !job.ended)) event.preventDefault(); // the browser asks
+  if (queue.unsaved.length || queue.jobs.some((job) => !job.ended)) event.preventDefault(); // the browser prompts
 });
 addEventListener('pagehide', ({ persisted }) => {
-  if (!persisted) for (const job of queue.jobs) job.leave();
+  if (!persisted) for (const job of queue.jobs) job.discard();
 });
 status.addEventListener('change', () => {
   if (!status.server || status.problem) return;
   queue.resume();
   byId('version').textContent = `bgremove ${status.server.server.version}`;
-  options.load().catch(() => {}); // asked again with the next status
+  options.load().catch(() => {}); // retried with the next status
 });
 status.refresh();

@@ -1,20 +1,21 @@
-// One long action of a row: its button's call, then its progress, log and end below the row.
+// Operation: a long-running task of a status row (install, download, load), with its progress, log and outcome.
 import { post, remove } from './api.js';
-import { announce, h, keepFocus, say } from './dom.js';
-import { follow } from './stream.js';
+import { announce, h, keepFocus, setText } from './dom.js';
+import { followTask } from './stream.js';
 
-/** Lives as long as its row; runs one action at a time. Emits "change" when it begins and ends.
- *
- * An action counts as running until `settle` has resolved: until what it changed is known. */
+/**
+ * Runs one task at a time. Emits "change" when it starts and ends.
+ * A task counts as running until the promise of `refresh` has resolved, so that its effects are known.
+ */
 export class Operation extends EventTarget {
   running = false;
   #taskId = null;
 
-  /** `part` streams its tasks; `columns` is how wide the table is. */
-  constructor(part, columns, settle) {
+  /** `streamPath` is the API path that streams its tasks; `columns` is the number of table columns. */
+  constructor(streamPath, columns, refresh) {
     super();
-    this.settle = settle;
-    this.part = part;
+    this.refresh = refresh;
+    this.streamPath = streamPath;
     this.message = h('span', { className: 'message' });
     this.percent = h('span', { className: 'percent' });
     this.cancel = h('button', { type: 'button', className: 'quiet', onclick: () => this.#cancel() }, 'Cancel');
@@ -25,41 +26,41 @@ export class Operation extends EventTarget {
     this.row = h('tr', { className: 'operation', role: 'row', hidden: true }, cell);
   }
 
-  /** POST to `path` and follow the task that it starts; `done` puts the answer of a call without one into words. */
-  async begin(path, done = () => 'There is nothing to do.') {
-    await this.#while(async () => {
+  /** POST to `path` and follow the task it starts; `describe` words the response of a request that starts none. */
+  async start(path, describe = () => 'There is nothing to do.') {
+    await this.#exclusively(async () => {
       this.#show({ message: 'Starting', percent: 0, logs: [] });
-      const answer = await post(path);
-      if (answer.task_id) await this.#follow(answer.task_id);
-      else this.#end(done(answer));
+      const response = await post(path);
+      if (response.task_id) await this.#follow(response.task_id);
+      else this.#finish(describe(response));
     });
   }
 
-  /** Follow a task that runs already, started by another page or before this one was opened. */
-  async join(taskId) {
-    await this.#while(() => this.#follow(taskId));
+  /** Follow a running task that another page, or a previous visit, has started. */
+  async attach(taskId) {
+    await this.#exclusively(() => this.#follow(taskId));
   }
 
-  /** Forget how the last action went. */
+  /** Hide the outcome of the last task. */
   clear() {
-    if (!this.running) this.#change(() => { this.row.hidden = true; });
+    if (!this.running) this.#keepFocus(() => { this.row.hidden = true; });
   }
 
-  #change(act) {
-    keepFocus(act, () => this.row.parentElement.querySelector('.actions button:not([hidden])'));
+  #keepFocus(change) {
+    keepFocus(change, () => this.row.parentElement.querySelector('.actions button:not([hidden])'));
   }
 
-  async #while(act) {
+  async #exclusively(action) {
     if (this.running) return;
     this.running = true;
     this.dispatchEvent(new Event('change'));
     try {
-      await act();
+      await action();
     } catch (error) {
-      this.#end(error.message, true);
+      this.#finish(error.message, true);
     } finally {
       this.#taskId = null;
-      await this.settle();
+      await this.refresh();
       this.running = false;
       this.dispatchEvent(new Event('change'));
     }
@@ -67,8 +68,8 @@ export class Operation extends EventTarget {
 
   async #follow(taskId) {
     this.#taskId = taskId;
-    const last = await follow(this.part, taskId, (task) => this.#show(task));
-    this.#end(last.message, last.status === 'error');
+    const task = await followTask(this.streamPath, taskId, (update) => this.#show(update));
+    this.#finish(task.message, task.status === 'error');
   }
 
   #show(task) {
@@ -80,25 +81,25 @@ export class Operation extends EventTarget {
     this.message.textContent = task.message;
     this.percent.textContent = `${Math.floor(task.percent)} %`;
     const atEnd = this.log.scrollTop + this.log.clientHeight >= this.log.scrollHeight - 4;
-    say(this.log, task.logs.join('\n')); // replaced whole each time
+    setText(this.log, task.logs.join('\n')); // every event has the whole log
     if (atEnd) this.log.scrollTop = this.log.scrollHeight;
   }
 
-  #end(message, failed = false) {
-    this.#change(() => {
+  #finish(message, failed = false) {
+    this.#keepFocus(() => {
       this.row.hidden = false;
       this.bar.hidden = true;
       this.cancel.hidden = true;
       this.percent.textContent = '';
       this.message.className = failed ? 'message failed' : 'message';
       this.message.textContent = message;
-      if (!failed) say(this.log, '');
+      if (!failed) setText(this.log, '');
     });
     announce(message);
   }
 
   async #cancel() {
-    this.#change(() => { this.cancel.hidden = true; });
+    this.#keepFocus(() => { this.cancel.hidden = true; });
     try {
       await remove(`tasks/${this.#taskId}`);
     } catch (error) {

@@ -1,39 +1,25 @@
-// The list of photos: a row each, with its progress, its error in words, and what can be done about it.
-import { announce, byId, h, iconButton, keepFocus, pause, rest, rests, sizeInWords } from './dom.js';
+// Photo list: one row per job, with thumbnail, progress, error message and buttons.
+import { announce, byId, delay, formatBytes, h, iconButton, isDisabled, keepFocus, setDisabled } from './dom.js';
 import { download } from './save.js';
 import { drawThumbnail } from './thumbnail.js';
 
-const CROSS = 'M6 6l12 12M18 6L6 18';
-const AGAIN = 'M20 11a8 8 0 1 0-2.3 6M20 5v6h-6';
-const SAVE = 'M12 4v11M7 11l5 5 5-5M5 20h14';
+const CROSS_ICON = 'M6 6l12 12M18 6L6 18';
+const RETRY_ICON = 'M20 11a8 8 0 1 0-2.3 6M20 5v6h-6';
+const SAVE_ICON = 'M12 4v11M7 11l5 5 5-5M5 20h14';
 const NO_SUBJECT = 'No subject was found';
-const PAUSE_MS = 300; // browsers drop downloads that come at once
+const DOWNLOAD_INTERVAL_MS = 300; // browsers drop downloads that follow each other too quickly
 
-/** `select` shows a job (or null) on the stage, `again` sends one anew. */
+/** `select` shows a job, or null, in the viewer; `retry` submits its photo again. */
 export class QueueView {
   #rows = new Map();
   selected = null;
 
-  constructor(queue, { select, again }) {
-    Object.assign(this, { queue, onSelect: select, onAgain: again });
+  constructor(queue, { select, retry }) {
+    Object.assign(this, { queue, onSelect: select, onRetry: retry });
     queue.addEventListener('change', () => this.render());
-    queue.addEventListener('ended', ({ job }) => {
-      announce(`${job.name}: ${job.state !== 'done' ? job.message : job.result.subject ? 'background removed' : NO_SUBJECT}`);
-    });
-    byId('clear').addEventListener('click', () => {
-      const count = queue.unsaved.length;
-      const asked = count === 1 ? 'One result was not saved.' : `${count} results were not saved.`;
-      if (count === 0 || confirm(`${asked} Clear the list all the same?`)) queue.clear();
-    });
-    byId('download-all').addEventListener('click', async ({ currentTarget: button }) => {
-      if (rests(button)) return; // a double click would save each photo twice
-      rest(button, true);
-      for (const job of queue.done) {
-        download(job);
-        await pause(PAUSE_MS);
-      }
-      rest(button, false);
-    });
+    queue.addEventListener('ended', ({ job }) => announce(`${job.name}: ${describeOutcome(job)}`));
+    byId('clear').addEventListener('click', () => this.#clear());
+    byId('download-all').addEventListener('click', ({ currentTarget }) => this.#downloadAll(currentTarget));
   }
 
   select(job) {
@@ -47,11 +33,11 @@ export class QueueView {
 
   render() {
     const rows = byId('queue').children;
-    const place = [...rows].findIndex((row) => row.contains(document.activeElement));
+    const index = [...rows].findIndex((row) => row.contains(document.activeElement));
     keepFocus(() => {
       this.#show(this.queue);
       if (this.selected && !this.queue.jobs.includes(this.selected)) this.select(this.queue.jobs.at(-1) ?? null);
-    }, () => rows[Math.min(place, rows.length - 1)]?.querySelector('.pick'));
+    }, () => rows[Math.min(index, rows.length - 1)]?.querySelector('.pick'));
   }
 
   #show({ jobs, done }) {
@@ -67,39 +53,54 @@ export class QueueView {
       }
     }
     for (const job of jobs) {
-      if (!this.#rows.has(job)) this.#rows.set(job, this.#made(job));
+      if (!this.#rows.has(job)) this.#rows.set(job, this.#createRow(job));
       this.#rows.get(job).show(job === this.selected);
     }
   }
 
-  #made(job) {
+  #createRow(job) {
     const row = new PhotoRow(job, {
-      pick: () => this.select(job),
-      again: () => this.onAgain(job),
-      drop: () => this.queue.drop(job),
+      select: () => this.select(job),
+      retry: () => this.onRetry(job),
+      remove: () => this.queue.remove(job),
     });
     byId('queue').append(row.node);
     return row;
   }
+
+  #clear() {
+    const count = this.queue.unsaved.length;
+    const warning = count === 1 ? 'One result is not saved.' : `${count} results are not saved.`;
+    if (count === 0 || confirm(`${warning} Clear the list anyway?`)) this.queue.clear();
+  }
+
+  async #downloadAll(button) {
+    if (isDisabled(button)) return; // a double click would save each photo twice
+    setDisabled(button, true);
+    for (const job of this.queue.done) {
+      download(job);
+      await delay(DOWNLOAD_INTERVAL_MS);
+    }
+    setDisabled(button, false);
+  }
 }
 
 class PhotoRow {
-  #pictured = null;
+  #thumbnailBlob = null;
 
-  constructor(job, { pick, again, drop }) {
+  constructor(job, { select, retry, remove }) {
     this.job = job;
     this.canvas = h('canvas', { width: 96, height: 96, 'aria-hidden': 'true' });
     this.name = h('span', { className: 'name', dir: 'auto' });
-    this.said = h('span', { className: 'said' });
     this.text = h('span');
     this.bar = h('progress', { max: 100 });
-    this.said.append(this.text, this.bar);
-    this.pick = h('button', { type: 'button', className: 'pick', onclick: pick }, this.canvas, this.name, this.said);
-    this.cancel = iconButton(`Cancel ${job.name}`, CROSS, () => job.cancel());
-    this.again = iconButton(`Try ${job.name} again`, AGAIN, again);
-    this.save = iconButton(`Download ${job.name}`, SAVE, () => download(job));
-    this.drop = iconButton(`Remove ${job.name} from the list`, CROSS, drop);
-    this.node = h('li', {}, this.pick, this.again, this.save, this.cancel, this.drop);
+    this.details = h('span', { className: 'details' }, this.text, this.bar);
+    this.pick = h('button', { type: 'button', className: 'pick', onclick: select }, this.canvas, this.name, this.details);
+    this.cancel = iconButton(`Cancel ${job.name}`, CROSS_ICON, () => job.cancel());
+    this.retry = iconButton(`Try ${job.name} again`, RETRY_ICON, retry);
+    this.save = iconButton(`Download ${job.name}`, SAVE_ICON, () => download(job));
+    this.remove = iconButton(`Remove ${job.name} from the list`, CROSS_ICON, remove);
+    this.node = h('li', {}, this.pick, this.retry, this.save, this.cancel, this.remove);
   }
 
   show(selected) {
@@ -110,27 +111,31 @@ class PhotoRow {
     this.pick.setAttribute('aria-current', selected);
     this.name.textContent = job.name;
     this.name.title = job.name;
-    this.text.textContent = job.state === 'done' ? this.#summary() : job.message;
+    this.text.textContent = job.state === 'done' ? summarise(job) : job.message;
     this.bar.hidden = job.state !== 'running';
     this.bar.value = job.percent;
     this.bar.setAttribute('aria-label', `Progress of ${job.name}`);
     this.cancel.hidden = job.ended;
-    rest(this.cancel, job.cancelling);
-    this.again.hidden = !(failed || job.state === 'cancelled');
+    setDisabled(this.cancel, job.cancelling);
+    this.retry.hidden = !(failed || job.state === 'cancelled');
     this.save.hidden = job.state !== 'done';
-    this.drop.hidden = !job.ended;
-    this.#picture(job.cutout ?? job.original);
+    this.remove.hidden = !job.ended;
+    this.#showThumbnail(job.cutout ?? job.original);
   }
 
-  #summary() {
-    const { width, height, format, subject } = this.job.result;
-    if (!subject) return NO_SUBJECT;
-    return `${width} × ${height} · ${format.toUpperCase()} · ${sizeInWords(this.job.cutout.size)}`;
-  }
-
-  #picture(blob) {
-    if (!blob || blob === this.#pictured) return;
-    this.#pictured = blob;
+  #showThumbnail(blob) {
+    if (!blob || blob === this.#thumbnailBlob) return;
+    this.#thumbnailBlob = blob;
     drawThumbnail(this.canvas, blob);
   }
+}
+
+function describeOutcome(job) {
+  if (job.state !== 'done') return job.message;
+  return job.result.subject ? 'background removed' : NO_SUBJECT;
+}
+
+function summarise({ result: { width, height, format, subject }, cutout }) {
+  if (!subject) return NO_SUBJECT;
+  return `${width} × ${height} · ${format.toUpperCase()} · ${formatBytes(cutout.size)}`;
 }

@@ -1,46 +1,46 @@
-// The photos of this page: in the order they came, a few on their way at a time.
+// Queue: the jobs of this page, in order of submission, with limited concurrency.
 import { Job } from './job.js';
 
-// One is worked on while the next arrives. More would wait at the server, each holding one of a browser's six
-// connections for its stream.
-const AT_ONCE = 2;
+// One photo is processed while the next is uploaded. Each running job holds one of the six connections that a
+// browser opens per host (HTTP/1.1), for its event stream.
+const MAX_CONCURRENCY = 2;
 
 /**
- * Emits "change" when photos come, go or change, "ended" (with `job`) when one has ended, and "lost" when one could
- * not be finished for want of a server.
+ * Emits "change" when jobs are added, removed or changed, "ended" (with `job`) when a job has ended, and
+ * "serverlost" when a job waits for the server to respond again.
  */
 export class Queue extends EventTarget {
   jobs = [];
 
-  /** Add photos: Files, or addresses. Returns their jobs. */
+  /** Add photos, given as Files or URLs. Returns their jobs. */
   add(sources, options) {
     const added = sources.map((source) => new Job(source, options));
-    for (const job of added) job.addEventListener('change', () => this.#changed());
+    for (const job of added) job.addEventListener('change', () => this.#emitChange());
     this.jobs.push(...added);
-    this.#advance();
+    this.#startNext();
     return added;
   }
 
-  /** Take a photo out, cancelled if it is still on its way. */
-  drop(job) {
+  /** Remove a job, and cancel it if it has not ended. */
+  remove(job) {
     job.cancel();
     this.jobs = this.jobs.filter((other) => other !== job);
-    this.#changed();
+    this.#emitChange();
   }
 
-  /** Take every photo out that has come to its end. */
+  /** Remove all jobs that have ended. */
   clear() {
     this.jobs = this.jobs.filter((job) => !job.ended);
-    this.#changed();
+    this.#emitChange();
   }
 
-  /** Send again what waits for a server: there is one. */
+  /** Submit the jobs again that wait for the server, which responds now. */
   resume() {
-    for (const job of this.jobs) job.held = false;
-    this.#advance();
+    for (const job of this.jobs) job.awaitsServer = false;
+    this.#startNext();
   }
 
-  /** Results that exist nowhere but on this page. */
+  /** The finished jobs whose results exist on this page only. */
   get unsaved() {
     return this.done.filter((job) => !job.saved);
   }
@@ -49,20 +49,20 @@ export class Queue extends EventTarget {
     return this.jobs.filter((job) => job.state === 'done');
   }
 
-  #advance() {
+  #startNext() {
     const running = this.jobs.filter((job) => job.state === 'running').length;
-    const next = this.jobs.filter((job) => job.state === 'waiting' && !job.held).slice(0, Math.max(0, AT_ONCE - running));
-    for (const job of next) this.#run(job);
-    this.#changed();
+    const waiting = this.jobs.filter((job) => job.state === 'waiting' && !job.awaitsServer);
+    for (const job of waiting.slice(0, Math.max(0, MAX_CONCURRENCY - running))) this.#run(job);
+    this.#emitChange();
   }
 
   async #run(job) {
     await job.run();
-    this.dispatchEvent(job.held ? new Event('lost') : Object.assign(new Event('ended'), { job }));
-    this.#advance();
+    this.dispatchEvent(job.awaitsServer ? new Event('serverlost') : Object.assign(new Event('ended'), { job }));
+    this.#startNext();
   }
 
-  #changed() {
+  #emitChange() {
     this.dispatchEvent(new Event('change'));
   }
 }

@@ -1,44 +1,44 @@
-// One row of the status table: name, lamp, info, buttons, and below them the action that runs.
-import { byId, h, keepFocus, rest, rests } from './dom.js';
+// Row of the status table: title, status indicator, information, action buttons, and the running operation below.
+import { byId, h, isDisabled, keepFocus, setDisabled } from './dom.js';
 
 export const COLUMNS = 4;
 
 export class Row {
-  /** `body` is the row's own tbody; `operation` may be null. */
+  /** `body` is the row's own tbody element; `operation` may be null. */
   constructor(body, title, operation = null) {
     this.operation = operation;
-    this.lamp = h('span', { className: 'lamp' });
+    this.indicator = h('span', { className: 'indicator' });
     this.info = h('td', { className: 'info', role: 'cell' });
     this.actions = h('td', { className: 'actions', role: 'cell' });
     const head = h('th', { scope: 'row', role: 'rowheader' }, title);
-    const state = h('td', { className: 'state', role: 'cell' }, this.lamp);
+    const state = h('td', { className: 'state', role: 'cell' }, this.indicator);
     body.append(h('tr', { role: 'row' }, head, state, this.info, this.actions));
     if (operation) body.append(operation.row);
   }
 
-  /** Add a button, hidden until it applies. */
-  button(label, onclick, className = '') {
-    const act = () => { if (!rests(button)) onclick(); };
+  /** Add a button, hidden until `showAction` selects it. */
+  addButton(label, onclick, className = '') {
+    const act = () => { if (!isDisabled(button)) onclick(); };
     const button = h('button', { type: 'button', className, hidden: true, onclick: act }, label);
     button.dataset.label = label;
     this.actions.append(button);
     return button;
   }
 
-  /** Show Ready or Not Ready; null while that is not known. What is wrong is red, what is not yet there is not. */
-  tell(ready, wrong = ready === false) {
-    this.lamp.textContent = ready === null ? 'Checking…' : ready ? 'Ready' : 'Not Ready';
-    this.lamp.className = ready ? 'lamp ready' : wrong ? 'lamp broken' : 'lamp';
+  /** Show Ready or Not Ready; `ready` is null while unknown. The indicator is red if `broken`, else grey or green. */
+  setReady(ready, broken = ready === false) {
+    this.indicator.textContent = ready === null ? 'Checking…' : ready ? 'Ready' : 'Not Ready';
+    this.indicator.className = ready ? 'indicator ready' : broken ? 'indicator broken' : 'indicator';
   }
 
-  /** Offer one of the row's buttons, or none; a busy one does nothing and says so, but keeps the keyboard's focus. */
-  offer(chosen, busy = false) {
+  /** Show one of the row's buttons, or none (null). A busy button is disabled, but keeps the keyboard focus. */
+  showAction(action, busy = false) {
     keepFocus(() => {
       for (const button of this.actions.children) {
-        button.hidden = button !== chosen;
-        rest(button, busy);
+        button.hidden = button !== action;
+        setDisabled(button, busy);
         button.textContent = busy ? 'Starting...' : button.dataset.label;
       }
-    }, () => chosen ?? byId('refresh'));
+    }, () => action ?? byId('refresh'));
   }
 }

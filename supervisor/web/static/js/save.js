@@ -1,27 +1,27 @@
-// Getting a result out of the page: as a file, or to the clipboard.
+// Saving results: download as a file, or copy to the clipboard.
 import { h } from './dom.js';
 
-const KEPT_MS = 30_000; // long enough for a slow disk to take the file
+const REVOKE_DELAY_MS = 30_000; // the browser may still be writing the file
 
-/** Save a finished job's result under the name that the service gave it. */
+/** Download a finished job's result under the file name that the service chose. */
 export function download(job) {
-  const address = URL.createObjectURL(job.cutout);
-  h('a', { href: address, download: job.fileName }).click();
+  const url = URL.createObjectURL(job.cutout);
+  h('a', { href: url, download: job.fileName }).click();
   job.saved = true;
-  setTimeout(() => URL.revokeObjectURL(address), KEPT_MS);
+  setTimeout(() => URL.revokeObjectURL(url), REVOKE_DELAY_MS);
 }
 
-/** Whether this page may write pictures to the clipboard: not on plain http from another machine. */
+/** Whether images can be copied. Browsers allow it in secure contexts only: https, or http on localhost. */
 export const canCopy = () => Boolean(navigator.clipboard?.write && window.ClipboardItem);
 
-/** Copy a finished job's result, as a PNG: the one format that every clipboard takes. */
+/** Copy a finished job's result as PNG, the one image format that every clipboard supports. */
 export async function copy(job) {
-  const png = job.cutout.type === 'image/png' ? job.cutout : asPng(job.cutout);
+  const png = job.cutout.type === 'image/png' ? job.cutout : convertToPng(job.cutout);
   await navigator.clipboard.write([new ClipboardItem({ 'image/png': png })]);
   job.saved = true;
 }
 
-async function asPng(blob) {
+async function convertToPng(blob) {
   const bitmap = await createImageBitmap(blob);
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   canvas.getContext('2d').drawImage(bitmap, 0, 0);

@@ -1,60 +1,61 @@
-// How photos come in: chosen, dropped, pasted, or by their address.
-import { byId, say } from './dom.js';
+// Sources of photos: file chooser, drag and drop, paste, and URL.
+import { byId, setText } from './dom.js';
 
 const TEXT_FIELDS = 'input:not([type=range], [type=radio], [type=checkbox], [type=color], [type=file])';
 
-/** Call `add` with Files, or with addresses, whenever the person brings some. */
-export function watchSources(add) {
+/** Call `submit` with the Files, or the URLs, that the user provides. */
+export function listenForPhotos(submit) {
   const picker = byId('files');
   for (const id of ['choose', 'add']) byId(id).addEventListener('click', () => picker.click());
   picker.addEventListener('change', () => {
-    add([...picker.files]);
-    picker.value = ''; // the same photo may be chosen again
+    submit([...picker.files]);
+    picker.value = ''; // else choosing the same file again would emit no event
   });
-  watchDrops(add);
+  listenForDrops(submit);
   document.addEventListener('paste', (event) => {
-    // Text goes where the cursor is; a picture can only be meant for the page.
+    // Text is pasted into the focused field; files go to the page.
     if (!event.clipboardData.files.length && event.target.closest?.(TEXT_FIELDS)) return;
-    if (bring(event.clipboardData, add)) event.preventDefault();
+    if (submitTransfer(event.clipboardData, submit)) event.preventDefault();
   });
-  watchAddress(add);
+  listenForUrls(submit);
 }
 
-function watchDrops(add) {
-  const mark = (on) => document.body.classList.toggle('dragging', on);
+function listenForDrops(submit) {
+  const highlight = (on) => document.body.classList.toggle('dragging', on);
   addEventListener('dragover', (event) => {
-    event.preventDefault(); // without it the browser would leave the page for the photo
-    mark(true);
+    event.preventDefault(); // allows the drop; else the browser would open the file
+    highlight(true);
   });
-  addEventListener('dragleave', (event) => { if (!event.relatedTarget) mark(false); });
+  addEventListener('dragleave', (event) => { if (!event.relatedTarget) highlight(false); });
   addEventListener('drop', (event) => {
     event.preventDefault();
-    mark(false);
-    bring(event.dataTransfer, add);
+    highlight(false);
+    submitTransfer(event.dataTransfer, submit);
   });
 }
 
-function bring(transfer, add) {
+/** Submit the files, else the URLs, of a DataTransfer. Returns whether there were any. */
+function submitTransfer(transfer, submit) {
   const files = [...transfer.files];
   const text = transfer.getData('text/uri-list') || transfer.getData('text/plain');
-  const addresses = text.split(/\s+/).filter(isAddress);
-  if (files.length) add(files);
-  else if (addresses.length) add(addresses);
-  return files.length + addresses.length > 0;
+  const urls = text.split(/\s+/).filter(isWebUrl);
+  if (files.length) submit(files);
+  else if (urls.length) submit(urls);
+  return files.length + urls.length > 0;
 }
 
-function watchAddress(add) {
+function listenForUrls(submit) {
   const [form, field, problem] = [byId('url-form'), byId('url'), byId('url-problem')];
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    const address = field.value.trim();
-    const good = isAddress(address);
-    say(problem, good ? '' : 'Type an address that begins with http:// or https://.');
-    field.setAttribute('aria-invalid', !good);
-    if (!good) return;
+    const url = field.value.trim();
+    const valid = isWebUrl(url);
+    setText(problem, valid ? '' : 'Enter a URL that begins with http:// or https://.');
+    field.setAttribute('aria-invalid', !valid);
+    if (!valid) return;
     field.value = '';
-    add([address]);
+    submit([url]);
   });
 }
 
-const isAddress = (text) => /^https?:\/\/[^/]/i.test(text) && URL.canParse(text);
+const isWebUrl = (text) => /^https?:\/\/[^/]/i.test(text) && URL.canParse(text);

@@ -1,60 +1,61 @@
-// What the service says of itself. Fetched when there is a reason to, never on a clock, but for one case:
-// while the server does not answer, it is asked again until it does.
+// Status of the service. Refreshed on events, not by a timer, except while the server does not respond.
 import { get } from './api.js';
 
 const RETRY_MS = 2000;
 const STATUS_TIMEOUT_MS = 15_000;
-const ENVIRONMENT_TIMEOUT_MS = 150_000; // its first answer tries every import
+const ENVIRONMENT_TIMEOUT_MS = 150_000; // the first response waits for the import of every package
 
-/** Emits "change" whenever `server`, `environment` or `problem` may look different. */
+/** Emits "change" when `server`, `environment` or `problem` may have changed. */
 export class Status extends EventTarget {
   server = null; // GET /status, null while unknown
   environment = null; // GET /env/status, null while unknown
-  problem = null; // why all is not ready, in a sentence
-  #turn = 0;
-  #timer = 0;
+  problem = null; // why the status is not available, as a sentence
+  #refreshes = 0; // counter, to ignore the responses of outdated refreshes
+  #retryTimer = 0;
 
   constructor() {
     super();
     document.addEventListener('visibilitychange', () => { if (!document.hidden) this.refresh(); });
   }
 
-  /** The part about BiRefNet, or null. */
+  /** The section about BiRefNet, or null. */
   get model() {
     return this.server?.models.background_removal ?? null;
   }
 
-  /** Ask for both parts in parallel; resolves when both are known, or one of them failed. */
+  /** Request both parts in parallel. Resolves when both are known or one has failed. */
   async refresh() {
-    clearTimeout(this.#timer);
-    const turn = ++this.#turn;
-    const take = async (name, path, timeoutMs) => {
-      const told = await get(path, undefined, timeoutMs);
-      if (turn !== this.#turn) return;
-      if (name === 'server') this.problem = null; // it answers
-      this[name] = told; // shown as soon as it is there: the first look at the environment takes a while
-      this.#changed();
+    clearTimeout(this.#retryTimer);
+    const id = ++this.#refreshes;
+    const load = async (name, path, timeoutMs) => {
+      const payload = await get(path, undefined, timeoutMs);
+      if (id !== this.#refreshes) return;
+      if (name === 'server') this.problem = null;
+      this[name] = payload; // shown immediately: the first environment status takes a while
+      this.#emitChange();
     };
     try {
       await Promise.all([
-        take('server', 'status', STATUS_TIMEOUT_MS),
-        take('environment', 'env/status', ENVIRONMENT_TIMEOUT_MS),
+        load('server', 'status', STATUS_TIMEOUT_MS),
+        load('environment', 'env/status', ENVIRONMENT_TIMEOUT_MS),
       ]);
     } catch (error) {
-      if (turn === this.#turn) this.#fail(error);
+      if (id === this.#refreshes) this.#fail(error);
     }
   }
 
   #fail(error) {
-    this.#turn += 1; // what the other half tells later would pass for a server that answers
+    this.#refreshes += 1; // ignore the other request's response
     const unauthorized = error.status === 401;
-    const next = unauthorized ? 'Refresh the status to enter it.' : 'Trying again until it does.';
-    Object.assign(this, { server: null, environment: null, problem: `${error.message} ${next}` });
-    if (!unauthorized) this.#timer = setTimeout(() => this.refresh(), RETRY_MS);
-    this.#changed();
+    const problem = unauthorized
+      ? 'An access token is required. Refresh the status to enter it.'
+      : `${error.message} Retrying until it does.`;
+    Object.assign(this, { server: null, environment: null, problem });
+    if (!unauthorized) this.#retryTimer = setTimeout(() => this.refresh(), RETRY_MS);
+    this.#emitChange();
   }
 
-  #changed() {
+  #emitChange() {
     this.dispatchEvent(new Event('change'));
   }
 }

@@ -1,45 +1,44 @@
-// A task's progress, live. Read with fetch and not with an EventSource, which can send no token and tells no status:
-// so fetch is used everywhere, with a token or without.
+// Server-sent events of a task. Parsed from fetch(), since EventSource can send no token and reports no HTTP status.
 import { Unreachable, get, request } from './api.js';
-import { pause } from './dom.js';
+import { delay } from './dom.js';
 
-const ENDS = new Set(['complete', 'error']);
+const TERMINAL_STATUSES = new Set(['complete', 'error']);
 const RETRY_MS = 500;
 const MAX_FAILURES = 5;
 
-/** Whether a task with this payload has ended. */
-const hasEnded = (task) => ENDS.has(task.status);
+const hasEnded = (task) => TERMINAL_STATUSES.has(task.status);
 
 /**
- * Follow a task to its end, through dropped connections, and resolve to its last payload.
- * `part` is the part of the API that streams it: "remove" or "env/install".
+ * Follow a task to its end, reconnecting after lost connections. Resolves to its last payload.
+ * `streamPath` is the API path that streams the task: "remove" or "env/install".
  */
-export async function follow(part, taskId, onUpdate, signal) {
+export async function followTask(streamPath, taskId, onUpdate, signal) {
   for (let failures = 0; ;) {
     try {
-      for await (const task of events(`${part}/stream/${taskId}`, signal)) {
+      for await (const task of readEvents(`${streamPath}/stream/${taskId}`, signal)) {
         failures = 0;
         onUpdate(task);
         if (hasEnded(task)) return task;
       }
-      const task = await get(`tasks/${taskId}`, signal); // the stream ended early: a proxy, a sleeping laptop
+      const task = await get(`tasks/${taskId}`, signal); // the stream was closed early, as some proxies do
       onUpdate(task);
       if (hasEnded(task)) return task;
     } catch (error) {
       failures += 1;
       if (!(error instanceof Unreachable) || failures >= MAX_FAILURES) throw error;
     }
-    await pause(RETRY_MS);
+    await delay(RETRY_MS);
   }
 }
 
-async function* events(path, signal) {
-  const answer = await request(path, { headers: { Accept: 'text/event-stream' }, signal });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+/** Yield the parsed data of each event of a stream. */
+async function* readEvents(path, signal) {
+  const response = await request(path, { headers: { Accept: 'text/event-stream' }, signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   try {
     for (;;) {
-      const { value, done } = await read(reader);
+      const { value, done } = await readChunk(reader);
       if (done) return;
       const blocks = (text + value).split(/\r?\n\r?\n/);
       text = blocks.pop();
@@ -49,11 +48,11 @@ async function* events(path, signal) {
       }
     }
   } finally {
-    reader.cancel().catch(() => {}); // it may be broken already
+    reader.cancel().catch(() => {}); // fails if the connection was lost
   }
 }
 
-async function read(reader) {
+async function readChunk(reader) {
   try {
     return await reader.read();
   } catch (error) {

@@ -1,14 +1,14 @@
-// The status table: rows kept up to date, and running tasks joined.
+// Status table: updates its rows, and attaches them to tasks that are already running.
 import { byId } from './dom.js';
 import { EnvironmentRow, ModelRow, ServerRow } from './rows.js';
 
-/** Set the table up. Returns its rows by name. */
-export function statusTable(status) {
+/** Create the table's rows and return them by name. */
+export function createStatusTable(status) {
   const rows = { server: new ServerRow(status), environment: new EnvironmentRow(status), model: new ModelRow(status) };
   const render = () => Object.values(rows).forEach((row) => row.render());
   status.addEventListener('change', () => {
-    join(rows.environment, status.environment?.task_id);
-    join(rows.model, status.model?.task_id);
+    attach(rows.environment, status.environment?.task_id);
+    attach(rows.model, status.model?.task_id);
     render();
   });
   for (const { operation } of [rows.environment, rows.model]) {
@@ -19,6 +19,6 @@ export function statusTable(status) {
   return rows;
 }
 
-function join({ operation }, taskId) {
-  if (taskId && !operation.running) operation.join(taskId);
+function attach({ operation }, taskId) {
+  if (taskId && !operation.running) operation.attach(taskId);
 }

@@ -1,6 +1,6 @@
-// Small pictures for the list, decoded and scaled off the main thread.
+// Thumbnails of the photo list, decoded and scaled off the main thread.
 
-/** Draw a photo's middle into a square canvas; one that this browser cannot read leaves it empty. */
+/** Draw the centre square of an image into a canvas; nothing if the browser cannot decode it. */
 export async function drawThumbnail(canvas, blob) {
   const side = canvas.width;
   let bitmap;
@@ -10,8 +10,9 @@ export async function drawThumbnail(canvas, blob) {
     return;
   }
   const context = canvas.getContext('2d');
-  const cut = Math.min(bitmap.width, bitmap.height);
+  const crop = Math.min(bitmap.width, bitmap.height);
+  const [left, top] = [(bitmap.width - crop) / 2, (bitmap.height - crop) / 2];
   context.clearRect(0, 0, side, side);
-  context.drawImage(bitmap, (bitmap.width - cut) / 2, (bitmap.height - cut) / 2, cut, cut, 0, 0, side, side);
+  context.drawImage(bitmap, left, top, crop, crop, 0, 0, side, side);
   bitmap.close();
 }

@@ -1,41 +1,41 @@
-// The service's token, where it wants one: asked for once, kept for this tab only.
+// Access token: requested by a dialog, stored in sessionStorage for this tab only.
 import { byId } from './dom.js';
 
 const KEY = 'bgremove-token';
-const SENDABLE = /^[\x21-\x7e]+$/;
-let asking = null;
+const HEADER_SAFE = /^[\x21-\x7e]+$/;
+let openPrompt = null;
 
-/** The token to send, or null. */
+/** The stored token, or null. */
 export const token = () => sessionStorage.getItem(KEY);
 
 /**
- * Ask the person for the token, after `refused` (or none, null) was not accepted.
- * Resolves to whether there is another one to try; callers at the same time share one question.
+ * Ask the user for a token after `rejected` (null for none) was refused.
+ * Resolves to whether there is a new token to try; concurrent callers share one dialog.
  */
-export function renewToken(refused) {
-  if (token() !== refused) return Promise.resolve(true); // somebody has asked in the meantime
-  asking ??= ask(refused !== null).finally(() => { asking = null; });
-  return asking;
+export function renewToken(rejected) {
+  if (token() !== rejected) return Promise.resolve(true); // another call has renewed it meanwhile
+  openPrompt ??= promptForToken(rejected !== null).finally(() => { openPrompt = null; });
+  return openPrompt;
 }
 
-function ask(wasRefused) {
+function promptForToken(wasRejected) {
   const [dialog, form, field] = [byId('token-dialog'), byId('token-form'), byId('token')];
   const problem = byId('token-problem');
-  problem.hidden = !wasRefused;
+  problem.hidden = !wasRejected;
   field.value = '';
   dialog.returnValue = '';
   return new Promise((resolve) => {
     form.onsubmit = (event) => {
-      const given = field.value.trim();
-      if (SENDABLE.test(given)) {
-        sessionStorage.setItem(KEY, given);
-        dialog.close('given');
+      const value = field.value.trim();
+      if (HEADER_SAFE.test(value)) {
+        sessionStorage.setItem(KEY, value);
+        dialog.close('entered');
       } else {
         problem.hidden = false;
       }
       event.preventDefault();
     };
-    dialog.onclose = () => resolve(dialog.returnValue === 'given');
+    dialog.onclose = () => resolve(dialog.returnValue === 'entered');
     dialog.showModal();
   });
 }

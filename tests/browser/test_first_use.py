@@ -1,4 +1,4 @@
-"""A cut-out in three clicks, with the real built-in model; and several photos at once."""
+"""First use of the page, with the real built-in model; and several photos together."""
 
 import re
 from collections.abc import Callable
@@ -11,51 +11,53 @@ from tests.conftest import SAMPLES
 from tests.service import Service, wait_for
 
 Open = Callable[..., Visit]
-REFUSED = "415"  # the browser itself logs every refusal
+REFUSED = "415"  # the browser logs every error response
 CAT = (SAMPLES / "cat.jpg").read_bytes()
 
 
 @pytest.fixture
 def astronaut_photo(astronaut: bytes) -> tuple[str, str, bytes]:
-    """The sample as a dropped file."""
+    """The sample photo, as a file to drop."""
     return "astronaut.jpg", "image/jpeg", astronaut
 
 
-def test_drop_look_download(
+def test_drop_compare_and_download(
     start: Callable[..., Service], visit: Open, astronaut_photo: tuple[str, str, bytes]
 ) -> None:
-    """The whole first minute: nothing is set up but the service itself."""
+    """With nothing set up but the service."""
     service = start()
     page = visit(service.url)
     expect(page.row("server")).to_contain_text("Ready")
     expect(page.row("server")).to_contain_text(service.url)
-    expect(page.row("server").get_by_role("button")).to_have_count(0)  # no application that could start it
+    expect(page.row("server").get_by_role("button")).to_have_count(
+        0
+    )  # no host application that could stop it
     page.drop(astronaut_photo)
     expect(page.photo("astronaut.jpg").get_by_role("progressbar")).to_be_visible()
-    expect(page.page.locator(".wait")).to_be_visible()
+    expect(page.page.locator(".job-status")).to_be_visible()
     expect(page.done("astronaut.jpg")).to_contain_text(re.compile("512 . 512 · PNG"))
-    expect(page.page.locator(".facts")).to_contain_text("Made by the built-in model (u2netp) on cpu")
+    expect(page.page.locator(".result-details")).to_contain_text("Model: built-in (u2netp) on cpu")
     for step in ("Queued", "Decode", "Inference", "Encode", "Total"):
-        expect(page.page.locator(".steps")).to_contain_text(step)
-    expect(page.page.locator(".offer")).to_contain_text("BiRefNet finds finer edges")
-    expect(page.page.locator(".offer").get_by_role("button")).to_have_text("Download BiRefNet")
+        expect(page.page.locator(".timings")).to_contain_text(step)
+    expect(page.page.locator(".suggestion")).to_contain_text("BiRefNet finds finer edges")
+    expect(page.page.locator(".suggestion").get_by_role("button")).to_have_text("Download BiRefNet")
     slider = page.page.get_by_role("slider")
     slider.focus()
     slider.press("ArrowLeft")
     expect(slider).to_have_attribute("aria-valuetext", "49 % original")
-    name, cutout = page.downloaded(page.button("Download"))
+    name, cutout = page.download(page.button("Download"))
     assert name == "astronaut-cutout.png"
     assert (cutout.mode, cutout.size) == ("RGBA", (512, 512))
     alpha = cutout.getchannel("A")
     assert alpha.getpixel((500, 20)) == 0
     assert alpha.getpixel((220, 120)) == 255
-    wait_for(lambda: not list(service.temp_dir.rglob("source")))  # all of it is here, nothing stays there
+    wait_for(lambda: not list(service.temp_dir.rglob("source")))  # the page has deleted it
 
 
 def test_several_photos_and_a_broken_file_together(
     visit: Open, light: Service, astronaut_photo: tuple[str, str, bytes]
 ) -> None:
-    """One bad file says what is wrong and keeps no other waiting; a double click saves each result once."""
+    """An invalid file does not block the others; a double click downloads each result once."""
     page = visit(light.url, expected=(REFUSED,))
     page.drop(astronaut_photo, ("notes.png", "image/png", b"shopping list"), ("cat.jpg", "image/jpeg", CAT))
     expect(page.photo("notes.png")).to_contain_text("not an image")

@@ -1,4 +1,4 @@
-"""Looking at a result, and taking it along: backdrop, zoom, divider, clipboard."""
+"""Viewer: backdrop, zoom, divider, touch, clipboard."""
 
 import re
 from collections.abc import Callable
@@ -18,20 +18,20 @@ SIDE = 400
 
 @pytest.fixture(scope="module")
 def disc() -> tuple[str, str, bytes]:
-    """A white disc on nothing."""
+    """A white disc on a transparent background."""
     image = Image.new("RGBA", (SIDE, SIDE))
     ImageDraw.Draw(image).ellipse((100, 100, 300, 300), fill="white")
     return "disc.png", "image/png", encoded(image)
 
 
 @pytest.fixture
-def looking(visit: Open, light: Service, disc: tuple[str, str, bytes]) -> Visit:
-    """The page, with a result on the stage."""
-    return with_result(visit(light.url, permissions=["clipboard-read", "clipboard-write"]), disc)
+def viewer(visit: Open, light: Service, disc: tuple[str, str, bytes]) -> Visit:
+    """The page with a result in the viewer."""
+    return show_result(visit(light.url, permissions=["clipboard-read", "clipboard-write"]), disc)
 
 
-def with_result(page: Visit, photo: tuple[str, str, bytes]) -> Visit:
-    """Bring a result to the stage."""
+def show_result(page: Visit, photo: tuple[str, str, bytes]) -> Visit:
+    """Process a photo and wait for its result in the viewer."""
     page.drop(photo)
     expect(page.done(photo[0])).to_be_visible()
     expect(page.page.locator(".layer.after img")).to_be_visible()
@@ -39,7 +39,7 @@ def with_result(page: Visit, photo: tuple[str, str, bytes]) -> Visit:
 
 
 def pixel(page: Visit, x: float, y: float) -> tuple[int, ...]:
-    """Return the colour that the user sees at a point of the page."""
+    """Return the displayed colour at a point of the page."""
     shot = opened(page.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1}))
     found = shot.convert("RGB").getpixel((0, 0))
     assert isinstance(found, tuple)
@@ -47,7 +47,7 @@ def pixel(page: Visit, x: float, y: float) -> tuple[int, ...]:
 
 
 def sheet(page: Visit) -> dict[str, float]:
-    """Return where the result lies on the screen."""
+    """Return the bounding box of the result on the screen."""
     box = page.page.locator(".layer.after .sheet").bounding_box()
     assert box
     return {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
@@ -59,31 +59,31 @@ def zoom(page: Visit) -> int:
     return int(text.removesuffix(" %"))
 
 
-def test_the_background_can_be_switched(looking: Visit) -> None:
-    """Hair that looks right on a checkerboard may have a halo on black."""
-    page = looking.page
+def test_the_backdrop_can_be_switched(viewer: Visit) -> None:
+    """A halo around hair may be visible on black only."""
+    page = viewer.page
     page.get_by_role("slider").press("Home")
-    box = sheet(looking)
+    box = sheet(viewer)
     corner = (box["x"] + box["width"] - 8, box["y"] + 8)
     for name, colour in (("White", (255, 255, 255)), ("Black", (0, 0, 0))):
         page.get_by_role("radio", name=name).check(force=True)
-        assert pixel(looking, *corner) == colour
+        assert pixel(viewer, *corner) == colour
     page.get_by_role("radio", name="Black").press("ArrowRight")
-    assert pixel(looking, *corner) == (0xE8, 0xA3, 0x3D)
+    assert pixel(viewer, *corner) == (0xE8, 0xA3, 0x3D)
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("radio", name="An image").check(force=True)
+        page.get_by_role("radio", name="Image").check(force=True)
     chooser.value.set_files(SAMPLES / "astronaut.jpg")
     expect(page.locator(".layer.after .sheet")).to_have_css("background-image", re.compile("blob:"))
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert pixel(looking, *middle) == (255, 255, 255)
+    assert pixel(viewer, *middle) == (255, 255, 255)
 
 
-def test_the_divider_zoom_and_pan_follow_keys_wheel_and_mouse(looking: Visit) -> None:
-    """Left of the divider lies the original, right of it the result; edges are judged close up."""
-    page, slider = looking.page, looking.page.get_by_role("slider")
-    for key, told in (("ArrowLeft", "49 %"), ("Home", "0 %"), ("End", "100 %")):
+def test_the_divider_zoom_and_pan_follow_keys_wheel_and_mouse(viewer: Visit) -> None:
+    """The original is left of the divider, the result right of it."""
+    page, slider = viewer.page, viewer.page.get_by_role("slider")
+    for key, split in (("ArrowLeft", "49 %"), ("Home", "0 %"), ("End", "100 %")):
         slider.press(key)
-        expect(slider).to_have_attribute("aria-valuetext", f"{told} original")
+        expect(slider).to_have_attribute("aria-valuetext", f"{split} original")
     knob = page.locator(".knob").bounding_box()
     view = page.locator(".view").bounding_box()
     assert knob
@@ -93,33 +93,35 @@ def test_the_divider_zoom_and_pan_follow_keys_wheel_and_mouse(looking: Visit) ->
     page.mouse.move(view["x"] + view["width"] * 0.25, view["y"] + 50, steps=4)
     page.mouse.up()
     expect(slider).to_have_attribute("aria-valuetext", "25 % original")
-    fitted, before = zoom(looking), sheet(looking)
+    fitted, before = zoom(viewer), sheet(viewer)
     point = (before["x"] + before["width"] * 0.25, before["y"] + before["height"] * 0.25)
     page.mouse.move(*point)
     page.mouse.wheel(0, -600)
     page.wait_for_function(
         "(fitted) => parseInt(document.querySelector('output').value) > fitted", arg=fitted
     )
-    after = sheet(looking)
+    after = sheet(viewer)
     for side, start, spot in (("width", "x", point[0]), ("height", "y", point[1])):
-        assert (spot - after[start]) / after[side] == pytest.approx(0.25, abs=0.01), "the point moved"
+        assert (spot - after[start]) / after[side] == pytest.approx(0.25, abs=0.01), (
+            "the point under the cursor moved"
+        )
     page.mouse.down()
     page.mouse.move(point[0] - 40, point[1] - 30, steps=4)
     page.mouse.up()
-    panned = sheet(looking)
+    panned = sheet(viewer)
     assert (panned["x"] - after["x"], panned["y"] - after["y"]) == pytest.approx((-40, -30), abs=1)
     slider.press("Shift+ArrowLeft")
-    assert sheet(looking)["x"] == pytest.approx(panned["x"] + 60, abs=1)
+    assert sheet(viewer)["x"] == pytest.approx(panned["x"] + 60, abs=1)
     slider.press("1")
-    assert zoom(looking) == max(100, fitted)
+    assert zoom(viewer) == max(100, fitted)
     slider.press("+")
-    assert zoom(looking) == pytest.approx(max(100, fitted) * 1.25, abs=1)
-    looking.button("Fit").click()
-    assert zoom(looking) == fitted
+    assert zoom(viewer) == pytest.approx(max(100, fitted) * 1.25, abs=1)
+    viewer.button("Fit").click()
+    assert zoom(viewer) == fitted
 
 
-def test_a_cropped_result_lies_on_its_part_of_the_original(visit: Open, light: Service) -> None:
-    """Its edges are judged beside what they were cut from, so that has to be in the same place."""
+def test_a_cropped_result_is_aligned_with_the_original(visit: Open, light: Service) -> None:
+    """The divider compares the same pixels."""
     photo = Image.new("RGB", (300, 200), (40, 0, 0))
     photo.paste((255, 255, 250), (120, 30, 180, 50))
     photo.paste((255, 255, 160), (150, 30, 180, 50))
@@ -127,7 +129,7 @@ def test_a_cropped_result_lies_on_its_part_of_the_original(visit: Open, light: S
     page.page.locator("#options-box summary").click()
     page.page.get_by_label("Crop", exact=True).check()
     page.page.get_by_label("Max size").fill("30")
-    with_result(page, ("flag.png", "image/png", encoded(photo)))
+    show_result(page, ("flag.png", "image/png", encoded(photo)))
     expect(page.photo("flag.png")).to_contain_text("30 \N{MULTIPLICATION SIGN} 10")
     slider = page.page.get_by_role("slider")
     for key in ("Home", "End"):  # the result alone, then the original alone
@@ -138,30 +140,30 @@ def test_a_cropped_result_lies_on_its_part_of_the_original(visit: Open, light: S
             assert pixel(page, *spot) == pytest.approx(colour, abs=15), f"{key} at {share}"
 
 
-def test_two_fingers_zoom(visit: Open, light: Service, disc: tuple[str, str, bytes]) -> None:
-    """Phones have no wheel."""
-    looking = with_result(visit(light.url, viewport=PHONE, has_touch=True, is_mobile=True), disc)
-    looking.page.locator(".view").scroll_into_view_if_needed()
-    fitted = zoom(looking)
-    box = looking.page.locator(".view").bounding_box()
+def test_a_pinch_zooms(visit: Open, light: Service, disc: tuple[str, str, bytes]) -> None:
+    """Touch screens have no wheel."""
+    viewer = show_result(visit(light.url, viewport=PHONE, has_touch=True, is_mobile=True), disc)
+    viewer.page.locator(".view").scroll_into_view_if_needed()
+    fitted = zoom(viewer)
+    box = viewer.page.locator(".view").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    devtools = looking.page.context.new_cdp_session(looking.page)
+    devtools = viewer.page.context.new_cdp_session(viewer.page)
     for kind, apart in (("touchStart", 20), ("touchMove", 50), ("touchMove", 90)):
         points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
         devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    assert zoom(looking) > fitted * 2
+    assert zoom(viewer) > fitted * 2
 
 
-def test_a_result_is_copied_and_pasted_as_a_new_photo(looking: Visit) -> None:
-    """Into a slide or a chat without a file between; and a screenshot straight into the page."""
-    looking.button("Copy").click()
-    expect(looking.button("Copied")).to_be_visible()
-    looking.page.locator(".view").click()  # as everybody does, and then an input has the focus
-    looking.page.keyboard.press("Control+v")
-    expect(looking.page.locator(".photo[data-state=done]")).to_have_count(2)
-    name, image = looking.downloaded(looking.button("Download"))
+def test_a_result_is_copied_and_pasted_as_a_new_photo(viewer: Visit) -> None:
+    """Results can be pasted into other applications, and screenshots into the page."""
+    viewer.button("Copy").click()
+    expect(viewer.button("Copied")).to_be_visible()
+    viewer.page.locator(".view").click()  # which focuses the divider, an input element
+    viewer.page.keyboard.press("Control+v")
+    expect(viewer.page.locator(".photo[data-state=done]")).to_have_count(2)
+    name, image = viewer.download(viewer.button("Download"))
     assert name == "image-cutout.png"
     assert image.size == (SIDE, SIDE)
     assert image.getpixel((5, 5))[3] == 0

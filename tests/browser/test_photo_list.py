@@ -1,5 +1,6 @@
-"""Photos on their way: by address, cancelled, failed and tried again."""
+"""Photo list: URLs, progress, queue position, cancellation, failures and retries."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,18 +19,18 @@ TASKS = "**/api/v1/tasks/*"
 
 @pytest.fixture
 def obeying(data_dir: Path, tmp_path: Path) -> Iterator[Service]:
-    """A service whose worker does what the photo says."""
+    """A service whose fake worker executes the instruction in the photo."""
     with Scratch(tmp_path / "scratch").service(data_dir) as service:
         yield service
 
 
-def test_a_photo_is_taken_by_its_address(visit: Open, light: Service) -> None:
-    """The service fetches it, the page does not; what is no address is told at once."""
+def test_a_photo_is_fetched_by_its_url(visit: Open, light: Service) -> None:
+    """By the service, not by the page; an invalid URL has an error message."""
     task_id = light.upload(encoded(Image.new("RGB", (30, 20), "teal")), "sea.png")
     light.finished(task_id)
     original = light.client.get(f"/remove/result/{task_id}").json()["original_url"]
     page = visit(light.url)
-    field = page.page.get_by_label("Address of a photo")
+    field = page.page.get_by_label("URL of a photo")
     field.fill("sea.png")
     page.button("Fetch").click()
     expect(page.page.get_by_role("alert")).to_contain_text("begins with http:// or https://")
@@ -37,12 +38,12 @@ def test_a_photo_is_taken_by_its_address(visit: Open, light: Service) -> None:
     field.press("Enter")
     expect(page.page.locator(".photo[data-state=done]")).to_have_count(1)
     expect(page.page.locator(".layer.before img")).to_be_visible()
-    _, image = page.downloaded(page.button("Download"))
+    _, image = page.download(page.button("Download"))
     assert image.size == (30, 20)
 
 
 def test_cancel_fail_and_try_again(visit: Open, obeying: Service) -> None:
-    """Each photo has its own fate, told in its own row."""
+    """Each row shows the state of its own photo."""
     page = visit(obeying.url)
     page.drop(
         ("slow.png", "image/png", wish("sleep 60")),
@@ -64,10 +65,35 @@ def test_cancel_fail_and_try_again(visit: Open, obeying: Service) -> None:
     expect(page.photo("bad.png")).to_have_count(0)
 
 
-def test_a_double_click_cancels_once_and_a_cancel_that_was_lost_can_be_tried_again(
+def test_a_waiting_photo_shows_its_queue_position(visit: Open, light: Service) -> None:
+    """Other clients' photos may be ahead of it."""
+    page = visit(light.url)
+    task: dict[str, object] = {
+        "task_id": "bgremove_1",
+        "status": "queued",
+        "percent": 0,
+        "message": "Waiting",
+        "code": None,
+        "logs": [],
+        "queue_position": 3,
+    }
+    for path in ("**/remove/upload", TASKS):
+        page.page.route(path, lambda route: route.fulfill(json=task))
+    page.page.route("**/remove/stream/*", lambda route: route.fulfill(body=f"data: {json.dumps(task)}\n\n"))
+    page.drop(("photo.png", "image/png", wish()))
+    row = page.photo("photo.png")
+    expect(row).to_contain_text("Waiting, number 3 in the queue")
+    expect(page.page.locator(".job-status")).to_contain_text("Waiting, number 3 in the queue")
+    task["queue_position"] = 1
+    expect(row).to_contain_text("Waiting, next in the queue")
+    task.update(status="running", message="Decoding the photo", queue_position=None)
+    expect(row).to_contain_text("Decoding the photo")
+
+
+def test_a_double_click_cancels_once_and_a_failed_cancellation_can_be_retried(
     visit: Open, obeying: Service
 ) -> None:
-    """The second click would be refused, and a button that stays dead is no help while the photo goes on."""
+    """A second request would be refused; after a network failure the button must work again."""
     page = visit(obeying.url, expected=("Failed to load resource",))
     page.drop(("slow.png", "image/png", wish("sleep 60")))
     expect(page.photo("slow.png")).to_contain_text("Sleeping")
@@ -79,7 +105,7 @@ def test_a_double_click_cancels_once_and_a_cancel_that_was_lost_can_be_tried_aga
     expect(cancel).to_be_disabled()
     assert [route.request.method for route in held] == ["DELETE"]
     held.pop().abort()
-    expect(page.photo("slow.png")).to_contain_text("The server does not answer.")
+    expect(page.photo("slow.png")).to_contain_text("The server does not respond.")
     with page.page.expect_request(TASKS):
         cancel.click()
     expect(cancel).to_be_disabled()
@@ -87,8 +113,8 @@ def test_a_double_click_cancels_once_and_a_cancel_that_was_lost_can_be_tried_aga
     expect(page.photo("slow.png")).to_contain_text("Cancelled")
 
 
-def test_the_focus_stays_among_the_photos(visit: Open, obeying: Service) -> None:
-    """Whoever works by keyboard would begin at the top of the page again after each removed photo."""
+def test_the_focus_stays_in_the_list(visit: Open, obeying: Service) -> None:
+    """Keyboard users would otherwise start at the top of the page after each removed photo."""
     page = visit(obeying.url)
     page.drop(
         ("one.png", "image/png", wish("fail")),

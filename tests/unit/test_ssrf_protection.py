@@ -1,12 +1,15 @@
-"""Which addresses count as the public internet: a mistake here opens the inner network to strangers."""
+"""SSRF protection: which IP addresses the service may connect to for a client."""
 
+import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.net.public_addresses import is_public
+from supervisor.net.ssrf_protection import interface_network, is_on_attached_network, is_public, is_remote
 
 PUBLIC = {
     "dns server": "8.8.8.8",
@@ -37,7 +40,7 @@ NOT_PUBLIC = {
     "private 172.16/12": "172.31.255.255",
     "private 192.168/16": "192.168.1.1",
     "private, ipv6": "fd00::1",
-    "carrier's own": "100.64.0.1",
+    "carrier-grade nat": "100.64.0.1",
     "link-local": "169.254.1.1",
     "cloud metadata": "169.254.169.254",
     "cloud metadata, ipv6": "fd00:ec2::254",
@@ -98,17 +101,17 @@ PRIVATE_NETWORKS = [
 
 
 @pytest.mark.parametrize("address", PUBLIC.values(), ids=PUBLIC.keys())
-def test_images_on_the_public_internet_can_be_fetched(address: str) -> None:
+def test_public_addresses_are_public(address: str) -> None:
     assert is_public(address)
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC.values(), ids=NOT_PUBLIC.keys())
-def test_nothing_nearer_than_the_public_internet_can_be_fetched(address: str) -> None:
+def test_special_purpose_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 def embeddings(ip: IPv4Address) -> list[IPv6Address]:
-    """Every way in which an IPv6 address is known to carry an IPv4 one."""
+    """Return every known IPv6 address that embeds an IPv4 address."""
     low = int(ip)
     high_bits = {
         "compatible": 0,
@@ -128,13 +131,13 @@ def embeddings(ip: IPv4Address) -> list[IPv6Address]:
 
 
 @given(st.sampled_from(PRIVATE_NETWORKS).flatmap(lambda network: st.ip_addresses(network=network)))
-def test_no_private_address_becomes_public_by_being_wrapped_in_ipv6(ip: IPv4Address) -> None:
+def test_no_private_address_becomes_public_by_being_embedded_in_ipv6(ip: IPv4Address) -> None:
     assert not is_public(str(ip))
-    assert [str(wrapped) for wrapped in embeddings(ip) if is_public(str(wrapped))] == []
+    assert [str(embedded) for embedded in embeddings(ip) if is_public(str(embedded))] == []
 
 
 @given(st.ip_addresses() | st.ip_addresses(network="2000::/3"))
-def test_nothing_is_public_that_python_itself_calls_special(ip: IPv4Address | IPv6Address) -> None:
+def test_every_public_address_is_global_to_python_too(ip: IPv4Address | IPv6Address) -> None:
     if is_public(str(ip)):
         assert ip.is_global
         for special in ("is_private", "is_multicast", "is_reserved", "is_loopback", "is_link_local"):
@@ -142,6 +145,58 @@ def test_nothing_is_public_that_python_itself_calls_special(ip: IPv4Address | IP
 
 
 @given(st.text() | st.from_regex(r"\A[0-9a-fA-F:.%\[\]]{0,45}\Z"))
-def test_any_other_text_is_refused_and_never_an_error(text: str) -> None:
+def test_other_text_is_not_public_and_raises_nothing(text: str) -> None:
     if is_public(text):
         assert ip_address(text).is_global
+
+
+@pytest.fixture
+def interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network interfaces with public addresses, as servers and most IPv6 hosts have."""
+
+    def address(family: int, text: str, netmask: str | None) -> SimpleNamespace:
+        return SimpleNamespace(family=family, address=text, netmask=netmask)
+
+    found = {
+        "lo": [address(socket.AF_INET, "127.0.0.1", "255.0.0.0")],
+        "eth0": [
+            address(psutil.AF_LINK, "02:42:ac:11:00:02", None),
+            address(socket.AF_INET, "93.184.216.34", "255.255.252.0"),
+            address(socket.AF_INET6, "2a00:1450:4001:8::77", "ffff:ffff:ffff:ffff::"),
+            address(socket.AF_INET6, "fe80::1%eth0", "ffff:ffff:ffff:ffff::"),
+        ],
+    }
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: found)
+
+
+@pytest.mark.usefixtures("interfaces")
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "93.184.219.1", "2a00:1450:4001:8::77", "2a00:1450:4001:8::1"]
+)
+def test_addresses_of_attached_networks_are_not_remote(address: str) -> None:
+    """From here they are reached behind the firewall, such as the web interface of a router or printer."""
+    assert is_on_attached_network(address)
+    assert not is_remote(address)
+
+
+@pytest.mark.usefixtures("interfaces")
+@pytest.mark.parametrize("address", ["8.8.8.8", "93.184.220.1", "2a00:1450:4001:9::1"])
+def test_public_addresses_outside_of_attached_networks_are_remote(address: str) -> None:
+    """A provider's other subnets are part of the public internet."""
+    assert is_remote(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "netmask", "network"),
+    [
+        ("2a00::1%12", None, "2a00::/64"),
+        ("93.184.216.34", None, "93.184.216.34/32"),
+        ("93.184.216.34", "0.0.0.0", "93.184.216.34/32"),  # noqa: S104  # a mask
+    ],
+    ids=["no netmask for IPv6", "no netmask for IPv4", "a tunnel with mask 0.0.0.0"],
+)
+def test_a_missing_netmask_excludes_as_little_as_possible(
+    address: str, netmask: str | None, network: str
+) -> None:
+    """Windows reports no netmask for IPv6; some VPN tunnels report 0.0.0.0."""
+    assert str(interface_network(address, netmask)) == network

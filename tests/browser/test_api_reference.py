@@ -1,4 +1,4 @@
-"""The reference at /docs, as developers use it."""
+"""API reference at /docs: Swagger UI in the browser."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,8 @@ from tests.photos import wish
 from tests.service import Service
 
 
-def test_a_developer_reads_a_route_s_options_and_tries_another(
-    visit: Callable[..., Visit], light: Service
-) -> None:
-    """Without a connection, and under a policy that lets nothing foreign in: `visit` checks both."""
+def test_routes_are_documented_and_can_be_tried(visit: Callable[..., Visit], light: Service) -> None:
+    """Without requests to other hosts and without policy violations, which `visit` checks."""
     page = visit(f"{light.url}/docs").page
     upload = page.locator(".opblock", has_text="/remove/upload")
     upload.get_by_role("button").first.click()
@@ -24,10 +22,8 @@ def test_a_developer_reads_a_route_s_options_and_tries_another(
     expect(health.locator(".live-responses-table")).to_contain_text('"status": "ok"')
 
 
-def test_a_developer_tries_an_upload_with_nothing_but_a_photo(
-    visit: Callable[..., Visit], light: Service
-) -> None:
-    """The form would ask for a background of the colour "string", and a result of 16 pixels."""
+def test_an_upload_can_be_tried_with_a_photo_only(visit: Callable[..., Visit], light: Service) -> None:
+    """The form must not fill in examples, such as the background colour "string"."""
     page = visit(f"{light.url}/docs").page
     upload = page.locator(".opblock", has_text="/remove/upload")
     upload.get_by_role("button").first.click()

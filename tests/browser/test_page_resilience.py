@@ -1,4 +1,4 @@
-"""What the page keeps when things go wrong around it, and what it asks before it lets go of a result."""
+"""Resilience: server restarts, unreadable files, unsaved results, closing the page."""
 
 import socket
 from collections.abc import Callable
@@ -15,24 +15,24 @@ from tests.service import Service, wait_for
 
 Open = Callable[..., Visit]
 PHOTO = ("sea.png", "image/png", encoded(Image.new("RGB", (60, 40), "teal")))
-AWAY = ("Failed to load resource", "ERR_", "net::")  # a browser's own words for a server that is gone
+NETWORK_ERRORS = ("Failed to load resource", "ERR_", "net::")  # the browser's messages
 
 
 @pytest.fixture
 def port() -> int:
-    """A port that is free, for two servers one after the other."""
+    """A free port, for two successive servers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         number: int = free.getsockname()[1]
     return number
 
 
-def test_photos_outlive_the_server_that_they_were_sent_to(
+def test_photos_are_sent_again_after_a_server_restart(
     visit: Open, data_dir: Path, tmp_path: Path, port: int
 ) -> None:
-    """A restart after an installation, or a crash: the page still has the photos, and sends them again."""
+    """The page still has the photos after a restart or crash of the server."""
     scratch = Scratch(tmp_path / "scratch")
     with scratch.service(data_dir, port=port) as service:
-        page = visit(service.url, expected=AWAY)
+        page = visit(service.url, expected=NETWORK_ERRORS)
         photos = {"slow.png": wish("sleep 4"), "sea.png": wish("sea"), "next.png": wish("next")}
         page.drop(*((name, "image/png", photo) for name, photo in photos.items()))
         expect(page.photo("slow.png")).to_contain_text("Sleeping")
@@ -47,10 +47,10 @@ def test_photos_outlive_the_server_that_they_were_sent_to(
             expect(page.done(name)).to_be_visible(timeout=30_000)
 
 
-def test_a_photo_that_cannot_be_read_is_not_the_servers_fault(
+def test_an_unreadable_file_is_not_reported_as_a_server_failure(
     visit: Open, data_dir: Path, tmp_path: Path
 ) -> None:
-    """A folder was dropped, or the file was moved while it waited."""
+    """A folder was dropped, or the file was moved while its job was waiting."""
     photos = [tmp_path / f"{name}.png" for name in ("one", "two", "gone")]
     for photo in photos:
         photo.write_bytes(wish("sleep 2"))
@@ -58,36 +58,36 @@ def test_a_photo_that_cannot_be_read_is_not_the_servers_fault(
         page = visit(service.url, expected=("Failed to load resource",))
         page.page.locator("#files").set_input_files(photos)
         photos[-1].unlink()
-        expect(page.photo("gone.png")).to_contain_text("This cannot be read")
+        expect(page.photo("gone.png")).to_contain_text("This file cannot be read")
         expect(page.row("server")).to_contain_text("Ready")
 
 
-def test_results_that_were_not_saved_are_not_thrown_away_unasked(visit: Open, light: Service) -> None:
-    """Clear lies beside Download all, and F5 under a finger."""
+def test_unsaved_results_are_discarded_only_after_a_prompt(visit: Open, light: Service) -> None:
+    """Clear and F5 are easily pressed by mistake."""
     page = visit(light.url)
     page.drop(PHOTO)
     expect(page.done("sea.png")).to_be_visible()
-    heard: list[str] = []
+    prompts: list[str] = []
 
     def decline(dialog: Dialog) -> None:
-        heard.append(dialog.message or dialog.type)
+        prompts.append(dialog.message or dialog.type)
         dialog.dismiss()
 
     page.page.on("dialog", decline)
     page.button("Clear").click()
-    assert heard == ["One result was not saved. Clear the list all the same?"]
+    assert prompts == ["One result is not saved. Clear the list anyway?"]
     expect(page.done("sea.png")).to_be_visible()
     page.page.close(run_before_unload=True)
     page.page.wait_for_timeout(500)
-    assert heard[1:] == ["beforeunload"]
-    page.downloaded(page.button("Download"))
+    assert prompts[1:] == ["beforeunload"]
+    page.download(page.button("Download"))
     page.button("Clear").click()
     expect(page.page.locator(".photo")).to_have_count(0)
-    assert len(heard) == 2
+    assert len(prompts) == 2
 
 
-def test_a_page_that_goes_leaves_nothing_on_its_way(visit: Open, data_dir: Path, tmp_path: Path) -> None:
-    """Nobody would come for the result: it would hold the worker, and lie there for an hour."""
+def test_closing_the_page_cancels_its_removals(visit: Open, data_dir: Path, tmp_path: Path) -> None:
+    """Otherwise they would occupy the worker, and their results be stored for an hour."""
     with Scratch(tmp_path / "scratch").service(data_dir) as service:
         page = visit(service.url)
         page.drop(("slow.png", "image/png", wish("sleep 60")))
@@ -100,42 +100,44 @@ def test_a_page_that_goes_leaves_nothing_on_its_way(visit: Open, data_dir: Path,
 
 
 @pytest.mark.parametrize(
-    "inside",
+    "context",
     [
         {"scripts": ["window.bgremoveHost = { status: async () => 'running', onStatus() {} }"]},
         {"user_agent": "Mozilla/5.0 Chrome/140.0 Electron/38.0 Safari/537.36"},
     ],
     ids=["bgremoveHost", "Electron"],
 )
-def test_an_applications_window_can_be_closed(visit: Open, light: Service, inside: dict[str, object]) -> None:
-    """There nobody asks: the window would stay open, and its user would not know why."""
-    page = visit(light.url, **inside)
+def test_the_window_of_a_host_application_can_be_closed(
+    visit: Open, light: Service, context: dict[str, object]
+) -> None:
+    """Electron shows no prompt: the window would not close."""
+    page = visit(light.url, **context)
     page.drop(PHOTO)
     expect(page.done("sea.png")).to_be_visible()
     with page.page.expect_event("close"):
         page.page.close(run_before_unload=True)
 
 
-def test_a_photo_of_nothing_says_so(visit: Open, service: Service) -> None:
-    """An empty checkerboard might as well be a fault."""
+def test_a_photo_without_subject_has_a_message(visit: Open, service: Service) -> None:
+    """An empty checkerboard would look like an error."""
     page = visit(service.url)
     page.drop(("grey.png", "image/png", encoded(Image.new("RGB", (64, 64), "grey"))))
     expect(page.photo("grey.png")).to_contain_text("No subject was found")
     expect(page.page.locator("#announcer")).to_contain_text("No subject was found")
 
 
-def test_both_in_a_zip_say_where_they_are(visit: Open, service: Service, astronaut: bytes) -> None:
-    """They cannot be shown or copied, and nothing is wrong with the browser."""
+def test_a_zip_result_has_a_message(visit: Open, service: Service, astronaut: bytes) -> None:
+    """The viewer cannot display or copy it."""
     page = visit(service.url)
     page.page.locator("#options-box summary").click()
     page.page.get_by_label("Output", exact=True).select_option("both")
     page.drop(("astronaut.jpg", "image/jpeg", astronaut))
-    expect(page.page.locator(".note", has_text="in one zip")).to_be_visible()
+    expect(page.page.locator(".note", has_text="in a zip file")).to_be_visible()
     expect(page.button("Copy")).to_be_hidden()
 
 
-def test_the_wheel_scrolls_the_page_until_the_picture_is_meant(visit: Open, light: Service) -> None:
-    """On the way up to the status table the picture must not swallow it."""
+def test_the_wheel_zooms_only_when_the_viewer_has_the_focus(visit: Open, light: Service) -> None:
+    """Otherwise it would stop the page from scrolling."""
     page = visit(light.url, viewport={"width": 1200, "height": 500})
     page.drop(PHOTO)
     expect(page.done("sea.png")).to_be_visible()

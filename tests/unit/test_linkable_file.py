@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.api.multipart import MEMORY_BYTES, LinkableFile
+from supervisor.api.linkable_file import MEMORY_BYTES, LinkableFile
 
 LARGE = b"photo" * MEMORY_BYTES
 
