@@ -45,11 +45,11 @@ def write_plain(folder: Path, backbone: str, dtype: str = "float32", seed: int =
     from safetensors.torch import save_file  # noqa: PLC0415
 
     from seeded_weights import seeded_state  # noqa: PLC0415
-    from worker.birefnet.config import backbone_named  # noqa: PLC0415
+    from worker.birefnet.config import find_backbone  # noqa: PLC0415
     from worker.birefnet.model import BiRefNet  # noqa: PLC0415
 
     with torch.device("meta"):
-        network = BiRefNet(backbone_named(backbone))
+        network = BiRefNet(find_backbone(backbone))
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     torch_dtype = getattr(torch, dtype)
     state = {

@@ -1,4 +1,4 @@
-"""The models that can be downloaded: the BiRefNet family, and whatever was made from it."""
+"""The catalogue of downloadable models: the BiRefNet family, and fine-tunes of it."""
 
 import re
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from shared.errors import UnknownModel
 
-# (width, height) in pixels; or the sides that are allowed, for a network that takes photos as they are.
+# (width, height) in pixels; or the allowed sides, for a network with a variable input size.
 InputSize = tuple[int, int] | range
 
 DEFAULT_MODEL = "ZhengPeng7/BiRefNet"
 DEFAULT_REVISION = "main"
 SQUARE = (1024, 1024)
-# As strict as the hub itself, since it becomes part of file names.
+# As strict as the hub itself: the id becomes part of file names.
 HUB_ID = re.compile(r"(?!.*(--|\.\.))(?=.{3,96}$)\w[\w.-]*/(?P<name>\w[\w.-]*)(?<![.-])", re.ASCII)
 
 
@@ -20,7 +20,7 @@ HUB_ID = re.compile(r"(?!.*(--|\.\.))(?=.{3,96}$)\w[\w.-]*/(?P<name>\w[\w.-]*)(?
 class ModelSpec:
     """One model. Sizes are in pixels, (width, height).
 
-    `repo_id` is its name on the hub, None for a model that lies in `folder` on this machine.
+    `repo_id` is its name on the hub, None for a local model in `folder`.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ModelSpec:
 
     @property
     def model_id(self) -> str:
-        """What clients know the model by; never a path of this machine."""
+        """The model's id in the API; never a local path."""
         return self.repo_id or self.name
 
 
@@ -55,49 +55,49 @@ CATALOG = (
 
 
 def find_model(wanted: str) -> ModelSpec:
-    """Return the model of a name in the catalogue (in any case), a hub id "owner/name", or a local folder.
+    """Return the model for a name in the catalogue (in any case), a hub id "owner/name", or a local folder.
 
-    A folder is told by its beginning: "/", "./", "../", "~" or a drive's letter. A fine-tune or a folder
-    whose name begins with one of the catalogue's has that model's input size. Raises UnknownModel.
+    A folder starts with "/", "./", "../", "~" or a drive letter. A fine-tune or a folder whose name starts
+    with one of the catalogue's gets that model's input size. Raises UnknownModel.
     """
     for spec in CATALOG:
         if wanted.lower() in (spec.name.lower(), spec.model_id.lower()):
             return spec
     if Path(wanted).is_absolute() or wanted.startswith((".", "~")):
-        return _in_folder(wanted)
+        return _find_folder(wanted)
     match = HUB_ID.fullmatch(wanted)
     if match:
-        return ModelSpec(match["name"], wanted, _input_size(match["name"]))
+        return ModelSpec(match["name"], wanted, _guess_input_size(match["name"]))
     names = ", ".join(spec.name for spec in CATALOG)
     raise UnknownModel(f"There is no model {wanted!r}: name one of {names}, a hub id or a folder.")
 
 
-def _in_folder(wanted: str) -> ModelSpec:
+def _find_folder(wanted: str) -> ModelSpec:
     try:
         folder = Path(wanted).expanduser().resolve()
-        there = folder.is_dir()
-    except (OSError, RuntimeError):  # RuntimeError: "~" of a user that there isn't
-        there = False
-    if not there:
+        exists = folder.is_dir()
+    except (OSError, RuntimeError):  # RuntimeError: "~" of an unknown user
+        exists = False
+    if not exists:
         raise UnknownModel(f"There is no folder {wanted}.")
-    return ModelSpec(folder.name, None, _input_size(folder.name), folder=folder)
+    return ModelSpec(folder.name, None, _guess_input_size(folder.name), folder=folder)
 
 
-def _input_size(name: str) -> InputSize:
-    """Return the input size of the model that another one seems to be made from, by its name."""
-    kin = [spec for spec in CATALOG if name.lower().startswith(spec.name.lower())]
-    return max(kin, key=lambda spec: len(spec.name)).input_size if kin else SQUARE
+def _guess_input_size(name: str) -> InputSize:
+    """Return the input size of the catalogue's model with the longest name that `name` starts with."""
+    bases = [spec for spec in CATALOG if name.lower().startswith(spec.name.lower())]
+    return max(bases, key=lambda spec: len(spec.name)).input_size if bases else SQUARE
 
 
-def fit_input_size(wanted: InputSize, photo: tuple[int, int]) -> tuple[int, int]:
-    """Return the (width, height) in pixels at which a network sees a photo of that (width, height).
+def fit_input_size(input_size: InputSize, image: tuple[int, int]) -> tuple[int, int]:
+    """Return the network's input size, (width, height) in pixels, for an image of that (width, height).
 
-    For a range it is the photo's own size, each side rounded to the range's step. A photo that is too large
-    or too small is scaled to the range's ends first, in its own proportions as far as both ends allow.
+    For a range, it is the image's own size, each side rounded to the range's step. An image beyond the
+    range's bounds is scaled to them first, in its own aspect ratio as far as both bounds allow.
     """
-    if isinstance(wanted, tuple):
-        return wanted
-    least, most = wanted[0], wanted[-1]
-    scale = max(min(1, most / max(photo)), least / min(photo))
-    width, height = (round(side * scale / wanted.step) * wanted.step for side in photo)
+    if isinstance(input_size, tuple):
+        return input_size
+    least, most = input_size[0], input_size[-1]
+    scale = max(min(1, most / max(image)), least / min(image))
+    width, height = (round(side * scale / input_size.step) * input_size.step for side in image)
     return min(max(width, least), most), min(max(height, least), most)

@@ -1,4 +1,4 @@
-"""Imports that look for no garbage: what they make stays, and the looks take an eighth of their time."""
+"""Pauses the garbage collector during imports, which saves an eighth of their time."""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def pause_gc() -> Iterator[None]:
-    """Import inside. What is there at the end is passed over by later looks, which then hold nobody up."""
+    """Disable garbage collection inside; then freeze all objects, so that later collections skip them."""
     gc.disable()
     try:
         yield

@@ -1,11 +1,11 @@
-"""Where a downloaded model lies on this machine, and the record of what was proven whole.
+"""The cache of downloaded models, with a manifest of verified files per model and revision.
 
-The files are laid out as the hub's own library lays them out, so that its tools read them as well:
+The layout is huggingface_hub's, so that its tools can read the cache:
 
-    models--OWNER--NAME/blobs/ETAG               a file's bytes; ETAG.incomplete while they arrive
-    models--OWNER--NAME/snapshots/COMMIT/FILE    a link to them, or where no links can be made, they
-    models--OWNER--NAME/refs/REVISION            the commit that a branch stood for
-    records/models--OWNER--NAME@REVISION.json    ours: written last, once every file was checked
+    models--OWNER--NAME/blobs/ETAG               a file's bytes; ETAG.incomplete during the download
+    models--OWNER--NAME/snapshots/COMMIT/FILE    a symlink to the blob, or the file where links fail
+    models--OWNER--NAME/refs/REVISION            the commit of a branch
+    records/models--OWNER--NAME@REVISION.json    our manifest: written last, after verification
 """
 
 import hashlib
@@ -25,13 +25,13 @@ WEIGHTS_SUFFIX = ".safetensors"
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 CODE_SUFFIX = ".py"
-PLAIN_NAME = re.compile(r"\w[\w .+-]*")  # in no folder, nor on another drive
+PLAIN_NAME = re.compile(r"\w[\w .+-]*")  # without a folder or drive
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
-class FileRecord:
-    """One file as it was when it was checked. `size` is in bytes, `mtime_ns` in nanoseconds."""
+class FileEntry:
+    """One verified file. `size` is in bytes; `mtime_ns` is its modification time at verification."""
 
     size: int
     sha256: str
@@ -39,18 +39,18 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A snapshot that is complete and was checked; `code` tells whether the hub's code is part of it."""
+class Manifest:
+    """A complete, verified snapshot; `code`: including the repository's Python files."""
 
     repo_id: str
     revision: str
     commit: str
     code: bool
-    files: dict[str, FileRecord]
+    files: dict[str, FileEntry]
 
 
 class HubCache:
-    """One repository's part of the cache. Every method may block."""
+    """One repository's part of the cache. All methods do blocking I/O."""
 
     def __init__(self, root: Path, repo_id: str) -> None:
         self.root = root
@@ -59,59 +59,59 @@ class HubCache:
         self.folder = root / self.name
 
     def blob(self, etag: str) -> Path:
-        """Return where a file's bytes lie."""
+        """Return the path of a file's bytes."""
         return self.folder / "blobs" / etag
 
     def partial(self, etag: str) -> Path:
-        """Return where a file's bytes are gathered while they arrive."""
+        """Return the path of a file's partial download."""
         return self.folder / "blobs" / f"{etag}.incomplete"
 
     def snapshot(self, commit: str) -> Path:
-        """Return the folder that shows one commit's files under their names."""
+        """Return the folder of one commit's files by name."""
         return self.folder / "snapshots" / commit
 
     def link(self, commit: str, name: str, etag: str) -> None:
-        """Show a blob under its name in a snapshot."""
-        shown = self.snapshot(commit) / name
-        shown.parent.mkdir(parents=True, exist_ok=True)
-        shown.unlink(missing_ok=True)
+        """Link a blob into a snapshot by its file name."""
+        target = self.snapshot(commit) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
         try:
-            shown.symlink_to(os.path.relpath(self.blob(etag), shown.parent))
-        except OSError:  # Windows lets only some users make links
-            replace_with_retry(self.blob(etag), shown)
+            target.symlink_to(os.path.relpath(self.blob(etag), target.parent))
+        except OSError:  # Windows allows only some users to create links
+            replace_with_retry(self.blob(etag), target)
 
-    def read_manifest(self, revision: str) -> Record | None:
-        """Return the record of a branch or a commit; None where there is none that can be read."""
+    def read_manifest(self, revision: str) -> Manifest | None:
+        """Return the manifest of a branch or a commit; None if it is missing or unreadable."""
         try:
-            told = json.loads(self._record_path(revision).read_text(encoding="utf-8"))
-            files = {name: FileRecord(**facts) for name, facts in told.pop("files").items()}
-            return Record(**told, files=files)
+            fields = json.loads(self._manifest_path(revision).read_text(encoding="utf-8"))
+            files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
+            return Manifest(**fields, files=files)
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return None
 
     def write_manifest(self, revision: str, commit: str, hashes: dict[str, str], *, code: bool) -> None:
-        """Record that a snapshot's files, given with their SHA-256, are all there and were checked."""
+        """Write the manifest of a complete snapshot, given its verified files' SHA-256 by name."""
         files = {}
         for name, sha256 in hashes.items():
-            facts = (self.snapshot(commit) / name).stat()
-            files[name] = FileRecord(facts.st_size, sha256, facts.st_mtime_ns)
-        record = Record(self.repo_id, revision, commit, code, files)
-        _write(self._record_path(revision), json.dumps(asdict(record), indent=1))
+            stat = (self.snapshot(commit) / name).stat()
+            files[name] = FileEntry(stat.st_size, sha256, stat.st_mtime_ns)
+        manifest = Manifest(self.repo_id, revision, commit, code, files)
+        _write_atomically(self._manifest_path(revision), json.dumps(asdict(manifest), indent=1))
         if revision != commit:
-            _write(self.folder / "refs" / revision, commit)
+            _write_atomically(self.folder / "refs" / revision, commit)
 
-    def is_intact(self, record: Record) -> bool:
-        """Whether every recorded file is there as it was, by size and time of change; no bytes are read."""
+    def is_intact(self, manifest: Manifest) -> bool:
+        """Whether every file in the manifest still has its size and modification time; reads no contents."""
         try:
-            for name, known in record.files.items():
-                facts = (self.snapshot(record.commit) / name).stat()
-                if (facts.st_size, facts.st_mtime_ns) != (known.size, known.mtime_ns):
+            for name, entry in manifest.files.items():
+                stat = (self.snapshot(manifest.commit) / name).stat()
+                if (stat.st_size, stat.st_mtime_ns) != (entry.size, entry.mtime_ns):
                     return False
         except OSError:
             return False
-        return bool(record.files)
+        return bool(manifest.files)
 
-    def _record_path(self, revision: str) -> Path:
+    def _manifest_path(self, revision: str) -> Path:
         return self.root / "records" / f"{self.name}@{quote(revision, safe='')}.json"
 
 
@@ -123,21 +123,21 @@ def cache_root(data_dir: Path) -> Path:
 def select_weights(names: Iterable[str]) -> set[str]:
     """Return which of a folder's files are the model's weights.
 
-    Beside the one of the usual name, others are of other precisions or models; without it, all are shards.
+    If model.safetensors is among them, others are other precisions or models; else, all are shards.
     """
     weights = {name for name in names if name.endswith(WEIGHTS_SUFFIX)}
     return {WEIGHTS_NAME} if WEIGHTS_NAME in weights else weights
 
 
 def select_files(names: Iterable[str], *, code: bool) -> set[str]:
-    """Return what of a repository is the model's: weights, configuration and, if asked for, code."""
+    """Return a repository's files for the model: weights, configuration and, with `code`, Python files."""
     plain = {name for name in names if PLAIN_NAME.fullmatch(name)}
     scripts = {name for name in plain if code and name.endswith(CODE_SUFFIX)}
     return select_weights(plain) | (plain & {CONFIG_NAME}) | scripts
 
 
 def hash_file(path: Path, on_bytes: Callable[[int], None]) -> str:
-    """Return the SHA-256 of what a file holds, telling `on_bytes` how many bytes each step has read."""
+    """Return a file's SHA-256; calls `on_bytes` with the number of bytes of each chunk read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -147,13 +147,13 @@ def hash_file(path: Path, on_bytes: Callable[[int], None]) -> str:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until a file's bytes would survive a power cut. Raises OSError."""
+    """fsync a file, so that its bytes survive a power failure. Raises OSError."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def file_size(path: Path) -> int:
-    """Return a file's size in bytes; 0 for one that is not there."""
+    """Return a file's size in bytes; 0 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
@@ -161,13 +161,13 @@ def file_size(path: Path) -> int:
 
 
 def format_bytes(size: float) -> str:
-    """Return a number of bytes for people, in megabytes of a million."""
+    """Return a number of bytes as text, in megabytes of a million bytes."""
     megabytes = size / 1_000_000
     return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.1f} MB"
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step, so that no reader and no power cut meets half of it."""
+def _write_atomically(path: Path, text: str) -> None:
+    """Replace a file atomically and durably: no reader and no power failure leaves half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:

@@ -1,8 +1,7 @@
-"""Feeds damaged files to the photo decoder: `python -m tests.fuzz_decoder FIRST LAST FOLDER`.
+"""Fuzzes the image decoder with corrupt files: `python -m tests.fuzz_decoder FIRST LAST FOLDER`.
 
-File number n is damaged in the same way every time. The process ends with a traceback on an error that is not
-of `shared.errors`, or on a file that takes over 10 s; else it prints how many files were read, and its peak
-memory in bytes.
+File number n is the same every time. The process ends with a traceback on an error outside `shared.errors`,
+or on a file that takes over 10 s; else it prints the number of decoded files and its peak memory in bytes.
 """
 
 import faulthandler
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from shared.errors import BgremoveError
 from tests import corpus, icc, raw_images
@@ -31,7 +31,7 @@ Damage = Callable[[bytearray, random.Random], None]
 
 
 def seeds() -> list[bytes]:
-    """Return small whole files, of every format and of what makes decoders take different ways."""
+    """Return small intact files of every format and decoder code path."""
     return list(_seeds())
 
 
@@ -63,32 +63,32 @@ def _seeds() -> Iterator[bytes]:
 
 
 def damaged(whole: bytes, other: bytes, rng: random.Random) -> bytes:
-    """Return the file with one to four kinds of damage; a PNG's checksums are mended in two of three."""
+    """Return the file with one to four kinds of damage; a PNG's checksums are corrected in two of three."""
     content = bytearray(whole)
     kinds: list[Damage] = [_flip, _flip, _number, _number, _number, _truncate, _repeat, _drop]
     for _ in range(rng.randint(1, 4)):
         rng.choice(kinds)(content, rng)
     if rng.random() < 0.05:
         content += other[rng.randrange(len(other)) :]
-    return _mended(bytes(content)) if rng.random() < 0.67 else bytes(content)
+    return _with_correct_checksums(bytes(content)) if rng.random() < 0.67 else bytes(content)
 
 
-def _place(content: bytearray, rng: random.Random) -> int:
-    """Return an offset, half of the time in the first 256 bytes: that is where files say what they are."""
+def _random_offset(content: bytearray, rng: random.Random) -> int:
+    """Return an offset, half of the time in the first 256 bytes, where the headers are."""
     return rng.randrange(min(len(content), 256) if rng.random() < 0.5 else len(content))
 
 
 def _flip(content: bytearray, rng: random.Random) -> None:
     for _ in range(rng.randint(1, 8)):
-        content[_place(content, rng)] ^= 1 << rng.randrange(8)
+        content[_random_offset(content, rng)] ^= 1 << rng.randrange(8)
 
 
 def _number(content: bytearray, rng: random.Random) -> None:
-    """Write an extreme or random number, as lengths, counts, sizes and offsets are written."""
+    """Overwrite an integer with an extreme or random value, as in lengths, counts, sizes and offsets."""
     order, form = rng.choice("<>"), rng.choice("BHI")
     limit = 1 << (8 * struct.calcsize(form))
     value = rng.choice(EXTREMES) if rng.random() < 0.5 else rng.randrange(limit)
-    at = _place(content, rng)
+    at = _random_offset(content, rng)
     content[at : at + struct.calcsize(form)] = struct.pack(order + form, value % limit)
 
 
@@ -97,19 +97,19 @@ def _truncate(content: bytearray, rng: random.Random) -> None:
 
 
 def _repeat(content: bytearray, rng: random.Random) -> None:
-    start = _place(content, rng)
+    start = _random_offset(content, rng)
     piece = content[start : start + rng.randint(1, 512)]
     content[start:start] = piece * rng.choice((1, 1, 1, 50))
 
 
 def _drop(content: bytearray, rng: random.Random) -> None:
-    start = _place(content, rng)
+    start = _random_offset(content, rng)
     if len(content) > 32:
         del content[start : start + rng.randint(1, 16)]
 
 
-def _mended(content: bytes) -> bytes:
-    """Give each chunk of a PNG the right checksum, so that what is in it gets looked at."""
+def _with_correct_checksums(content: bytes) -> bytes:
+    """Correct the checksum of each chunk of a PNG, so that decoders read its contents."""
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return content
     out, at = bytearray(content), PNG_SIGNATURE_BYTES
@@ -123,16 +123,17 @@ def _mended(content: bytes) -> bytes:
 
 
 def main(first: int, last: int, folder: Path) -> None:
-    """Decode the damaged files `first` up to, without, `last`."""
+    """Decode the corrupt files from `first` to `last`, exclusive."""
     configure()
-    wholes, path, read = seeds(), folder / "photo", 0
+    intact, path, read = seeds(), folder / "photo", 0
     for number in range(first, last):
         rng = random.Random(number)
-        path.write_bytes(damaged(wholes[number % len(wholes)], rng.choice(wholes), rng))
+        path.write_bytes(damaged(intact[number % len(intact)], rng.choice(intact), rng))
         (folder / "number").write_text(str(number))
         faulthandler.dump_traceback_later(HANG_S, exit=True)
         try:
-            decode(path, MAX_PIXELS).for_network().load()
+            model_input = decode(path, MAX_PIXELS).to_model_input()
+            model_input.resize(model_input.size, Image.Resampling.NEAREST)
             read += 1
         except BgremoveError:
             continue
@@ -142,8 +143,8 @@ def main(first: int, last: int, folder: Path) -> None:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has had resident."""
-    if sys.platform == "linux":  # where ru_maxrss begins with the peak of the process that started this one
+    """Return this process's peak resident memory."""
+    if sys.platform == "linux":  # where ru_maxrss starts with the parent's peak
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""A model hub of one repository for tests: the routes that `huggingface_hub` uses, and faults on demand."""
+"""A fake model hub with one repository: the routes that `huggingface_hub` uses, with fault injection."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def weights(size: int = 1_000_000) -> bytes:
 
 
 def files() -> dict[str, bytes]:
-    """Return what a repository of the family holds."""
+    """Return the files of a repository of the BiRefNet family."""
     return {
         ".gitattributes": b"*.safetensors filter=lfs\n",
         "README.md": b"# BiRefNet\n",
@@ -40,7 +40,7 @@ def files() -> dict[str, bytes]:
 
 @dataclass
 class Fault:
-    """What goes wrong with one answer that carries weights, after so many bytes of it."""
+    """A fault of one response with weights, after a number of bytes."""
 
     kind: str  # "status", "cut", "reset", "stall", "corrupt" or "short"
     after: int = 0
@@ -49,26 +49,26 @@ class Fault:
 
 @dataclass
 class Hub:
-    """What the hub has, what goes wrong, and what it was asked."""
+    """The hub's contents, its faults, and the requests it got."""
 
     repo_id: str = REPO_ID
-    commit: str = COMMIT  # what every branch stands for
+    commit: str = COMMIT  # of every branch
     files: dict[str, bytes] = field(default_factory=files)
-    claims: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the listing says instead
-    refusal: tuple[int, dict[str, str]] | None = None  # the answer to every question for the listing
-    api_statuses: list[int] = field(default_factory=list)  # the answers to the first of them
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)  # overrides in the listing
+    refusal: tuple[int, dict[str, str]] | None = None  # the response to every listing request
+    api_statuses: list[int] = field(default_factory=list)  # the statuses of the first ones
     login_page: bool = False
-    ranges: bool = True  # whether the storage can send part of a file
+    ranges: bool = True  # whether the storage supports range requests
     faults: list[Fault] = field(default_factory=list)  # one for each request for weights, in order
     released: threading.Event = field(default_factory=threading.Event)  # ends stalls
     paths: list[str] = field(default_factory=list)
     tokens: dict[str, set[str | None]] = field(default_factory=dict)  # by route
-    starts: list[int] = field(default_factory=list)  # where each answer that carried weights began
+    starts: list[int] = field(default_factory=list)  # the start offset of each response with weights
     sent: int = 0  # bytes of weights
     url: str = ""
 
     def reset(self) -> None:
-        """Be as new, at the same address."""
+        """Reset to the initial state, at the same address."""
         self.released.set()
         fresh = Hub(url=self.url)
         for name in vars(fresh):
@@ -82,11 +82,11 @@ class Hub:
         return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
     def size(self, name: str) -> int:
-        """Return a file's size as the hub tells it."""
+        """Return a file's size in the listing."""
         return int(self.claims.get(name, {}).get("size") or len(self.files[name]))
 
     def asked_for(self, name: str) -> int:
-        """Return how often a file's bytes were asked for."""
+        """Return the number of requests for a file's bytes."""
         return sum(
             path.startswith(f"GET /{self.repo_id}/resolve/{self.commit}/{name}") for path in self.paths
         )
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not name.endswith(".safetensors"):
             self._reply(200, self.hub.files[name], headers)
             return
-        # Another host name, as the real storage has: what is sent to the hub alone must not reach it.
+        # Another host name, as the real storage has: the hub's token must not reach it.
         elsewhere = self.hub.url.replace("127.0.0.1", "localhost")
         headers |= {
             "X-Linked-Size": str(self.hub.size(name)),
@@ -214,17 +214,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Keep quiet."""
+        """Do not log."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away in the middle is part of the tests."""
+        """Ignore disconnected clients, which are part of the tests."""
 
 
 @contextmanager
 def running_hub() -> Iterator[Hub]:
-    """Run a hub on a free port for the length of a block."""
+    """Run a hub on a free port inside the context."""
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
     with _Server(("127.0.0.1", 0), handler) as server:

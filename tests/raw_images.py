@@ -1,4 +1,4 @@
-"""PNG and TIFF files of kinds that Pillow reads but cannot write.
+"""Writes PNG and TIFF files with pixel formats that Pillow can read and cannot write.
 
 Sources: PNG Specification, third edition (W3C); TIFF 6.0 (Adobe, 1992).
 """
@@ -46,14 +46,14 @@ def tiff(
     extra: int | None = None,
     more: tuple[tuple[int, int], ...] = (),
 ) -> bytes:
-    """Write (H, W) or (H, W, C) samples as a plain TIFF; `bits=12` packs them, `extra` tells of alpha.
+    """Write (H, W) or (H, W, C) samples as an uncompressed TIFF; `bits=12` packs them.
 
-    `more` are further tags, with a value each.
+    `extra` is the tag ExtraSamples; `more` are further tags with a value each.
     """
     order: Literal["<", ">"] = ">" if big_endian else "<"
     height, width = samples.shape[:2]
     count = samples.shape[2] if samples.ndim == 3 else 1
-    data = _packed_12(samples) if bits == 12 else samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    data = _pack_12(samples) if bits == 12 else samples.astype(samples.dtype.newbyteorder(order)).tobytes()
     depths = struct.pack(f"{order}{count}H", *[bits or samples.itemsize * 8] * count)
     depths_at, data_at = 8, 8 + len(depths) + len(depths) % 2
     tags = [(256, _LONG, 1, width), (257, _LONG, 1, height)]
@@ -75,8 +75,8 @@ def _entry(order: str, tag: int, kind: int, count: int, value: int) -> bytes:
     )
 
 
-def _packed_12(samples: NDArray[np.unsignedinteger]) -> bytes:
-    """Lay pairs of 12-bit samples in three bytes; rows must have an even width."""
+def _pack_12(samples: NDArray[np.unsignedinteger]) -> bytes:
+    """Pack pairs of 12-bit samples into three bytes; rows must have an even width."""
     first, second = samples[:, ::2].astype(np.uint16), samples[:, 1::2].astype(np.uint16)
     parts = (first >> 4, (first & 15) << 4 | second >> 8, second & 255)
     return np.stack(parts, axis=-1).astype(np.uint8).tobytes()

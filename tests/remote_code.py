@@ -1,4 +1,4 @@
-"""A complete repository in the hub's format for tests: a small network whose code lies beside its weights."""
+"""A complete repository in the hub's format for tests: a small network with its code and weights."""
 
 import json
 from typing import Any
@@ -29,8 +29,8 @@ class TinyConfig(PretrainedConfig):
         self.bb_pretrained = bb_pretrained
         super().__init__(**kwargs)
 """
-# As the family's code is written: its own settings in place of the configuration, numbers taken out of
-# tensors while it is built, no call that newer transformers ask for, and a list of predictions.
+# In the style of the family's code: settings of its own instead of the configuration, `item()` during
+# construction, no `post_init()`, and a list of predictions.
 CODE = """
 import torch
 from transformers import PreTrainedModel
@@ -58,7 +58,7 @@ WEIGHT = 1.5
 
 
 def repository() -> dict[str, bytes]:
-    """Return its files by name: a network that calls bright pixels the subject."""
+    """Return the files by name, of a network whose logit is the brightness."""
     state = {"conv.weight": torch.full((1, 3, 1, 1), WEIGHT), "conv.bias": torch.zeros(1)}
     return {
         "config.json": json.dumps(CONFIG).encode(),
@@ -69,7 +69,7 @@ def repository() -> dict[str, bytes]:
 
 
 def alpha_of(photo: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the network's alpha of a photo seen at `size` (width, height), computed anew."""
+    """Return the network's matte of a photo at input size `size` (width, height), computed independently."""
     small = photo.convert("RGB").resize(size, Image.Resampling.BILINEAR)
     pixels = (np.asarray(small, dtype=np.float64) / 255 - MEAN) / STD
     alpha = 1 / (1 + np.exp(-WEIGHT * pixels.sum(2)))

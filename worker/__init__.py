@@ -1,1 +1,1 @@
-"""The heavy process: holds one model; decodes, infers, encodes."""
+"""The worker process: holds one model; decodes images, infers alpha mattes, encodes results."""

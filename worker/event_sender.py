@@ -1,4 +1,4 @@
-"""Where all threads of a worker put what the supervisor is to hear."""
+"""Thread-safe event sender from the worker to the supervisor."""
 
 import threading
 from multiprocessing.queues import SimpleQueue
@@ -7,13 +7,13 @@ from shared.messages import Event
 
 
 class EventSender:
-    """A queue's end for several threads: on Windows, the queue itself loses an event put beside another."""
+    """Serialises `put` on an event queue: on Windows, SimpleQueue loses events put by concurrent threads."""
 
     def __init__(self, queue: "SimpleQueue[Event]") -> None:
         self._queue = queue
-        self._lock = threading.Lock()  # there, SimpleQueue has none (python/cpython#130733)
+        self._lock = threading.Lock()  # SimpleQueue has no write lock on Windows (python/cpython#130733)
 
     def put(self, event: Event) -> None:
-        """Send an event, after those that other threads are sending."""
+        """Send an event."""
         with self._lock:
             self._queue.put(event)

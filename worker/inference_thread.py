@@ -1,4 +1,7 @@
-"""The one thread that a model lives on: libraries keep pools and handles per thread, and photos queue."""
+"""Dedicated inference thread: loads the model and runs every forward pass, one image at a time.
+
+Inference libraries keep thread pools and device handles per thread, so the model stays on one.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,17 +10,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from PIL import Image
-
 from shared.messages import ModelInfo
-from worker.engines import Engine, Step
+from worker.engines import Engine, ProgressFn
+from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box, Pixels
 
-CHECK_EVERY_S = 0.1
+CANCEL_POLL_S = 0.1
 
 
 class InferenceThread:
-    """Loads an engine on a thread, and lets removals on other threads use it there, first in, first out."""
+    """Owns the engine. Removals on other threads use it through proxies, first in, first out."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "model")
@@ -32,12 +34,12 @@ class InferenceThread:
         self._thread.shutdown()
 
     def load(self, load: Callable[[], Engine]) -> None:
-        """Have the thread load the engine, and wait. Raises what `load` does."""
+        """Load the engine on the inference thread, and wait. Raises what `load` raises."""
         self._engine = self._thread.submit(load).result()
 
     @property
     def model_info(self) -> ModelInfo:
-        """The loaded engine's."""
+        """The loaded engine's model information."""
         return self._loaded.model_info
 
     @property
@@ -46,52 +48,53 @@ class InferenceThread:
             raise RuntimeError("no engine is loaded yet")
         return self._engine
 
-    def engine(self, check: Callable[[], None]) -> "EngineProxy":
-        """Return the engine for one removal; while it waits for its turn, `check` may raise to give up."""
-        return EngineProxy(self._thread, self._loaded, check, self._loaded.model_info)
+    def create_proxy(self, check_cancelled: Callable[[], None]) -> "EngineProxy":
+        """Return the engine for one removal; `check_cancelled` may raise while the removal waits."""
+        return EngineProxy(self._thread, self._loaded, check_cancelled)
 
 
 @dataclass(slots=True)
 class EngineProxy:
-    """An engine that other removals use too. `facts` are those of this removal's own photo."""
+    """An engine that runs on the inference thread, and measures how long one removal waited for it."""
 
     thread: ThreadPoolExecutor
-    shared: Engine
-    check: Callable[[], None]
-    model_info: ModelInfo
+    engine: Engine
+    check_cancelled: Callable[[], None]
     waited_ms: float = 0
 
-    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
-        """Return what the network shall look at, made on the caller's thread, not the model's."""
-        return self.shared.pixels(photo, box)
+    @property
+    def model_info(self) -> ModelInfo:
+        """The loaded engine's model information."""
+        return self.engine.model_info
 
-    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
-        """Return the subject's alpha, as any engine; `step` is first called, with 0, when its turn comes."""
+    def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
+        """Return the model's input, computed on the caller's thread."""
+        return self.engine.preprocess(image, box)
 
-        asked = time.perf_counter()
+    def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
+        """Run the engine on the inference thread; calls `on_progress(0)` when the wait is over."""
+        submitted = time.perf_counter()
 
-        def look() -> Pixels:
-            self.waited_ms += (time.perf_counter() - asked) * 1000
-            step(0)
-            alpha = self.shared.alpha(pixels, step)
-            self.model_info = self.shared.model_info
-            return alpha
+        def infer() -> tuple[Pixels, ModelInfo]:
+            self.waited_ms += (time.perf_counter() - submitted) * 1000
+            on_progress(0)
+            return self.engine.predict_alpha(pixels, on_progress)
 
-        looking: Future[Pixels] = self.thread.submit(look)
-        while not wait([looking], CHECK_EVERY_S).done:
-            self._give_up_if_told(looking)
-        return looking.result()
+        prediction = self.thread.submit(infer)
+        while not wait([prediction], CANCEL_POLL_S).done:
+            self._cancel_if_requested(prediction)
+        return prediction.result()
 
-    def timed(self, timings_ms: dict[str, float]) -> dict[str, float]:
-        """Return a removal's times with what it waited for other photos told apart from its inference."""
-        waited = {"queued": self.waited_ms, "inference": timings_ms["inference"] - self.waited_ms}
-        return timings_ms | {name: round(value, 1) for name, value in waited.items()}
+    def separate_queue_time(self, timings_ms: dict[str, float]) -> dict[str, float]:
+        """Return a removal's timings with the wait for other removals taken out of `inference`."""
+        separated = {"queued": self.waited_ms, "inference": timings_ms["inference"] - self.waited_ms}
+        return timings_ms | {name: round(value, 1) for name, value in separated.items()}
 
-    def _give_up_if_told(self, looking: "Future[Pixels]") -> None:
-        if looking.running():
-            return  # it is told by its own steps
+    def _cancel_if_requested(self, prediction: "Future[tuple[Pixels, ModelInfo]]") -> None:
+        if prediction.running():
+            return  # its own `on_progress` checks for cancellation
         try:
-            self.check()
+            self.check_cancelled()
         except BaseException:
-            looking.cancel()
+            prediction.cancel()
             raise

@@ -1,81 +1,50 @@
-"""The worker's command loop: load one model, say so, then do removals until the pipe closes.
+"""Worker entry point: load one model, report readiness, then serve jobs until the command pipe closes.
 
-The main thread listens, so that a cancel is heard at once; each removal has a thread of its own for what
-Pillow, NumPy and ISA-L do; and the model has one, on which it is loaded and sees one photo after the other.
+The main thread reads commands, so that a cancellation takes effect immediately. A thread pool decodes,
+composites and encodes, one removal per thread. A dedicated inference thread loads the model and runs it.
 """
 
-import logging
-import os
-import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 
 from shared import logs
-from shared.errors import BgremoveError, Cancelled, OutOfMemory, StorageFailed
-from shared.messages import (
-    Cancel,
-    Command,
-    Event,
-    Failed,
-    Finished,
-    LoadFailed,
-    Loading,
-    Progress,
-    Ready,
-    RemovalJob,
-    Remove,
-    WorkerConfig,
-)
-from worker import pipeline
-from worker.engines import DeviceLost, loaders
+from shared.errors import BgremoveError, OutOfMemory
+from shared.messages import Cancel, Command, Event, LoadFailed, Loading, Ready, Remove, WorkerConfig
+from worker.engines import loaders
 from worker.event_sender import EventSender
 from worker.imaging import decode
-from worker.imaging.parallel import available_cores
 from worker.inference_thread import InferenceThread
-
-log = logging.getLogger("worker")
-
-
-# A CPU has one photo decoded or encoded on one core while another is inferred; more would only hold memory.
-# A GPU infers in less time than a core needs for any of the rest: as many cores as there are feed it, up to
-# what their photos may take of memory.
-REMOVALS_AT_ONCE, MOST_AT_ONCE = 2, 8
-DEVICE_LOST = 70  # exit code: EX_SOFTWARE of sysexits.h
+from worker.runner import JobRunner, max_concurrency
 
 
 def serve(
     commands: "Connection[Command, Command]", queue: "SimpleQueue[Event]", config: WorkerConfig
 ) -> None:
-    """Entry point of every worker: serve the model that `config.loader` loads."""
+    """Load the model that `config.loader` names and serve removal jobs: the entry point of every worker."""
     logs.configure("warning")
     events = EventSender(queue)
     decode.configure()
     with InferenceThread() as model:
         try:
-            model.load(lambda: loaders.load(config, lambda percent, told: events.put(Loading(percent, told))))
+            model.load(
+                lambda: loaders.load(config, lambda percent, message: events.put(Loading(percent, message)))
+            )
         except BgremoveError as error:
             events.put(LoadFailed(error.code, error.detail))
             return
         except MemoryError:
             events.put(LoadFailed(OutOfMemory.code, "There is not enough memory for the model."))
             return
-        at_once = max_concurrency(model.model_info.device)
-        events.put(Ready(replace(model.model_info, max_concurrency=at_once)))
-        with ThreadPoolExecutor(at_once, "removal") as pool:
-            _obey(commands, JobRunner(pool, model, events, config.max_pixels))
+        threads = max_concurrency(model.model_info.device)
+        events.put(Ready(replace(model.model_info, max_concurrency=threads)))
+        with ThreadPoolExecutor(threads, "removal") as pool:
+            _command_loop(commands, JobRunner(pool, model, events, config.max_pixels))
 
 
-def max_concurrency(device: str) -> int:
-    """Return how many removals keep the device that infers busy."""
-    if device == "cpu":
-        return REMOVALS_AT_ONCE
-    return min(max(available_cores(), REMOVALS_AT_ONCE), MOST_AT_ONCE)
-
-
-def _obey(commands: "Connection[Command, Command]", work: "JobRunner") -> None:
-    """Pass commands on until the supervisor closes the pipe."""
+def _command_loop(commands: "Connection[Command, Command]", runner: JobRunner) -> None:
+    """Dispatch commands until the supervisor closes the pipe."""
     while True:
         try:
             command = commands.recv()
@@ -83,60 +52,6 @@ def _obey(commands: "Connection[Command, Command]", work: "JobRunner") -> None:
             return
         match command:
             case Remove(job):
-                work.begin(job)
+                runner.submit(job)
             case Cancel(task_id):
-                work.cancel(task_id)
-
-
-class JobRunner:
-    """The removals that this worker has been given and has not finished."""
-
-    def __init__(self, pool: Executor, model: InferenceThread, events: EventSender, max_pixels: int) -> None:
-        self._pool = pool
-        self._model = model
-        self._events = events
-        self._max_pixels = max_pixels
-        self._cancelled: dict[str, threading.Event] = {}
-
-    def begin(self, job: RemovalJob) -> None:
-        """Do a removal as soon as a thread is free."""
-        cancelled = self._cancelled[job.task_id] = threading.Event()
-        self._pool.submit(self._run, job, cancelled)
-
-    def cancel(self, task_id: str) -> None:
-        """Stop a removal at its next step; one that has ended is left alone."""
-        if cancelled := self._cancelled.get(task_id):
-            cancelled.set()
-
-    def _run(self, job: RemovalJob, cancelled: threading.Event) -> None:
-        outcome = self._outcome(job, cancelled)
-        del self._cancelled[job.task_id]
-        self._events.put(outcome)
-
-    def _outcome(self, job: RemovalJob, cancelled: threading.Event) -> Finished | Failed:
-        """Do one removal and return how it ended; nothing that a photo can cause ends the worker."""
-
-        def check() -> None:
-            if cancelled.is_set():
-                raise Cancelled
-
-        def report(percent: float, message: str) -> None:
-            check()
-            self._events.put(Progress(job.task_id, percent, message))
-
-        try:
-            engine = self._model.engine(check)
-            made = pipeline.remove(job, engine, self._max_pixels, report)
-            return Finished(job.task_id, replace(made, timings_ms=engine.timed(made.timings_ms)))
-        except BgremoveError as error:
-            if isinstance(error, StorageFailed):
-                log.warning("result not stored", extra={"reason": error.__cause__})
-            return Failed(job.task_id, error.code, error.detail)
-        except MemoryError:
-            return Failed(job.task_id, OutOfMemory.code, OutOfMemory().detail)
-        except DeviceLost:
-            log.critical("the device is lost to this process", exc_info=True)
-            os._exit(DEVICE_LOST)  # at once, on whichever thread: a new worker then tries the photo again
-        except Exception:
-            log.exception("removal failed", extra={"task_id": job.task_id})
-            return Failed(job.task_id, BgremoveError.code, "The photo could not be processed.")
+                runner.cancel(task_id)

@@ -1,24 +1,23 @@
-"""What a network's worker does with memory that it has freed: it keeps it, for the next layer."""
+"""Tunes glibc malloc to reuse freed tensor memory instead of returning it to the system."""
 
 import ctypes
 import sys
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-MOST = 2**31 - 1
+INT_MAX = 2**31 - 1
 
 
-def keep_freed() -> None:
-    """Have glibc reuse large blocks in place of returning them to the system and asking for fresh ones.
+def retain_freed_memory() -> None:
+    """Set mallopt so that large blocks stay in the heap; does nothing with another C library.
 
-    Fresh ones come page by page, each zeroed at its first touch: for a network's tensors, tens of megabytes
-    each, that costs as much as what is computed in them. Ending the process gives all back. Does nothing
-    where the C library is another one.
+    Memory from the system arrives by page faults, each page zeroed on first touch: for a network's tensors of
+    tens of megabytes, that costs as much as the arithmetic. The process's exit returns it all.
     """
     if not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
-        library.mallopt(M_ARENA_MAX, 1)  # so that one thread's blocks serve the others too
+        library.mallopt(M_ARENA_MAX, 1)  # one arena: blocks freed by one thread serve the others too
         library.mallopt(M_MMAP_MAX, 0)
-        library.mallopt(M_TRIM_THRESHOLD, MOST)
+        library.mallopt(M_TRIM_THRESHOLD, INT_MAX)

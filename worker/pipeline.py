@@ -1,4 +1,4 @@
-"""The steps of one removal, in order: decode, infer, crop and scale, refine, compose, encode."""
+"""The steps of one removal: decode, infer, crop and resize, estimate foreground, composite, encode."""
 
 import time
 import zipfile
@@ -15,156 +15,167 @@ from shared.formats import result_name
 from shared.messages import RemovalJob, RemovalResult
 from shared.option_validation import parse_margin
 from shared.options import RemovalOptions
-from worker.engines import Engine
-from worker.imaging import background, compositing, decode, geometry
-from worker.imaging.background import Background
-from worker.imaging.encoding import Encoder, Picture
-from worker.imaging.geometry import Box, Cut, Pixels
-from worker.imaging.matting import matte
+from worker.engines import Engine, ProgressFn
+from worker.imaging import compositing, decode, geometry
+from worker.imaging.encoding import Encoder, OutputImage
+from worker.imaging.geometry import Box, Matted, Pixels
+from worker.imaging.matting import compute_matte
 
 INFERENCE_PERCENT, REFINE_PERCENT, SAVE_PERCENT = 45, 80, 85
-Report = Callable[[float, str], None]
+ReportFn = Callable[[float, str], None]
 
 
-class StepClock:
+class StepTimer:
     """Measures named steps in milliseconds."""
 
     def __init__(self) -> None:
         self.timings_ms: dict[str, float] = {}
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time what happens inside, on top of what that step took before."""
+    def measure(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to the step's total."""
         start = time.perf_counter()
         yield
         spent_ms = (time.perf_counter() - start) * 1000
         self.timings_ms[name] = round(self.timings_ms.get(name, 0) + spent_ms, 1)
 
 
-def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: Report) -> RemovalResult:
-    """Cut the subject of the photo at `job.source_path` out into `job.result_path`.
+def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -> RemovalResult:
+    """Remove the background of the image at `job.source_path` and write the result to `job.result_path`.
 
-    `report` is told each step as (percent, message), and may raise to stop the removal between steps.
-    The result appears whole or not at all. Raises errors of `shared.errors`.
+    `report(percent, message)` is called at each step, and may raise to cancel. The result is written
+    atomically. Raises errors of `shared.errors`.
     """
-    clock, options = StepClock(), job.options
+    timer, options = StepTimer(), job.options
     encoder = Encoder(options.format, options.quality, options.lossless)
     report(5, "Decoding the image")
-    with clock.step("decode"):
-        photo = decode.decode(Path(job.source_path), max_pixels)
-        behind = None
-        if options.output != "mask":
-            behind = background.load_background(options.background, job.background_path, max_pixels)
-        if behind is not None:
-            photo = photo.ready_for_background()
+    with timer.measure("decode"):
+        image, background = _decode(job, max_pixels)
         if not options.crop:
-            encoder.check(geometry.fitted(photo.rgb.size, options.max_size))
+            encoder.check_size(geometry.fit_within(image.rgb.size, options.max_size))
     report(10, "Model ready")
+    report_inference = _inference_reporter(report)
+    report_inference(0)
+    with timer.measure("inference"):
+        alpha, model = compute_matte(image.to_model_input(), engine, report_inference, options.detail)
+    report(REFINE_PERCENT, "Laying out the result")
+    with timer.measure("encode"):
+        whole = _apply_input_alpha(image, alpha)
+        box, coverage = geometry.find_subject_box(whole.alpha), geometry.measure_coverage(whole.alpha)
+        frame = _choose_frame(box, whole.rgb.size, options)
+        matted = _resize_result(whole.crop(frame), options)
+        encoder.check_size(matted.rgb.size)
+    with timer.measure("refine"):
+        estimate = compositing.foreground_colours if _is_refined(options) else compositing.original_colours
+        colours = estimate(matted)
+    report(SAVE_PERCENT, "Saving the result")
+    with timer.measure("encode"):
+        images = _composite(image, matted, colours, background, options)
+        _save(job, images, encoder)
+    return RemovalResult(
+        *matted.rgb.size,
+        options.format if len(images) == 1 else "zip",
+        model.model_id,
+        model.device,
+        timer.timings_ms,
+        subject=box is not None,
+        coverage=round(coverage, 4),
+        box=None if box is None else (*box,),  # plain tuples: the supervisor cannot import Box
+        frame=(*frame,),
+    )
 
-    def inferring(share: float) -> None:
+
+def _decode(
+    job: RemovalJob, max_pixels: int
+) -> tuple[decode.DecodedImage, compositing.BackgroundSource | None]:
+    """Return the image, and the background if the result has one."""
+    image = decode.decode(Path(job.source_path), max_pixels)
+    if job.options.output == "mask":
+        return image, None
+    background = compositing.load_background(job.options.background, job.background_path, max_pixels)
+    return image if background is None else image.with_convertible_profile(), background
+
+
+def _inference_reporter(report: ReportFn) -> ProgressFn:
+    """Return a function that reports the share of the inference as its part of the removal's percent."""
+
+    def report_inference(share: float) -> None:
         percent = INFERENCE_PERCENT + share * (REFINE_PERCENT - INFERENCE_PERCENT)
         report(percent, "Removing the background")
 
-    inferring(0)
-    with clock.step("inference"):
-        alpha = matte(photo.for_network(), engine, inferring, options.detail)
-    report(REFINE_PERCENT, "Laying out the result")
-    with clock.step("encode"):
-        whole = _cut(photo, alpha)
-        box, coverage = geometry.subject_box(whole.alpha), geometry.coverage(whole.alpha)
-        frame = _framed(box, whole.rgb.size, options)
-        cut = _laid_out(whole.part(frame), options)
-        encoder.check(cut.rgb.size)
-    with clock.step("refine"):
-        colours = (compositing.refined_colours if _is_refined(options) else compositing.photo_colours)(cut)
-    report(SAVE_PERCENT, "Saving the result")
-    with clock.step("encode"):
-        pictures = _pictures(photo, cut, colours, behind, options)
-        _save(job, pictures, encoder)
-    return RemovalResult(
-        *cut.rgb.size,
-        options.format if len(pictures) == 1 else "zip",
-        engine.model_info.model_id,
-        engine.model_info.device,
-        clock.timings_ms,
-        subject=box is not None,
-        coverage=round(coverage, 4),
-        box=None if box is None else (*box,),  # plain tuples: the supervisor knows no Box
-        frame=(*frame,),
-    )
+    return report_inference
 
 
 def _is_refined(options: RemovalOptions) -> bool:
     return options.refine and options.output != "mask"
 
 
-def _cut(photo: decode.Photo, alpha: Pixels) -> Cut:
-    """Return the photo with the network's `alpha` times its own transparency, if any pixel has some."""
-    own = photo.alpha
-    if own is None or own.min(initial=255) == 255:
-        return Cut(photo.rgb, None, alpha)
-    product = ((alpha.astype(np.uint16) * own + 127) // 255).astype(np.uint8)
-    return Cut(photo.rgb, own, product)
+def _apply_input_alpha(image: decode.DecodedImage, alpha: Pixels) -> Matted:
+    """Return the image with the predicted `alpha` multiplied by its own, if any pixel is transparent."""
+    input_alpha = image.alpha
+    if input_alpha is None or input_alpha.min(initial=255) == 255:
+        return Matted(image.rgb, None, alpha)
+    product = ((alpha.astype(np.uint16) * input_alpha + 127) // 255).astype(np.uint8)
+    return Matted(image.rgb, input_alpha, product)
 
 
-def _framed(box: Box | None, size: tuple[int, int], options: RemovalOptions) -> Box:
-    """Return what of a photo of `size` (width, height), with its subject in `box`, becomes the result."""
+def _choose_frame(box: Box | None, size: tuple[int, int], options: RemovalOptions) -> Box:
+    """Return the part of an image of `size` (width, height), with its subject in `box`, to output."""
     if not options.crop or box is None:
         return Box(0, 0, *size)
-    return geometry.with_margin(box, parse_margin(options.crop_margin), size)
+    return geometry.add_margin(box, parse_margin(options.crop_margin), size)
 
 
-def _laid_out(cut: Cut, options: RemovalOptions) -> Cut:
-    """Return it at the result's size."""
-    size = geometry.fitted(cut.rgb.size, options.max_size)
-    if size == cut.rgb.size:
-        return cut
+def _resize_result(matted: Matted, options: RemovalOptions) -> Matted:
+    size = geometry.fit_within(matted.rgb.size, options.max_size)
+    if size == matted.rgb.size:
+        return matted
     if options.output == "mask":
-        return cut.scaled_shape(size)
-    return cut.scaled(size, keeps_mixture=_is_refined(options))
+        return matted.resize_alpha_only(size)
+    return matted.resize(size, keep_background_mix=_is_refined(options))
 
 
-def _pictures(
-    photo: decode.Photo,
-    cut: Cut,
-    colours: compositing.Colours,
-    behind: Background | None,
+def _composite(
+    image: decode.DecodedImage,
+    matted: Matted,
+    colours: compositing.ColourRows,
+    background: compositing.BackgroundSource | None,
     options: RemovalOptions,
-) -> dict[str, Picture]:
-    """Return the pictures to write, by what they are."""
-    shape, pictures = cut.alpha.shape, {}
+) -> dict[str, OutputImage]:
+    """Return the images to write, by their content: "cutout", "mask" or both."""
+    shape, images = matted.alpha.shape, {}
     if options.output != "mask":
-        rows, channels = compositing.cutout(cut.alpha, colours), 4
-        if behind is not None:
-            backdrop = behind.covering(cut.rgb.size, photo.icc_profile)
-            backdrop = backdrop.on_white() if options.format == "jpeg" else backdrop
-            rows = compositing.over(backdrop, cut.alpha, colours)
-            channels = 3 if backdrop.is_opaque else 4
-        pictures["cutout"] = Picture((*shape, channels), rows, photo.icc_profile, photo.dpi)
+        rows, channels = compositing.cutout_rows(matted.alpha, colours), 4
+        if background is not None:
+            layer = background.to_layer(matted.rgb.size, image.icc_profile)
+            layer = layer.flatten_on_white() if options.format == "jpeg" else layer
+            rows = compositing.composite_over(layer, matted.alpha, colours)
+            channels = 3 if layer.is_opaque else 4
+        images["cutout"] = OutputImage((*shape, channels), rows, image.icc_profile, image.dpi)
     if options.output != "cutout":
-        # A mask is no colour picture: a colour profile would make viewers change its greys.
-        pictures["mask"] = Picture(shape, lambda top, bottom: cut.alpha[top:bottom], None, photo.dpi)
-    return pictures
+        # A mask holds no colours: with a colour profile, viewers would change its greys.
+        images["mask"] = OutputImage(shape, lambda top, bottom: matted.alpha[top:bottom], None, image.dpi)
+    return images
 
 
-def _save(job: RemovalJob, pictures: dict[str, Picture], encoder: Encoder) -> None:
+def _save(job: RemovalJob, images: dict[str, OutputImage], encoder: Encoder) -> None:
     path = Path(job.result_path)
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
-            _write(job.stem, pictures, encoder, stream)
+            _write(job.stem, images, encoder, stream)
         replace_with_retry(part, path)
     except OSError as error:
         raise StorageFailed from error
 
 
-def _write(stem: str, pictures: dict[str, Picture], encoder: Encoder, stream: IO[bytes]) -> None:
-    """Write the only picture, or all of them into a zip. Packed already, they are stored as they are."""
-    if len(pictures) == 1:
-        (picture,) = pictures.values()
-        encoder.write(picture, stream)
+def _write(stem: str, images: dict[str, OutputImage], encoder: Encoder, stream: IO[bytes]) -> None:
+    """Write the only image, or a zip of all. Image files are compressed already, so the zip stores them."""
+    if len(images) == 1:
+        (image,) = images.values()
+        encoder.write(image, stream)
         return
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for content, picture in pictures.items():
+        for content, image in images.items():
             with archive.open(result_name(stem, content, encoder.format), "w") as entry:
-                encoder.write(picture, entry)
+                encoder.write(image, entry)

@@ -23,7 +23,7 @@ from worker.birefnet.cuda_graph import CudaGraph
 from worker.birefnet.fused import FusedBiRefNet
 from worker.engines import torch_device, weights
 from worker.imaging.parallel import available_cores
-from worker.malloc import keep_freed
+from worker.malloc import retain_freed_memory
 
 GRAPH, EAGER = "graph", "eager"
 STATUS = Path("/proc/self/status")
@@ -73,8 +73,8 @@ def main(argument: str) -> None:
 def measure(case: Case) -> RunRecord:
     """Load the network as a worker does, and time its passes."""
     torch.set_num_threads(available_cores())
-    device, dtype = torch_device.choose(case.device, case.dtype)
-    keep_freed()
+    device, dtype = torch_device.choose_device(case.device, case.dtype)
+    retain_freed_memory()
     on_gpu = device.type == "cuda"
     before = _reset_peak_rss()
     network = _load(Path(case.folder), device, dtype)

@@ -1,4 +1,4 @@
-"""One file of every kind that people send, made from the two samples, with what a removal must keep of it."""
+"""A corpus of image files of every format and pixel format, with their expected decoded contents."""
 
 import struct
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ P3, ADOBE = icc.rgb_profile(icc.DISPLAY_P3), icc.rgb_profile(icc.ADOBE_RGB)
 
 
 def cases(kind: str) -> list[Case]:
-    """Return every kind of file in one format."""
+    """Return all cases of one file format."""
     special = {"PNG": png, "JPEG": _jpeg, "WEBP": _modern, "AVIF": _modern, "HEIF": _modern, "TIFF": tiff}
     found = list({**special, "BMP": _bmp, "GIF": _gif}[kind](kind))
     if kind in TURNED_FORMATS:
@@ -44,7 +44,7 @@ def cases(kind: str) -> list[Case]:
 
 
 def turned(kind: str, orientation: int) -> Case:
-    """A photo stored lying on its side or mirrored, with EXIF's note of it, a place and a name in it."""
+    """Return an image stored rotated or mirrored, with EXIF orientation, GPS and artist."""
     stored = picture().transpose(STORED[orientation]) if orientation > 1 else picture()
     content = encoded(stored, kind, exif=oriented(orientation), **BEST.get(kind, {}))
     return Case(f"orientation {orientation}", content, shown(picture(), content, STORED.get(orientation)))
@@ -78,7 +78,7 @@ def _modern(kind: str) -> Iterator[Case]:
 def _bmp(kind: str) -> Iterator[Case]:
     yield from (made(mode, picture().convert(mode), kind) for mode in ("1", "L", "RGB"))
     yield made("P", in_palette(), kind)
-    # The fourth byte of a plain 32-bit BMP means nothing.
+    # The fourth byte of a 32-bit BMP without an alpha mask is unused.
     yield Case("RGB of 32 bits", encoded(veiled(), kind), rgb_of(picture()))
 
 
@@ -92,7 +92,7 @@ def _gif(kind: str) -> Iterator[Case]:
 
 
 def _on_a_larger_canvas(kind: str) -> Case:
-    """An animation may begin with a frame that does not fill it."""
+    """Return a GIF whose first frame covers a part of the canvas."""
     content = bytearray(encoded(in_palette(), kind))
     width, height = picture().size
     content[6:10] = struct.pack("<HH", width + 30, height + 20)

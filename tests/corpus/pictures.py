@@ -1,4 +1,4 @@
-"""What the corpus is made from: two photos, a transparency, and ways to write and describe them."""
+"""Source images of the corpus, an alpha channel, and helpers that build cases from them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,7 @@ BEST: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 100, "subsampling": "4:4:4"},
     "HEIF": {"quality": -1, "chroma": 444, "matrix_coefficients": 0},
 }
-# How a picture is stored so that a viewer who heeds the orientation shows it upright.
+# EXIF orientation: the transposition from the upright to the stored image.
 STORED = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -38,7 +38,7 @@ STORED = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A file, the upright RGB pixels (H, W, 3) that it holds, and what else of it must be in the cut-out."""
+    """A file, its upright RGB pixels, (H, W, 3), and its expected alpha, ICC profile and DPI."""
 
     name: str
     content: bytes
@@ -66,21 +66,21 @@ def rgb_of(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def veil() -> NDArray[np.uint8]:
-    """A transparency for the picture: clear at the top left, half below, opaque at the right."""
+    """Return an alpha for `picture`: 0 at the top left, half below, opaque at the right."""
     alpha = np.full((160, 120), 255, np.uint8)
     alpha[:80, :40], alpha[80:, :40] = 0, 128
     return alpha
 
 
 def veiled(mode: str = "RGBA") -> Image.Image:
-    """Return the picture with that transparency."""
+    """Return `picture` with the alpha of `veil`."""
     image = picture().convert(mode)
     image.putalpha(Image.fromarray(veil()))
     return image
 
 
 def oriented(orientation: int) -> bytes:
-    """Return EXIF data with an orientation; bytes, since from those alone pillow-heif writes HEIC's own."""
+    """Return EXIF data with an orientation; as bytes, from which pillow-heif sets HEIC's own rotation."""
     exif = Image.Exif()
     exif[ORIENTATION], exif[0x013B] = orientation, "Secret Name"
     exif.get_ifd(GPS)[1] = "N"
@@ -88,7 +88,7 @@ def oriented(orientation: int) -> bytes:
 
 
 def shown(source: Image.Image, content: bytes, stored: Transpose | None = None) -> NDArray[np.uint8]:
-    """Return what a file shows: the source, or what a JPEG or AVIF, which lose a little, left of it."""
+    """Return a file's expected pixels: the source, or for the lossy JPEG and AVIF, the decoded ones."""
     if content[:3] != b"\xff\xd8\xff" and content[4:11] != b"ftypavi":
         return rgb_of(source)
     undo = {Transpose.ROTATE_90: Transpose.ROTATE_270, Transpose.ROTATE_270: Transpose.ROTATE_90}
@@ -99,18 +99,18 @@ def shown(source: Image.Image, content: bytes, stored: Transpose | None = None) 
 def made(
     name: str, image: Image.Image, kind: str, alpha: NDArray[np.uint8] | None = None, **options: Any
 ) -> Case:
-    """Return the case of an image written as one file, as faithfully as the format can."""
+    """Return the case of an image encoded at the format's best quality."""
     content = encoded(image, kind, **{**BEST.get(kind, {}), **options})
     return Case(name, content, shown(image, content), alpha)
 
 
 def in_palette() -> Image.Image:
-    """Return the picture in 255 colours, the last index of all being free."""
+    """Return `picture` with a palette of 255 colours, which leaves index 255 free."""
     return picture().quantize(255)
 
 
 def keyed(kind: str, name: str, transparent: Any) -> Case:
-    """A palette whose index 255, laid over the veil's clear part, is transparent."""
+    """Return a palette image whose transparent index 255 fills the top left."""
     image = in_palette()
     colours = image.getpalette() or []
     image.putpalette(colours + [0] * (768 - len(colours)))
@@ -130,13 +130,13 @@ def grey_rgb(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def press() -> tuple[Image.Image, NDArray[np.uint8]]:
-    """Return a CMYK picture for `icc.cmyk_profile`, and what that profile makes of it."""
+    """Return a CMYK image for `icc.cmyk_profile`, and its sRGB pixels."""
     black = (200 - np.asarray(picture().convert("L")) * (200 / 255)).astype(np.uint8)
     inks = np.dstack([np.full((*black.shape, 3), 90, np.uint8), black])
     return Image.fromarray(inks, "CMYK"), grey_rgb(icc.grey_of_lightness(100 - black / 2.55))
 
 
 def scan() -> tuple[Image.Image, NDArray[np.uint8]]:
-    """Return a grey picture for a profile of gamma 1.8, and what that makes of it."""
+    """Return a grey image for a profile of gamma 1.8, and its sRGB pixels."""
     grey = picture().convert("L")
     return grey, grey_rgb(icc.encoded_srgb((np.asarray(grey) / 255) ** (round(1.8 * 256) / 256)))

@@ -1,4 +1,4 @@
-"""Every kind of PNG."""
+"""Corpus cases of PNG."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.photos import encoded
 
 
 def png(kind: str) -> Iterator[Case]:
-    """Give them one by one."""
+    """Yield all PNG cases."""
     yield from _of_8_bits(kind)
     yield from _with_one_transparent_colour()
     yield from _of_16_bits()
@@ -32,7 +32,7 @@ def _of_8_bits(kind: str) -> Iterator[Case]:
 def _with_one_transparent_colour() -> Iterator[Case]:
     grey, colours = np.asarray(picture().convert("L")), rgb_of(picture())
     clear = np.where(veil() == 0, 0, 255).astype(np.uint8)
-    # Only the clear part is of the transparent colour.
+    # Only the transparent part has the transparent colour.
     dark, key = np.where(clear == 0, 3, np.maximum(grey, 32)).astype(np.uint8), b"\0\3"
     yield Case(
         "L, a transparent grey", raw_images.png(dark, raw_images.PNG_GREY, 8, key), grey_rgb(dark), clear

@@ -1,4 +1,4 @@
-"""The real worker with its real model, which computes a photo's alpha once: tests use few photos, often."""
+"""The real worker and model with a cache of alpha mattes, since tests repeat the same few images."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,29 +6,30 @@ from multiprocessing.connection import Connection
 from typing import Any
 from unittest import mock
 
-from shared.messages import WorkerConfig
+from shared.messages import ModelInfo, WorkerConfig
 from worker import main
-from worker.engines import Engine, OnLoading, Step, loaders
+from worker.engines import Engine, LoadProgressFn, ProgressFn, loaders
 from worker.imaging.geometry import Pixels
 
 
 class Remembering:
-    """An engine in front of another one."""
+    """An engine that caches another engine's mattes."""
 
     def __init__(self, engine: Engine) -> None:
         self.model_info = engine.model_info
-        self.pixels = engine.pixels
+        self.preprocess = engine.preprocess
         self._engine = engine
-        self._known: dict[tuple[tuple[int, ...], bytes], Pixels] = {}
+        self._cache: dict[tuple[tuple[int, ...], bytes], tuple[Pixels, ModelInfo]] = {}
 
-    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
-        """Return the other engine's alpha, from memory if it has seen the same pixels."""
+    def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
+        """Return the other engine's matte, from the cache for the same pixels."""
         key = pixels.shape, pixels.tobytes()
-        if key in self._known:
-            step(1)
+        if key in self._cache:
+            on_progress(1)
         else:
-            self._known[key] = self._engine.alpha(pixels, step)
-        return self._known[key].copy()
+            self._cache[key] = self._engine.predict_alpha(pixels, on_progress)
+        alpha, model_info = self._cache[key]
+        return alpha.copy(), model_info
 
 
 def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
@@ -38,6 +39,6 @@ def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
 
 
 def _load(
-    load: Callable[[WorkerConfig, OnLoading], Engine], config: WorkerConfig, on_loading: OnLoading
+    load: Callable[[WorkerConfig, LoadProgressFn], Engine], config: WorkerConfig, on_progress: LoadProgressFn
 ) -> Remembering:
-    return Remembering(load(config, on_loading))
+    return Remembering(load(config, on_progress))

@@ -1,4 +1,4 @@
-"""The native BiRefNet against its authors' implementation, for seeded weights: the same numbers come out."""
+"""The native BiRefNet equals its authors' implementation, on seeded weights (golden files)."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seeded_weights import seeded_image, seeded_state
 from shared.errors import ModelUnfit
 from worker.birefnet import from_state_dict
-from worker.birefnet.config import BACKBONES, backbone_named
+from worker.birefnet.config import BACKBONES, find_backbone
 from worker.birefnet.model import BiRefNet
 from worker.engines import weights
 
@@ -26,52 +26,53 @@ TOLERANCE = 1e-4  # absolute, float32; 2e-6 is usual
 
 
 def seeded(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Draw a state dict of these shapes."""
+    """Return a seeded state dict of these shapes."""
     return {name: torch.from_numpy(values) for name, values in seeded_state(shapes).items()}
 
 
 @cache
 def published_state(backbone: str) -> dict[str, Tensor]:
-    """Draw the weights that the golden files were made with."""
+    """Return the weights of the golden files."""
     shapes = json.loads((DATA / f"keys_{backbone}.json").read_text())
     return seeded({name: tuple(shape) for name, shape in shapes.items()})
 
 
 @cache
 def network(backbone: str, *, optimize: bool) -> nn.Module:
-    """Build a network once for all tests."""
+    """Return a network, built once for all tests."""
     return from_state_dict(published_state(backbone), optimize=optimize)
 
 
 def golden(backbone: str, height: int, width: int) -> dict[str, NDArray[np.float32]]:
-    """Read the authors' outputs."""
+    """Return the outputs of the authors' implementation."""
     with np.load(DATA / f"golden_{backbone}_{height}x{width}.npz") as arrays:
         return dict(arrays)
 
 
 def logits(net: nn.Module, height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
-    """Run a network on the seeded image of that size."""
+    """Return a network's logits of the seeded image of a size."""
     with torch.inference_mode():
         result: NDArray[np.float32] = net(torch.from_numpy(seeded_image(height, width, seed))).numpy()
     return result
 
 
 @pytest.mark.parametrize("backbone", ["swin_v1_t", "swin_v1_l"])
-def test_logits_are_the_authors_own(backbone: str) -> None:
-    """With the trained weights, users get exactly the masks that the model is known for."""
+def test_the_fused_networks_logits_equal_the_golden_files(backbone: str) -> None:
+    """With trained weights, the mattes are therefore the authors' own."""
     for height, width in SIZES:
         ours = logits(network(backbone, optimize=True), height, width)
         check(ours, golden(backbone, height, width)["logits"], f"{height} x {width}")
 
 
 @pytest.mark.parametrize("backbone", ["swin_v1_t", "swin_v1_l"])
-def test_every_block_of_the_plain_network_computes_what_the_authors_block_does(backbone: str) -> None:
-    """The fused network is compared with the plain one; and when a number is off, this says where."""
+def test_every_block_of_the_plain_network_equals_the_golden_files(backbone: str) -> None:
+    """Locates the block of an error."""
     plain = network(backbone, optimize=False)
     for height, width in SIZES:
-        seen, expected = recorded(plain, height, width), golden(backbone, height, width)
+        outputs, expected = record_outputs(plain, height, width), golden(backbone, height, width)
         for name, theirs in expected.items():
-            check(seen[name].numpy() if name == "logits" else thinned(seen[name], theirs.shape), theirs, name)
+            ours = outputs[name].numpy() if name == "logits" else subsample(outputs[name], theirs.shape)
+            check(ours, theirs, name)
 
 
 def check(ours: NDArray[np.float32], theirs: NDArray[np.float32], name: str) -> None:
@@ -80,36 +81,36 @@ def check(ours: NDArray[np.float32], theirs: NDArray[np.float32], name: str) -> 
     assert np.abs(ours - theirs).max() < TOLERANCE, name
 
 
-def thinned(output: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return what the golden files keep of a block's output: every eighth channel, larger maps thinned."""
-    kept: NDArray[np.float32] = output[:, ::8].numpy()
-    return kept if kept.shape == shape else kept[:, :, ::4, ::4]
+def subsample(output: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the part of a block's output in the golden files: every eighth channel, and fewer pixels."""
+    channels: NDArray[np.float32] = output[:, ::8].numpy()
+    return channels if channels.shape == shape else channels[:, :, ::4, ::4]
 
 
-def recorded(net: nn.Module, height: int, width: int) -> dict[str, Tensor]:
-    """Run the plain network; return its logits, and every module's output, the backbone's by the pass."""
-    seen: dict[str, Tensor] = {}
+def record_outputs(net: nn.Module, height: int, width: int) -> dict[str, Tensor]:
+    """Return the plain network's logits and every module's output, the backbone's for both passes."""
+    outputs: dict[str, Tensor] = {}
     passes = iter(("full", "half"))
 
-    def note(name: str, output: object) -> None:
+    def record(name: str, output: object) -> None:
         if isinstance(output, Tensor):
-            seen[name] = output
+            outputs[name] = output
         elif name == "bb" and isinstance(output, list):
             which = next(passes)
-            seen.update({f"bb.{which}.{number}": each for number, each in enumerate(output)})
+            outputs.update({f"bb.{which}.{number}": level for number, level in enumerate(output)})
 
     hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: record(name, output))
         for name, module in net.named_modules()
     ]
-    seen["logits"] = torch.from_numpy(logits(net, height, width))
+    outputs["logits"] = torch.from_numpy(logits(net, height, width))
     for hook in hooks:
         hook.remove()
-    return seen
+    return outputs
 
 
-def test_bfloat16_changes_no_alpha_visibly() -> None:
-    """The default where the hardware has it must not trade quality for speed."""
+def test_bfloat16_does_not_change_the_matte_visibly() -> None:
+    """It is the default on hardware with native support."""
     half = from_state_dict(published_state("swin_v1_t"), dtype=torch.bfloat16)
     exact, fast = (
         1 / (1 + np.exp(-logits(net, 128, 128))) for net in (network("swin_v1_t", optimize=True), half)
@@ -119,11 +120,11 @@ def test_bfloat16_changes_no_alpha_visibly() -> None:
 
 
 @pytest.mark.parametrize("backbone", [backbone.name for backbone in BACKBONES])
-def test_every_backbone_of_the_family_builds_and_loads_strictly(backbone: str) -> None:
-    """A fine-tune of any of them loads, told by its tensors alone."""
+def test_every_backbone_is_detected_from_its_tensors_and_loads_strictly(backbone: str) -> None:
+    """So that a fine-tune of any of them loads."""
     with torch.device("meta"):
-        shapes = {name: tuple(t.shape) for name, t in BiRefNet(backbone_named(backbone)).state_dict().items()}
-    # One value repeated: what is proven here are names and shapes.
+        shapes = {name: tuple(t.shape) for name, t in BiRefNet(find_backbone(backbone)).state_dict().items()}
+    # Constant values: this test is about names and shapes.
     state = {
         name: torch.full((1,), 0.01).expand(shape) if shape else torch.tensor(0)
         for name, shape in shapes.items()
@@ -132,21 +133,21 @@ def test_every_backbone_of_the_family_builds_and_loads_strictly(backbone: str) -
     net = from_state_dict(state, optimize=False)
     assert isinstance(net, BiRefNet)
     assert [block.attn.heads for block in (stage.blocks[0] for stage in net.bb.layers)] == list(  # type: ignore[union-attr, index]
-        backbone_named(backbone).heads
+        find_backbone(backbone).heads
     )
 
 
-def test_the_published_names_are_exactly_ours() -> None:
-    """Strict loading of a published checkpoint is itself a test of the structure."""
+def test_tensor_names_and_shapes_equal_the_published_checkpoints() -> None:
+    """Strict loading of a checkpoint is a test of the structure."""
     for backbone in ("swin_v1_t", "swin_v1_l"):
         published = json.loads((DATA / f"keys_{backbone}.json").read_text())
         with torch.device("meta"):
-            ours = BiRefNet(backbone_named(backbone)).state_dict()
+            ours = BiRefNet(find_backbone(backbone)).state_dict()
         assert {name: list(tensor.shape) for name, tensor in ours.items()} == published
 
 
-def test_two_photos_in_a_batch_are_two_single_photos() -> None:
-    """A batch must not let one photo leak into another."""
+def test_a_batch_equals_single_images() -> None:
+    """Images of a batch must not influence each other."""
     net = network("swin_v1_t", optimize=True)
     images = [seeded_image(128, 160, seed) for seed in (1, 2)]
     with torch.inference_mode():
@@ -155,16 +156,16 @@ def test_two_photos_in_a_batch_are_two_single_photos() -> None:
     assert (together - alone).abs().max() < TOLERANCE
 
 
-def test_the_size_may_change_from_photo_to_photo() -> None:
-    """One process serves portrait and landscape, and gives each what a new process would."""
+def test_the_input_size_may_change_between_passes() -> None:
+    """Cached window partitions must not leak between sizes."""
     net = network("swin_v1_t", optimize=True)
     first = logits(net, 96, 224)
     logits(net, 256, 64)
     assert np.array_equal(logits(net, 96, 224), first)
 
 
-def test_a_checkpoint_of_something_else_is_refused_in_words() -> None:
-    """A wrong file must not end in a stack trace, or in a network with random weights."""
+def test_an_unfitting_checkpoint_is_rejected_with_the_reason() -> None:
+    """Not with a stack trace, nor with random weights."""
     state = published_state("swin_v1_t")
     with pytest.raises(ModelUnfit, match="not a BiRefNet"):
         from_state_dict({"weight": torch.zeros(3)})
@@ -176,8 +177,8 @@ def test_a_checkpoint_of_something_else_is_refused_in_words() -> None:
         from_state_dict(wrong)
 
 
-def test_two_files_of_the_same_tensors_are_refused(tmp_path: Path) -> None:
-    """One of them would win by its name, and nobody would know which."""
+def test_two_files_with_the_same_tensors_are_rejected(tmp_path: Path) -> None:
+    """The choice would depend on their names."""
     for name in ("general", "portrait"):
         save_file({"bb.weight": torch.zeros(3)}, tmp_path / f"{name}.safetensors")
     with pytest.raises(ModelUnfit, match="same tensors"):
@@ -186,8 +187,8 @@ def test_two_files_of_the_same_tensors_are_refused(tmp_path: Path) -> None:
     assert weights.read(tmp_path, lambda _: None)["bb.weight"].sum() == 3
 
 
-def test_the_native_path_imports_torch_and_nothing_of_its_ecosystem() -> None:
-    """A broken torchvision, the commonest trouble there is, must not matter."""
+def test_the_native_loader_imports_torch_without_its_ecosystem() -> None:
+    """A torchvision that does not match torch is a common fault."""
 
     heavy = ["torchvision", "transformers", "timm", "kornia", "einops", "skimage"]
     code = f"import sys, worker.birefnet; print([name for name in {heavy} if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""BiRefNet through the service, end to end, with a seeded checkpoint: the user's third row."""
+"""BiRefNet through the service, end to end, with a seeded checkpoint."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,15 +17,15 @@ from tests.hub import WEIGHTS, Hub, running_hub
 from tests.photos import opened
 from tests.service import Service, follow, wait_for
 from worker.birefnet import from_state_dict
-from worker.engines.birefnet_engine import normalised
+from worker.engines.birefnet_engine import normalise
 
-MODEL = "ZhengPeng7/BiRefNet_512x512"  # the family's quickest
+MODEL = "ZhengPeng7/BiRefNet_512x512"  # the fastest of the family
 INPUT = (512, 512)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A seeded swin_v1_t in a folder; the service tells the backbone by the tensors."""
+    """A folder with a seeded swin_v1_t, which the service detects."""
     folder = tmp_path_factory.mktemp("checkpoint")
     write_plain(folder, "swin_v1_t", "float16")
     return folder
@@ -33,7 +33,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(checkpoint: Path) -> Iterator[Hub]:
-    """A hub that has the checkpoint as BiRefNet."""
+    """A hub that serves the checkpoint as BiRefNet."""
     with running_hub() as hub:
         hub.repo_id = MODEL
         hub.files = {
@@ -44,13 +44,13 @@ def hub(checkpoint: Path) -> Iterator[Hub]:
 
 
 def model(service: Service) -> dict[str, Any]:
-    """Return the user's status of BiRefNet."""
+    """Return BiRefNet's section of the status."""
     status: dict[str, Any] = service.client.get("/status").json()["models"]["background_removal"]
     return status
 
 
 def act(service: Service, path: str) -> dict[str, Any]:
-    """Start a long action and wait for its good end."""
+    """Start an action and wait for its task to complete."""
     task_id = service.client.post(path).json()["task_id"]
     task = service.finished(task_id, timeout_s=120)
     assert task["status"] == "complete", task
@@ -58,11 +58,11 @@ def act(service: Service, path: str) -> dict[str, Any]:
 
 
 def expected_alpha(checkpoint: Path, photo: Image.Image) -> NDArray[np.uint8]:
-    """Compute the alpha with the network itself, resized with the service's filter."""
+    """Return the network's own matte, resized with the service's filter."""
     net = from_state_dict(load_file(checkpoint / "model.safetensors"))
     pixels = torch.from_numpy(np.array(photo.resize(INPUT, Image.Resampling.BILINEAR)))[None]
     with torch.inference_mode():
-        alpha = net(normalised(pixels, torch.float32)).sigmoid()[0, 0].numpy()
+        alpha = net(normalise(pixels, torch.float32)).sigmoid()[0, 0].numpy()
     small = Image.fromarray(np.rint(alpha * 255).astype(np.uint8))
     return np.asarray(small.resize(photo.size, Image.Resampling.BICUBIC))
 
@@ -77,7 +77,7 @@ def test_download_load_remove_restart_unload(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every button of the third row, in the order that a user presses them, and what the status says."""
+    """The model lifecycle by the API, with the status after each step."""
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     service = start(model=MODEL, data_dir=tmp_path / "data", dtype="float32")
     assert model(service)["model_id"] == MODEL
@@ -124,10 +124,10 @@ def test_download_load_remove_restart_unload(
     assert (model(service)["model_downloaded"], model(service)["model_loaded"]) == (True, False)
 
 
-def test_a_damaged_checkpoint_is_an_error_in_words(
+def test_a_damaged_checkpoint_is_reported_and_the_builtin_model_works(
     start: Callable[..., Service], checkpoint: Path, tmp_path: Path
 ) -> None:
-    """The table shows why the model cannot be loaded, and the built-in model goes on working."""
+    """The status holds the reason that it cannot be loaded."""
     folder = tmp_path / "broken"
     folder.mkdir()
     (folder / WEIGHTS).write_bytes((checkpoint / "model.safetensors").read_bytes()[:5000])
@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_an_error_in_words(
 def test_a_removal_with_birefnet_downloads_it_first(
     start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: bytes
 ) -> None:
-    """As in the user's flow; where there is no hub, the removal says so and nothing hangs."""
+    """Without a hub, the removal fails with the download's error."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     service = start(data_dir=tmp_path / "data")
     task_id = service.upload(astronaut, model="birefnet")
@@ -153,8 +153,10 @@ def test_a_removal_with_birefnet_downloads_it_first(
     assert any(each["task_id"].startswith("bgdownload_") for each in service.client.get("/tasks").json())
 
 
-def test_auto_takes_birefnet_once_it_is_on_disk(start: Callable[..., Service], checkpoint: Path) -> None:
-    """The better model, without being asked, as soon as there is one."""
+def test_auto_resolves_to_birefnet_once_it_is_downloaded(
+    start: Callable[..., Service], checkpoint: Path
+) -> None:
+    """The better model is the default as soon as it is available."""
     service = start(model=checkpoint, birefnet_worker="tests.fake_workers.behaviours:answers")
     task_id = service.upload((Path(__file__).parents[2] / "scripts/samples/cat.jpg").read_bytes())
     assert service.finished(task_id)["status"] == "complete"

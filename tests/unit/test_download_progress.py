@@ -1,4 +1,4 @@
-"""How a download shows that it still lives."""
+"""Download progress: the heartbeat of a waiting download."""
 
 import threading
 
@@ -8,21 +8,21 @@ from supervisor.workers import download_process
 from worker.download import download_progress
 
 
-def test_a_download_that_waits_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hub that asks to come again in a minute: the supervisor would take the silence for a hang."""
-    sign_of_life_s = download_progress.INTERVAL_S * download_progress.SIGN_OF_LIFE_TICKS
-    assert 2 * sign_of_life_s < download_process.SILENCE_TIMEOUT_S
+def test_a_waiting_download_sends_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """During a long back-off, the supervisor would otherwise take the silence for a hang."""
+    heartbeat_s = download_progress.INTERVAL_S * download_progress.HEARTBEAT_TICKS
+    assert 2 * heartbeat_s < download_process.SILENCE_TIMEOUT_S
     monkeypatch.setattr(download_progress, "INTERVAL_S", 0.001)
-    words, sign = (0, "The hub is busy", False), (0, "The hub is busy", True)
-    told: list[tuple[float, str, bool]] = []
-    two_signs = threading.Event()
+    message, heartbeat = (0, "The hub is busy", False), (0, "The hub is busy", True)
+    reports: list[tuple[float, str, bool]] = []
+    two_heartbeats = threading.Event()
 
-    def tell(percent: float, message: str, passing: bool) -> None:  # noqa: FBT001  # the event's own order
-        told.append((percent, message, passing))
-        if told.count(sign) == 2:
-            two_signs.set()
+    def report(percent: float, message: str, passing: bool) -> None:  # noqa: FBT001  # the event's own order
+        reports.append((percent, message, passing))
+        if reports.count(heartbeat) == 2:
+            two_heartbeats.set()
 
-    with download_progress.Meter(tell) as waiting:
-        waiting.say("The hub is busy")
-        assert two_signs.wait(10)
-    assert told.count(words) == 1
+    with download_progress.DownloadProgress(report) as progress:
+        progress.set_message("The hub is busy")
+        assert two_heartbeats.wait(10)
+    assert reports.count(message) == 1

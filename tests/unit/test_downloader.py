@@ -1,4 +1,4 @@
-"""The endless cases: hubs that never get better must not keep a download busy for ever."""
+"""The downloader's retries, resumption and verification, against scripted hubs."""
 
 import hashlib
 import time
@@ -13,9 +13,9 @@ from shared.errors import DownloadDamaged, DownloadFailed
 from shared.hub_cache import HubCache, cache_root
 from shared.messages import DownloadConfig
 from worker.download import downloader
-from worker.download.download_progress import Meter
-from worker.download.downloader import Fetch
-from worker.download.hub import Hub, HubFile, Interrupted, Listing
+from worker.download.download_progress import DownloadProgress
+from worker.download.downloader import Downloader
+from worker.download.hub import Hub, HubFile, RepoFiles, RetryableError
 
 CONTENT = bytes(range(256)) * 40
 ETAG = hashlib.sha256(CONTENT).hexdigest()
@@ -24,7 +24,7 @@ COMMIT = "c" * 40
 
 
 class ScriptedHub(Hub):
-    """Answers from memory: `answer` says what one request for a file brings."""
+    """A hub in memory: `answer` returns the response to one file request."""
 
     def __init__(self) -> None:
         super().__init__("me/mine", "main")
@@ -32,128 +32,128 @@ class ScriptedHub(Hub):
         self.listings = 0
         self.reachable = True
 
-    def listing(self, *, code: bool) -> Listing:
-        """Return the one file."""
+    def list_files(self, *, code: bool) -> RepoFiles:
+        """Return one file."""
         assert code is False
         self.listings += 1
         if not self.reachable:
-            raise Interrupted("There is no connection.")
-        return Listing(COMMIT, [FILE])
+            raise RetryableError("There is no connection.")
+        return RepoFiles(COMMIT, [FILE])
 
     def answer(self, offset: int) -> tuple[int, Iterator[bytes]]:
-        """Bring all that was asked for."""
+        """Return the requested range."""
         return offset, iter([CONTENT[offset:]])
 
     @contextmanager
-    def opened(self, commit: str, file: HubFile, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Answer as the script says."""
+    def stream_file(self, commit: str, file: HubFile, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Return the scripted response."""
         assert (commit, file) == (COMMIT, FILE)
         self.requests += 1
         yield self.answer(offset)
 
 
 class Trickle(ScriptedHub):
-    """Brings a hundred bytes a connection."""
+    """Sends a hundred bytes per connection."""
 
     def answer(self, offset: int) -> tuple[int, Iterator[bytes]]:
-        """Bring a little, then break off."""
-        return offset, self.little(offset)
+        """Send a little, then break the connection."""
+        return offset, self.send_little(offset)
 
-    def little(self, offset: int) -> Iterator[bytes]:
+    def send_little(self, offset: int) -> Iterator[bytes]:
         """Yield a hundred bytes."""
         yield CONTENT[offset : offset + 100]
-        raise Interrupted("The connection broke off.")
+        raise RetryableError("The connection broke off.")
 
 
 class Dead(ScriptedHub):
-    """Accepts connections and says nothing."""
+    """Accepts connections and sends nothing."""
 
     def answer(self, offset: int) -> tuple[int, Iterator[bytes]]:
         """Time out."""
-        raise Interrupted(f"It does not answer any more, at {offset}.")
+        raise RetryableError(f"It timed out, at {offset}.")
 
 
 class NeverWhole(ScriptedHub):
-    """Cannot send part of a file, and never gets to its end."""
+    """Ignores ranges, and never sends the end of a file."""
 
     def answer(self, offset: int) -> tuple[int, Iterator[bytes]]:
-        """Begin anew each time."""
+        """Restart from the first byte each time."""
         assert offset <= 6000
         return 0, iter([CONTENT[:6000]])
 
 
 class Short(ScriptedHub):
-    """Has less than it announces."""
+    """Sends less than it announces."""
 
     def answer(self, offset: int) -> tuple[int, Iterator[bytes]]:
-        """Bring what there is, then nothing."""
+        """Send what there is, then nothing."""
         return offset, iter([CONTENT[offset:9000]])
 
 
 class TooLong(ScriptedHub):
-    """Does not stop."""
+    """Sends without end."""
 
     def answer(self, offset: int) -> tuple[int, Iterator[bytes]]:
-        """Send for ever."""
+        """Send an infinite stream."""
         return offset, iter(lambda: b"x" * 1000, b"")
 
 
 class Refusing(ScriptedHub):
-    """Says that the file ends before what is asked for."""
+    """Rejects every range (416)."""
 
     def answer(self, offset: int) -> tuple[int, Iterator[bytes]]:
-        """Refuse any continuation."""
+        """Reject a resumption."""
         if offset:
             raise DownloadDamaged
         return 0, iter([CONTENT[:5000]])
 
 
 class Busy(ScriptedHub):
-    """Is asked too much, once."""
+    """Rate-limits the first request."""
 
-    def __init__(self, wait_s: float) -> None:
+    def __init__(self, retry_after_s: float) -> None:
         super().__init__()
-        self.wait_s = wait_s
+        self.retry_after_s = retry_after_s
 
-    def listing(self, *, code: bool) -> Listing:
-        """Ask to wait, the first time."""
-        told = super().listing(code=code)
+    def list_files(self, *, code: bool) -> RepoFiles:
+        """Answer 429 the first time."""
+        repo_files = super().list_files(code=code)
         if self.listings == 1:
-            raise Interrupted("The hub answered 429: it asks to wait.", self.wait_s)
-        return told
+            raise RetryableError("The hub answered 429: it asks to wait.", self.retry_after_s)
+        return repo_files
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubCache:
-    """An empty cache, and no waiting."""
-    monkeypatch.setattr(downloader, "ASKING_WAITS_S", (0.0,) * 2)
-    monkeypatch.setattr(downloader, "FILLING_WAITS_S", (0.0,) * 5)
+    """An empty cache, and no back-off delays."""
+    monkeypatch.setattr(downloader, "LISTING_BACKOFF_S", (0.0,) * 2)
+    monkeypatch.setattr(downloader, "TRANSFER_BACKOFF_S", (0.0,) * 5)
     return HubCache(cache_root(tmp_path), "me/mine")
 
 
 def run(hub: ScriptedHub, cache: HubCache) -> list[tuple[float, str]]:
-    """Download from a hub, and return what was told."""
-    told: list[tuple[float, str]] = []
+    """Download from a hub, and return the reported percents and messages."""
+    reports: list[tuple[float, str]] = []
     config = DownloadConfig("me/mine", "main", str(cache.root), code=False)
-    with Meter(lambda percent, message, _: told.append((percent, message))) as meter:
-        one = Fetch(cache, config, meter)
-        one._hub = hub
-        one.run()
-    return told
+    with DownloadProgress(lambda percent, message, _: reports.append((percent, message))) as progress:
+        download = Downloader(cache, config, progress)
+        download._hub = hub
+        download.run()
+    return reports
 
 
-def partial(cache: HubCache) -> int:
-    """Return how many bytes are kept for another try; -1 for none at all."""
+def partial_bytes(cache: HubCache) -> int:
+    """Return the size of the partial download; -1 if there is none."""
     path = cache.partial(ETAG)
     return path.stat().st_size if path.exists() else -1
 
 
-def test_a_line_that_brings_a_little_each_time_gets_there(cache: HubCache) -> None:
-    """More breaks than are allowed in a row, but never without a new byte."""
+def test_retries_start_over_after_every_new_byte(cache: HubCache) -> None:
+    """A slow line breaks more often than there are retries, but never without progress."""
     hub = Trickle()
-    told = run(hub, cache)
+    reports = run(hub, cache)
     assert hub.requests == 103
-    assert told[-1] == (100, "Checking")
+    assert reports[-1] == (100, "Checking")
     assert (cache.snapshot(COMMIT) / FILE.name).read_bytes() == CONTENT
     assert cache.read_manifest("main") is not None
 
@@ -162,45 +162,45 @@ def test_a_line_that_brings_a_little_each_time_gets_there(cache: HubCache) -> No
     ("kind", "requests", "kept"),
     [(Dead, 6, 0), (NeverWhole, 6, 6000), (Short, 6, 9000)],
 )
-def test_a_hub_that_never_gets_on_is_given_up_and_what_came_is_kept(
+def test_without_progress_the_retries_are_exhausted_and_the_partial_is_kept(
     cache: HubCache, kind: Any, requests: int, kept: int
 ) -> None:
-    """The user is told, and may try another day."""
+    """A later download resumes it."""
     hub = kind()
     with pytest.raises(DownloadFailed) as caught:
         run(hub, cache)
-    assert (hub.requests, caught.value.code, partial(cache)) == (requests, "download_failed", kept)
+    assert (hub.requests, caught.value.code, partial_bytes(cache)) == (requests, "download_failed", kept)
     assert cache.read_manifest("main") is None
     run(ScriptedHub(), cache)
     assert (cache.snapshot(COMMIT) / FILE.name).read_bytes() == CONTENT
 
 
-def test_a_hub_that_asks_to_wait_is_asked_again_no_sooner(
+def test_the_back_off_respects_retry_after_up_to_a_limit(
     cache: HubCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked again at once, it would count that as well; and nobody waits for hours without a word."""
+    """An earlier retry counts against the rate limit; hours of waiting are an error instead."""
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)
-    run(Busy(wait_s=7), cache)
+    run(Busy(retry_after_s=7), cache)
     assert waited == [7]
     with pytest.raises(DownloadFailed, match="asks to wait"):
-        run(Busy(wait_s=3600), HubCache(cache.root / "new", "me/mine"))
+        run(Busy(retry_after_s=3600), HubCache(cache.root / "new", "me/mine"))
     assert waited == [7]
 
 
 @pytest.mark.parametrize("kind", [TooLong, Refusing])
-def test_what_cannot_be_the_file_is_not_kept(cache: HubCache, kind: Any) -> None:
-    """Kept, it would spoil every later try."""
+def test_a_damaged_partial_download_is_deleted(cache: HubCache, kind: Any) -> None:
+    """It would make every later attempt fail."""
     hub = kind()
     with pytest.raises(DownloadDamaged):
         run(hub, cache)
-    assert (hub.requests <= 2, partial(cache)) == (True, -1)
+    assert (hub.requests <= 2, partial_bytes(cache)) == (True, -1)
     run(ScriptedHub(), cache)
     assert (cache.snapshot(COMMIT) / FILE.name).read_bytes() == CONTENT
 
 
-def test_a_whole_part_is_checked_and_not_fetched(cache: HubCache) -> None:
-    """Killed between the last byte and the check."""
+def test_a_complete_partial_download_is_verified_without_a_request(cache: HubCache) -> None:
+    """After a kill between the last byte and the verification."""
     path = cache.partial(ETAG)
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
@@ -209,8 +209,8 @@ def test_a_whole_part_is_checked_and_not_fetched(cache: HubCache) -> None:
     assert hub.requests == 0
 
 
-def test_without_a_hub_only_what_the_record_proves_is_complete(cache: HubCache) -> None:
-    """A name and a size are no proof."""
+def test_without_the_hub_a_snapshot_is_verified_against_its_manifest(cache: HubCache) -> None:
+    """By hashes; names and sizes are not enough."""
     hub = ScriptedHub()
     hub.reachable = False
     with pytest.raises(DownloadFailed, match="no connection"):
@@ -219,14 +219,14 @@ def test_without_a_hub_only_what_the_record_proves_is_complete(cache: HubCache) 
     run(ScriptedHub(), cache)
     blob = cache.blob(ETAG)
     blob.write_bytes(CONTENT)
-    record = cache.read_manifest("main")
-    assert record is not None
-    assert not cache.is_intact(record)
+    manifest = cache.read_manifest("main")
+    assert manifest is not None
+    assert not cache.is_intact(manifest)
     run(hub, cache)
-    record = cache.read_manifest("main")
-    assert record is not None
-    assert cache.is_intact(record)
+    manifest = cache.read_manifest("main")
+    assert manifest is not None
+    assert cache.is_intact(manifest)
     blob.write_bytes(CONTENT[::-1])
     with pytest.raises(DownloadFailed, match="no connection"):
         run(hub, cache)
-    assert not cache.is_intact(record)
+    assert not cache.is_intact(manifest)

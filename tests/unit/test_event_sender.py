@@ -1,4 +1,4 @@
-"""What the supervisor hears of a worker whose threads have something to say at the same time."""
+"""The event sender serialises events of concurrent threads."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +10,15 @@ import pytest
 
 from shared.messages import DownloadConfig, Event, Failed
 from worker.download import download_main
-from worker.download.download_progress import Meter
+from worker.download.download_progress import DownloadProgress
 from worker.event_sender import EventSender
 
-FULL_S = 0.02  # as long as a put takes while the pipe is full
+FULL_S = 0.02  # a put into a full pipe takes about that long
 THREADS = 4
 
 
 class WindowsQueue(SimpleQueue[Any]):
-    """The queue as it is on Windows: without a lock, on a pipe that refuses a second sender."""
+    """SimpleQueue as on Windows: without a write lock, on a pipe that rejects a concurrent send."""
 
     def __init__(self) -> None:
         self.sent: list[Event] = []
@@ -33,26 +33,24 @@ class WindowsQueue(SimpleQueue[Any]):
         self._sending = False
 
 
-def test_no_event_of_several_threads_is_lost() -> None:
-    """One of two photos that were done at once was lost: its task went on until its time was up."""
+def test_concurrent_events_are_not_lost() -> None:
+    """A lost outcome leaves its task running until the timeout."""
     queue = WindowsQueue()
-    outbox = EventSender(queue)
+    sender = EventSender(queue)
     events = [Failed(str(number), "damaged_image", "It is damaged.") for number in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(outbox.put, events))
+        list(pool.map(sender.put, events))
     assert sorted(queue.sent, key=str) == events
 
 
-def test_a_download_that_tells_how_far_it_is_beside_its_steps_ends_well(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The bytes that came in are told by another thread than the next file's name."""
+def test_a_download_may_report_from_several_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The progress thread reports bytes while the download thread reports the next file's name."""
 
-    def say_much(_: DownloadConfig, meter: Meter) -> None:
+    def report(_: DownloadConfig, progress: DownloadProgress) -> None:
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(meter.say, ["Fetching"] * THREADS))
+            list(pool.map(progress.set_message, ["Fetching"] * THREADS))
 
-    monkeypatch.setattr(download_main, "_download", say_much)
+    monkeypatch.setattr(download_main, "_download", report)
     monkeypatch.setattr("shared.logs.configure", lambda _: None)
     queue = WindowsQueue()
     download_main.serve(None, queue, DownloadConfig("owner/name", "main", str(tmp_path), code=False))  # type: ignore[arg-type]

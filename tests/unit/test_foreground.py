@@ -1,4 +1,4 @@
-"""Soft edges that keep the old background's colour show as a halo on every new one."""
+"""Foreground estimation: soft edges must not show the old background as a halo on a new one."""
 
 import tracemalloc
 from typing import Any
@@ -21,14 +21,14 @@ MIB = 1 << 20
 
 
 def disc(edge: float, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
-    """The alpha of a disc whose edge is `edge` pixels wide."""
+    """Return the matte of a disc whose edge is `edge` pixels wide."""
     y, x = np.ogrid[:height, :width]
     beyond = np.hypot(y - height / 2, x - width / 2) - min(height, width) / 3
     return np.rint(np.clip(0.5 - beyond / edge, 0, 1) * 255).astype(np.uint8)
 
 
 def strands() -> Pixels:
-    """The alpha of a head with hair: strands of one to three pixels that reach out of a disc."""
+    """Return the matte of a head with hair: strands one to three pixels wide around a disc."""
     rng = np.random.default_rng(3)
     image = Image.new("L", (4 * WIDTH, 4 * HEIGHT))
     draw = ImageDraw.Draw(image)
@@ -43,13 +43,13 @@ def strands() -> Pixels:
 
 
 def fade() -> Pixels:
-    """The alpha of a subject that dissolves from left to right over a quarter of the picture."""
+    """Return the matte of a subject that fades out over a quarter of the image's width."""
     ramp = np.clip((WIDTH * 5 / 8 - np.arange(WIDTH)) / (WIDTH / 4), 0, 1)
     return np.broadcast_to(np.rint(ramp * 255).astype(np.uint8), (HEIGHT, WIDTH))
 
 
 def cloth() -> Floats:
-    """Warm patches with the grain of a photo."""
+    """Return warm patches with photographic noise."""
     rng = np.random.default_rng(5)
     patches = Image.fromarray(rng.integers(60, 200, (8, 10, 3), dtype=np.uint8))
     smooth = np.asarray(patches.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), np.float32)
@@ -57,19 +57,19 @@ def cloth() -> Floats:
 
 
 def wall() -> Floats:
-    """One colour all over: a green screen."""
+    """Return a uniform green screen."""
     return np.broadcast_to(np.array([60, 200, 90], np.float32), (HEIGHT, WIDTH, 3))
 
 
 def sky() -> Floats:
-    """A gradient from white to blue."""
+    """Return a gradient from white to blue."""
     share = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, np.newaxis, np.newaxis]
     ends = np.array([[250, 245, 255], [40, 90, 200]], np.float32)
     return np.broadcast_to((1 - share) * ends[0] + share * ends[1], (HEIGHT, WIDTH, 3))
 
 
 def leaves() -> Floats:
-    """A texture of cold colours with fine noise."""
+    """Return a texture of cold colours with fine noise."""
     rng = np.random.default_rng(9)
     patches = Image.fromarray(rng.integers(100, 256, (12, 16, 3), dtype=np.uint8))
     smooth = np.asarray(patches.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), np.float32)
@@ -89,16 +89,16 @@ BACKGROUNDS = {"uniform": wall(), "gradient": sky(), "noisy": leaves()}
 
 def composite(colour: NDArray[Any], alpha: Pixels, background: NDArray[Any]) -> Floats:
     share = alpha[..., np.newaxis] / np.float32(255)
-    blended: Floats = (share * colour + (1 - share) * background).astype(np.float32)
-    return blended
+    composited: Floats = (share * colour + (1 - share) * background).astype(np.float32)
+    return composited
 
 
-def photo_of(subject: Floats, alpha: Pixels, background: Floats) -> Pixels:
+def render(subject: Floats, alpha: Pixels, background: Floats) -> Pixels:
     return np.rint(composite(subject, alpha, background)).astype(np.uint8)
 
 
-def decontaminated(photo: Pixels, alpha: Pixels) -> Pixels:
-    return np.asarray(foreground.decontaminated(Image.fromarray(photo), alpha))
+def estimate_foreground(photo: Pixels, alpha: Pixels) -> Pixels:
+    return np.asarray(foreground.estimate_foreground(Image.fromarray(photo), alpha))
 
 
 def noise(height: int, width: int) -> Pixels:
@@ -108,50 +108,51 @@ def noise(height: int, width: int) -> Pixels:
 @NEW_BACKGROUNDS
 @pytest.mark.parametrize("background", BACKGROUNDS)
 @pytest.mark.parametrize("kind", ALPHAS)
-def test_a_new_background_shows_less_than_half_the_halo(
+def test_the_halo_on_a_new_background_is_at_least_halved(
     kind: str, background: str, new: tuple[int, int, int]
 ) -> None:
-    """The reason for all of it: what the cut-out looks like where people put it."""
+    """The purpose of foreground estimation."""
     subject, alpha, over = cloth(), ALPHAS[kind], np.array(new)
-    photo = photo_of(subject, alpha, BACKGROUNDS[background])
+    photo = render(subject, alpha, BACKGROUNDS[background])
     truth = composite(subject, alpha, over)
     soft = (alpha > 0) & (alpha < 255)
 
     def error(colour: Pixels) -> float:
         return float(np.abs(composite(colour, alpha, over) - truth)[soft].mean())
 
-    assert error(decontaminated(photo, alpha)) <= error(photo) / 2
+    assert error(estimate_foreground(photo, alpha)) <= error(photo) / 2
 
 
 @pytest.mark.parametrize("highest", [12, 40, 80, 120])
-def test_a_subject_that_the_network_is_nowhere_sure_of_is_not_blackened(highest: int) -> None:
-    """Glass, smoke, or what the network only suspects: between the photo's colour and the subject's own."""
+def test_a_subject_without_opaque_pixels_keeps_plausible_colours(highest: int) -> None:
+    """Glass or smoke: the estimate is between the image's colour and the true one, never black."""
     alpha = (disc(60) * (highest / 255)).astype(np.uint8)
-    own = np.array([200, 120, 60])
-    photo = photo_of(np.broadcast_to(own.astype(np.float32), (HEIGHT, WIDTH, 3)), alpha, wall())
-    shows = alpha > highest / 2
-    seen, corrected = photo[shows].astype(int), decontaminated(photo, alpha)[shows].astype(int)
-    assert (corrected >= np.minimum(seen, own) - 5).all()
-    assert (corrected <= np.maximum(seen, own) + 5).all()
+    true_colour = np.array([200, 120, 60])
+    photo = render(np.broadcast_to(true_colour.astype(np.float32), (HEIGHT, WIDTH, 3)), alpha, wall())
+    visible = alpha > highest / 2
+    mixed = photo[visible].astype(int)
+    estimated = estimate_foreground(photo, alpha)[visible].astype(int)
+    assert (estimated >= np.minimum(mixed, true_colour) - 5).all()
+    assert (estimated <= np.maximum(mixed, true_colour) + 5).all()
 
 
-def test_a_speck_of_certainty_in_a_haze_keeps_its_colour() -> None:
-    """The few pixels that are sure must not be lost among so many that are not."""
+def test_few_opaque_pixels_in_a_haze_keep_their_colour() -> None:
+    """Their weight must not be lost among many soft pixels."""
     alpha = np.full((1000, 1000), 60, np.uint8)
     alpha[500:506, 500:506] = 255
-    own, behind = (np.full((1000, 1000, 3), level, np.float32) for level in (200, 30))
-    photo = photo_of(own, alpha, behind)
-    corrected = decontaminated(photo, alpha)
+    subject, background = (np.full((1000, 1000, 3), level, np.float32) for level in (200, 30))
+    photo = render(subject, alpha, background)
+    corrected = estimate_foreground(photo, alpha)
     assert corrected[496:510, 496:510].min() > 180
 
 
 @pytest.mark.parametrize("kind", ALPHAS)
-def test_opaque_pixels_stay_as_they_are(kind: str) -> None:
-    """What is the subject's alone must be the photo's, bit for bit; the photo itself is not written to."""
+def test_opaque_pixels_are_unchanged(kind: str) -> None:
+    """Bit for bit; and the input is not modified."""
     alpha = ALPHAS[kind]
-    photo = photo_of(cloth(), alpha, leaves())
+    photo = render(cloth(), alpha, leaves())
     before = photo.copy()
-    corrected = decontaminated(photo, alpha)
+    corrected = estimate_foreground(photo, alpha)
     np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])
     np.testing.assert_array_equal(photo, before)
     assert corrected.shape == photo.shape
@@ -159,72 +160,72 @@ def test_opaque_pixels_stay_as_they_are(kind: str) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_an_alpha_without_soft_edges_costs_and_changes_nothing(level: int) -> None:
-    """A photo without a subject, or one that is all subject, is not even copied."""
+def test_a_matte_without_soft_pixels_returns_the_same_image(level: int) -> None:
+    """Without a copy."""
     photo, alpha = Image.fromarray(noise(1500, 2000)), np.full((1500, 2000), level, np.uint8)
     tracemalloc.start()
     try:
-        assert foreground.decontaminated(photo, alpha) is photo
+        assert foreground.estimate_foreground(photo, alpha) is photo
         assert tracemalloc.get_traced_memory()[1] < MIB
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 5), (2, 300), (65, 513)])
-def test_pictures_of_any_size_are_corrected(size: tuple[int, int]) -> None:
-    """An icon, a line, a picture one pixel larger than the pieces it is worked on in."""
+def test_images_of_any_size_are_corrected(size: tuple[int, int]) -> None:
+    """An icon, a line, an image one pixel larger than a tile."""
     photo = noise(*size)
     alpha = np.random.default_rng(2).integers(0, 256, size, dtype=np.uint8)
     alpha[0, 0] = 128
-    corrected = decontaminated(photo, alpha)
+    corrected = estimate_foreground(photo, alpha)
     assert corrected.shape == photo.shape
     np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])
 
 
-def test_a_grey_photo_stays_grey() -> None:
-    """Rounding that differs between the channels would tint its edges."""
+def test_a_grey_image_stays_grey() -> None:
+    """Different rounding per channel would tint its edges."""
     photo = np.repeat(noise(200, 300)[..., :1], 3, axis=2)
-    corrected = decontaminated(photo, disc(20, 200, 300))
+    corrected = estimate_foreground(photo, disc(20, 200, 300))
     assert not np.array_equal(corrected, photo)
     assert np.ptp(corrected, axis=2).max() == 0
 
 
 @pytest.mark.parametrize("kind", ALPHAS)
-def test_pieces_leave_no_seams(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However the picture is cut into pieces, the result is the same: else lines cross the edges."""
+def test_tiles_leave_no_seams(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is independent of the tile size."""
     alpha = ALPHAS[kind]
-    photo = photo_of(cloth(), alpha, leaves())
-    whole = decontaminated(photo, alpha)
+    photo = render(cloth(), alpha, leaves())
+    expected = estimate_foreground(photo, alpha)
     for rows, columns in ((HEIGHT, WIDTH), (5, 100), (100, 7)):
         monkeypatch.setattr(foreground, "_TILE_ROWS", rows)
         monkeypatch.setattr(foreground, "_TILE_COLUMNS", columns)
-        assert np.abs(decontaminated(photo, alpha).astype(int) - whole).max() <= 1
+        assert np.abs(estimate_foreground(photo, alpha).astype(int) - expected).max() <= 1
 
 
-def test_a_picture_moved_by_a_few_pieces_gives_the_same_colours() -> None:
-    """The pieces' own borders must not show either: the same edge elsewhere in them looks the same."""
+def test_a_shifted_image_has_the_same_colours() -> None:
+    """The result is independent of an edge's position in its tile."""
     alpha = disc(24)
-    photo = photo_of(cloth(), alpha, sky())
-    corrected = decontaminated(photo, alpha)
-    # By whole cells and samples of the guesses at every level, but not by whole pieces.
+    photo = render(cloth(), alpha, sky())
+    corrected = estimate_foreground(photo, alpha)
+    # By whole cells and samples of the priors at every pyramid level, but not by whole tiles.
     down, right = 32, 64
     shifted = [
         np.pad(plane, ((down, 0), (right, 0)) + ((0, 0),) * (plane.ndim - 2), mode="edge")
         for plane in (photo, alpha)
     ]
-    moved = decontaminated(*shifted)[down:, right:]
+    moved = estimate_foreground(*shifted)[down:, right:]
     soft = (alpha > 0) & (alpha < 255)
     visible = np.abs(moved.astype(int) - corrected)[soft] * (alpha[soft][:, np.newaxis] / 255)
     assert np.percentile(visible, 99.9) <= 2
 
 
 def test_memory_stays_bounded_at_any_size() -> None:
-    """A hundred megapixels must not need whole copies in floating point: 25 stand for them here."""
+    """No full-size floating-point copies: tested at 25 megapixels."""
     alpha = disc(300, 5000, 5000)
     photo = Image.new("RGB", (5000, 5000))
     tracemalloc.start()
     try:
-        foreground.decontaminated(photo, alpha)
+        foreground.estimate_foreground(photo, alpha)
         assert tracemalloc.get_traced_memory()[1] < 96 * MIB
     finally:
         tracemalloc.stop()

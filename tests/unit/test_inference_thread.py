@@ -1,4 +1,4 @@
-"""Two removals share one model: it sees one photo at a time, and who gives up waiting does not hold it up."""
+"""The inference thread: serialises forward passes, and lets waiting removals cancel."""
 
 import threading
 from collections.abc import Iterator
@@ -6,92 +6,92 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from shared.errors import Cancelled
 from shared.messages import ModelInfo
-from worker.engines import Step
+from worker.engines import ProgressFn
+from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box, Pixels
-from worker.inference_thread import CHECK_EVERY_S, InferenceThread
+from worker.inference_thread import CANCEL_POLL_S, InferenceThread
 
 PIXELS = np.zeros((3, 4, 3), np.uint8)
 WAIT_S = 10
 
 
 class Slow:
-    """An engine that looks at a photo until it is told to go on."""
+    """An engine whose forward pass blocks until `release` is set."""
 
     model_info = ModelInfo("slow", "cpu", "float32")
 
     def __init__(self) -> None:
-        self.looking = threading.Event()
-        self.go_on = threading.Event()
+        self.started = threading.Event()
+        self.release = threading.Event()
         self.threads: set[int] = set()
 
-    def pixels(self, photo: Image.Image, _box: Box | None = None) -> Pixels:
-        """Return all of them."""
-        return np.asarray(photo)
+    def preprocess(self, _image: ModelInput, _box: Box | None = None) -> Pixels:
+        """Return a constant input."""
+        return PIXELS
 
-    def alpha(self, _: Pixels, step: Step) -> Pixels:
-        """Return an empty alpha."""
+    def predict_alpha(self, _: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
+        """Return an empty matte."""
         self.threads.add(threading.get_ident())
-        self.looking.set()
-        assert self.go_on.wait(WAIT_S)
-        step(1)
-        return np.zeros((3, 4), np.uint8)
+        self.started.set()
+        assert self.release.wait(WAIT_S)
+        on_progress(1)
+        return np.zeros((3, 4), np.uint8), self.model_info
 
 
 def ignore(*_: object) -> None:
-    """Follow nothing."""
+    """Do nothing."""
 
 
-def give_up() -> None:
-    """Be cancelled."""
+def cancel() -> None:
+    """Raise as a cancelled removal does."""
     raise Cancelled
 
 
 @pytest.fixture
 def slow() -> Slow:
-    """An engine that waits."""
+    """An engine that blocks."""
     return Slow()
 
 
 @pytest.fixture
 def model(slow: Slow) -> Iterator[InferenceThread]:
-    """The engine on its thread."""
+    """The engine on its inference thread."""
     with InferenceThread() as thread:
         thread.load(lambda: slow)
         yield thread
-        slow.go_on.set()
+        slow.release.set()
 
 
-def test_one_photo_is_seen_at_a_time_and_the_wait_is_told_apart(model: InferenceThread, slow: Slow) -> None:
-    """Two at once would need twice the memory; and a wait is not the model's slowness."""
-    with ThreadPoolExecutor(2) as pool:
-        waiting = threading.Event()  # set by a check, of which the first comes after CHECK_EVERY_S
-        engines = [model.engine(ignore), model.engine(waiting.set)]
-        first = pool.submit(engines[0].alpha, PIXELS, ignore)
-        assert slow.looking.wait(WAIT_S)
-        second = pool.submit(engines[1].alpha, PIXELS, ignore)
-        assert waiting.wait(WAIT_S)
-        assert not second.done()
-        slow.go_on.set()
-        assert first.result(WAIT_S).shape == second.result(WAIT_S).shape == (3, 4)
-    assert len(slow.threads) == 1
-    told = engines[1].timed({"decode": 5.0, "inference": 1000.0})
-    assert told["queued"] > 900 * CHECK_EVERY_S  # milliseconds
-    assert told["queued"] + told["inference"] == pytest.approx(1000, abs=0.2)
-
-
-def test_a_removal_that_waits_can_be_cancelled_while_another_is_seen(
+def test_forward_passes_are_serialised_and_the_queue_time_is_separate(
     model: InferenceThread, slow: Slow
 ) -> None:
-    """On a CPU the other one may take half a minute, and the supervisor waits two seconds."""
+    """Two concurrent passes need twice the memory; and the wait does not count as inference time."""
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(model.engine(ignore).alpha, PIXELS, ignore)
-        assert slow.looking.wait(WAIT_S)
+        waiting = threading.Event()  # set by the first check, after CANCEL_POLL_S
+        engines = [model.create_proxy(ignore), model.create_proxy(waiting.set)]
+        first = pool.submit(engines[0].predict_alpha, PIXELS, ignore)
+        assert slow.started.wait(WAIT_S)
+        second = pool.submit(engines[1].predict_alpha, PIXELS, ignore)
+        assert waiting.wait(WAIT_S)
+        assert not second.done()
+        slow.release.set()
+        assert first.result(WAIT_S)[0].shape == second.result(WAIT_S)[0].shape == (3, 4)
+    assert len(slow.threads) == 1
+    timings = engines[1].separate_queue_time({"decode": 5.0, "inference": 1000.0})
+    assert timings["queued"] > 900 * CANCEL_POLL_S  # milliseconds
+    assert timings["queued"] + timings["inference"] == pytest.approx(1000, abs=0.2)
+
+
+def test_a_waiting_removal_can_be_cancelled_during_another_pass(model: InferenceThread, slow: Slow) -> None:
+    """A pass may take half a minute on a CPU, and the supervisor allows two seconds for a cancel."""
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(model.create_proxy(ignore).predict_alpha, PIXELS, ignore)
+        assert slow.started.wait(WAIT_S)
         with pytest.raises(Cancelled):
-            model.engine(give_up).alpha(PIXELS, ignore)
+            model.create_proxy(cancel).predict_alpha(PIXELS, ignore)
         assert not first.done()
-        slow.go_on.set()
-        assert first.result(WAIT_S).shape == (3, 4)
+        slow.release.set()
+        assert first.result(WAIT_S)[0].shape == (3, 4)

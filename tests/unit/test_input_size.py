@@ -1,4 +1,4 @@
-"""At which size a network sees a photo."""
+"""The network's input size for an image, for fixed and variable input sizes."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ SIDES = range(256, 2304 + 1, 32)
 
 
 @pytest.mark.parametrize(
-    ("photo", "seen"),
+    ("image", "expected"),
     [
         ((1024, 768), (1024, 768)),
         ((1000, 700), (992, 704)),
@@ -22,23 +22,23 @@ SIDES = range(256, 2304 + 1, 32)
         ((10_000, 10), (2304, 256)),
     ],
 )
-def test_a_photo_is_seen_in_its_own_size_and_proportions(
-    photo: tuple[int, int], seen: tuple[int, int]
+def test_a_variable_input_size_follows_the_images_own(
+    image: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    """A dynamic model was trained on photos as they are; a square would squeeze their subjects."""
-    assert fit_input_size(SIDES, photo) == seen
+    """BiRefNet_dynamic is trained on images in their own aspect ratio; a square would distort them."""
+    assert fit_input_size(SIDES, image) == expected
 
 
 @given(st.tuples(st.integers(1, 50_000), st.integers(1, 50_000)))
-def test_every_photo_gets_sides_that_the_network_can_take(photo: tuple[int, int]) -> None:
-    """Whatever somebody uploads: a panorama, an icon, a line."""
-    seen = fit_input_size(SIDES, photo)
-    assert all(side in SIDES for side in seen)
-    if max(photo) <= 9 * min(photo):  # as far as the ends allow
-        width, height = photo
-        assert seen[0] * height == pytest.approx(seen[1] * width, rel=16 / 256 + 16 / 256)
+def test_every_image_gets_allowed_sides_and_keeps_its_aspect_ratio(image: tuple[int, int]) -> None:
+    """A panorama, an icon, a line."""
+    size = fit_input_size(SIDES, image)
+    assert all(side in SIDES for side in size)
+    if max(image) <= 9 * min(image):  # beyond that, the bounds distort it
+        width, height = image
+        assert size[0] * height == pytest.approx(size[1] * width, rel=16 / 256 + 16 / 256)
 
 
-def test_any_other_model_has_one_size_for_all() -> None:
-    """What it was trained with."""
+def test_a_fixed_input_size_ignores_the_images() -> None:
+    """The network was trained with it."""
     assert fit_input_size((1024, 1024), (300, 4000)) == (1024, 1024)

@@ -1,4 +1,4 @@
-"""One removal from file to file, by an engine that needs no model."""
+"""The pipeline of one removal, from file to file, with a fake engine."""
 
 from pathlib import Path
 from typing import Any
@@ -14,34 +14,34 @@ from tests.photos import encoded, opened
 from worker import pipeline
 
 
-def removed(photo: bytes, folder: Path, **options: Any) -> Image.Image:
-    """Return the result for a photo; the lighter its pixels, the more they are the subject's."""
+def remove(image: bytes, folder: Path, **options: Any) -> Image.Image:
+    """Return the result for an image, whose matte is its luma."""
     source, result = folder / "source", folder / "result"
-    source.write_bytes(photo)
+    source.write_bytes(image)
     job = RemovalJob("a", str(source), str(result), RemovalOptions(**options))
     pipeline.remove(job, Light(), 1_000_000, lambda _percent, _message: None)
     return opened(result.read_bytes())
 
 
 @pytest.mark.parametrize("output", ["cutout", "mask"])
-def test_a_result_is_printed_at_the_photos_size(tmp_path: Path, output: str) -> None:
-    """A mask that lies over the photo in a layout must be as large as the photo."""
-    photo = encoded(Image.new("RGB", (6, 4), "white"), dpi=(300, 300))
-    assert removed(photo, tmp_path, output=output).info["dpi"] == pytest.approx((300, 300), abs=0.1)
+def test_a_result_keeps_the_images_dpi(tmp_path: Path, output: str) -> None:
+    """A mask must print at the same size as its image."""
+    image = encoded(Image.new("RGB", (6, 4), "white"), dpi=(300, 300))
+    assert remove(image, tmp_path, output=output).info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-def test_a_crop_decides_whether_the_format_can_hold_the_result(tmp_path: Path) -> None:
-    """A small subject in a wide photo fits; one as wide as the photo is refused in words."""
+def test_the_format_limit_applies_to_the_cropped_size(tmp_path: Path) -> None:
+    """A small subject in a wide image fits into a WebP; one as wide as the image is rejected."""
     wide = Image.new("RGB", (16_400, 1))
     wide.paste("white", (8000, 0, 8100, 1))
-    assert removed(encoded(wide), tmp_path, crop=True, format="webp").size[0] == pytest.approx(100, abs=2)
+    assert remove(encoded(wide), tmp_path, crop=True, format="webp").size[0] == pytest.approx(100, abs=2)
     wide.paste("white", (0, 0, 16_400, 1))
     with pytest.raises(ResultTooLarge):
-        removed(encoded(wide), tmp_path, crop=True, format="webp")
+        remove(encoded(wide), tmp_path, crop=True, format="webp")
 
 
-def test_a_result_that_cannot_be_written_is_no_fault_of_the_photo(tmp_path: Path) -> None:
-    """The user has to make room, and not to look for what is wrong with the picture."""
-    (tmp_path / "result").mkdir()  # a file cannot take its place
+def test_an_unwritable_result_is_a_storage_error(tmp_path: Path) -> None:
+    """Not an error of the image: the operator has to free disk space."""
+    (tmp_path / "result").mkdir()  # os.replace() fails on a folder
     with pytest.raises(StorageFailed):
-        removed(encoded(Image.new("RGB", (6, 4))), tmp_path)
+        remove(encoded(Image.new("RGB", (6, 4))), tmp_path)

@@ -1,4 +1,4 @@
-"""What the worker makes of photos, and of a load, that break in ways of which nobody thought."""
+"""The job runner and the worker's start-up: every failure becomes an event, and the worker keeps serving."""
 
 import multiprocessing
 import queue
@@ -13,13 +13,23 @@ import pytest
 from PIL import Image
 
 from shared import logs
-from shared.messages import Event, Failed, Finished, LoadFailed, Progress, Ready, RemovalJob, WorkerConfig
+from shared.messages import (
+    Event,
+    Failed,
+    Finished,
+    LoadFailed,
+    ModelInfo,
+    Progress,
+    Ready,
+    RemovalJob,
+    WorkerConfig,
+)
 from shared.options import RemovalOptions
 from tests.fake_workers.by_light import Light
 from tests.fake_workers.talk import MODEL
 from tests.photos import encoded
-from worker import main
-from worker.engines import Step, loaders
+from worker import main, runner
+from worker.engines import ProgressFn, loaders
 from worker.imaging import decode
 from worker.imaging.geometry import Pixels
 from worker.inference_thread import InferenceThread
@@ -28,53 +38,51 @@ WAIT_S = 20
 
 
 class Faulty(Light):
-    """An engine that fails in one way after the other, and then works."""
+    """An engine that raises each given error once, and then works."""
 
-    def __init__(self, *faults: Exception) -> None:
-        self.faults = list(faults)
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
 
-    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
-        """Fail, or return the photo's luma."""
-        if self.faults:
-            raise self.faults.pop(0)
-        return super().alpha(pixels, step)
+    def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
+        """Raise the next error, or return the image's luma."""
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().predict_alpha(pixels, on_progress)
 
 
 @pytest.fixture
 def model() -> Iterator[InferenceThread]:
-    """The faulty engine on its thread."""
+    """The faulty engine on its inference thread."""
     with InferenceThread() as thread:
-        thread.load(lambda: Faulty(MemoryError(), ZeroDivisionError("a fault of ours")))
+        thread.load(lambda: Faulty(MemoryError(), ZeroDivisionError("a bug")))
         yield thread
 
 
-def ends(events: "queue.SimpleQueue[Event]") -> Event:
-    """Wait for a removal's end."""
+def wait_for_outcome(events: "queue.SimpleQueue[Event]") -> Event:
+    """Return the next event that is not progress."""
     while isinstance(event := events.get(timeout=WAIT_S), Progress):
         pass
     return event
 
 
-def test_whatever_a_photo_causes_is_told_and_the_next_one_is_done(
-    tmp_path: Path, model: InferenceThread
-) -> None:
-    """Its client would wait until the worker is ended for it, five minutes later, with all that it holds."""
+def test_any_error_of_a_job_is_reported_and_the_next_job_runs(tmp_path: Path, model: InferenceThread) -> None:
+    """An unreported job would block its client until the timeout kills the worker and all of its jobs."""
     (tmp_path / "photo").write_bytes(encoded(Image.new("RGB", (4, 3), "white")))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ThreadPoolExecutor(1) as pool:
-        work = main.JobRunner(pool, model, events, 100)  # type: ignore[arg-type]  # a queue of this process
+        jobs = runner.JobRunner(pool, model, events, 100)  # type: ignore[arg-type]  # a queue of this process
         for code in ("out_of_memory", "internal_error", None):
-            work.begin(RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions()))
-            end = ends(events)
-            assert isinstance(end, Failed if code else Finished)
-            assert not isinstance(end, Failed) or end.code == code
+            jobs.submit(RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions()))
+            outcome = wait_for_outcome(events)
+            assert isinstance(outcome, Failed if code else Finished)
+            assert not isinstance(outcome, Failed) or outcome.code == code
 
 
-def first_word(**load: Any) -> Event:
-    """Return the first thing that a worker says whose load is that, and whose supervisor is gone."""
+def first_event(**load: Any) -> Event:
+    """Start a worker with a mocked load and a closed command pipe; return its first event."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    gone, commands = multiprocessing.Pipe()
-    gone.close()
+    supervisor_end, commands = multiprocessing.Pipe()
+    supervisor_end.close()
     with (
         mock.patch.object(loaders, "load", **load),
         mock.patch.object(logs, "configure"),
@@ -84,23 +92,23 @@ def first_word(**load: Any) -> Event:
     return events.get(timeout=WAIT_S)
 
 
-def test_a_load_without_enough_memory_is_told_as_that() -> None:
-    """The user would read of a worker that ended, and not that a smaller model would do."""
-    said = "There is not enough memory for the model."
-    assert first_word(side_effect=MemoryError) == LoadFailed("out_of_memory", said)
+def test_a_memory_error_during_the_load_is_reported_as_out_of_memory() -> None:
+    """So that the user is advised to use a smaller model, and does not read of a crash."""
+    detail = "There is not enough memory for the model."
+    assert first_event(side_effect=MemoryError) == LoadFailed("out_of_memory", detail)
 
 
-def test_a_worker_says_how_many_photos_it_takes_at_once() -> None:
-    """It would be sent one by one, and its model would wait while each is decoded."""
-    assert first_word(return_value=Light()) == Ready(replace(MODEL, max_concurrency=2))
+def test_a_ready_worker_reports_its_max_concurrency() -> None:
+    """Without it, the dispatcher sends one job at a time, and the model idles while an image is decoded."""
+    assert first_event(return_value=Light()) == Ready(replace(MODEL, max_concurrency=2))
 
 
 @pytest.mark.parametrize(
-    ("device", "cores", "at_once"), [("cpu", 64, 2), ("cuda", 1, 2), ("cuda:1", 4, 4), ("mps", 64, 8)]
+    ("device", "cores", "concurrency"), [("cpu", 64, 2), ("cuda", 1, 2), ("cuda:1", 4, 4), ("mps", 64, 8)]
 )
-def test_a_gpu_is_fed_by_as_many_cores_as_there_are(
-    monkeypatch: pytest.MonkeyPatch, device: str, cores: int, at_once: int
+def test_max_concurrency_on_a_gpu_follows_the_cores_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, device: str, cores: int, concurrency: int
 ) -> None:
-    """With fewer it waits for photos to be decoded; with more, photos fill the memory and wait for it."""
-    monkeypatch.setattr(main, "available_cores", lambda: cores)
-    assert main.max_concurrency(device) == at_once
+    """With fewer jobs the GPU waits for decoding; with more, decoded images only fill the memory."""
+    monkeypatch.setattr(runner, "available_cores", lambda: cores)
+    assert runner.max_concurrency(device) == concurrency

@@ -1,4 +1,4 @@
-"""BiRefNet in PyTorch alone: no torchvision, timm, kornia or transformers."""
+"""BiRefNet in PyTorch, without torchvision, timm, kornia or transformers."""
 
 from worker.birefnet.checkpoint import from_state_dict
 

@@ -1,6 +1,7 @@
-"""The decoder's blocks.
+"""The decoder's building blocks, with deformable atrous spatial pyramid pooling (ASPP).
 
-Zheng et al., "Bilateral Reference for High-Resolution Dichotomous Image Segmentation", 2024.
+Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017 (ASPP); Zheng et al.,
+"Bilateral Reference for High-Resolution Dichotomous Image Segmentation", 2024 (BiRefNet).
 """
 
 import torch
@@ -14,12 +15,12 @@ BRANCH = 256  # channels of each ASPP branch
 
 
 def resize(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Resize (B, C, H, W) to `size`, the way that every resize in this network goes."""
+    """Resize (B, C, H, W) to `size` by bilinear interpolation with aligned corners, as all of BiRefNet."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
 
 class AsppBranch(nn.Module):
-    """One deformable branch: convolution, norm, ReLU."""
+    """One ASPP branch: deformable convolution, batch norm, ReLU."""
 
     def __init__(self, kernel: int) -> None:
         super().__init__()
@@ -32,7 +33,7 @@ class AsppBranch(nn.Module):
 
 
 class AsppDeformable(nn.Module):
-    """Looks at each pixel's surroundings at several sizes, and at the whole map."""
+    """Atrous spatial pyramid pooling (ASPP): deformable convolutions of several sizes, and global pooling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class AsppDeformable(nn.Module):
 
 
 class BasicDecBlk(nn.Module):
-    """The decoder's block: narrow to 64 channels, look around, widen."""
+    """The decoder's block: reduce to 64 channels, deformable ASPP, project to the output channels."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class BasicDecBlk(nn.Module):
 
 
 class SimpleConvs(nn.Module):
-    """Two convolutions with nothing between them, for patches of the image itself."""
+    """Two convolutions without an activation between them, for patches of the input image."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class SimpleConvs(nn.Module):
 
 
 class LateralBlock(nn.Module):
-    """A 1 x 1 convolution on the encoder's map."""
+    """A lateral connection: a 1 x 1 convolution on an encoder feature map."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

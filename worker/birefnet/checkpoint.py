@@ -1,4 +1,4 @@
-"""From a checkpoint's tensors to a network that is ready to infer."""
+"""Builds a network that is ready for inference from a checkpoint's tensors."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import ModelUnfit
-from worker.birefnet.config import backbone_of
+from worker.birefnet.config import detect_backbone
 from worker.birefnet.fused import FusedBiRefNet
 from worker.birefnet.model import BiRefNet
 from worker.birefnet.swin import relative_position_index
@@ -19,39 +19,40 @@ def from_state_dict(
     dtype: torch.dtype = torch.float32,
     optimize: bool = True,
 ) -> nn.Module:
-    """Return the network that `state` belongs to, in evaluation mode, without gradients.
+    """Return the network for the tensors in `state`, in evaluation mode, without gradients.
 
     It maps a normalised (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W) in float32.
 
-    `state` holds the tensors of a published checkpoint or one with the same names and shapes, of any float
-    dtype; the backbone is told by them. `optimize` derives the fused form, which computes the same; without
-    it the network stays as its authors drew it. Raises ModelUnfit.
+    `state` holds a published checkpoint, or one with the same names and shapes, of any float dtype; the
+    backbone is detected from the shapes. `optimize` derives the fused network, which computes the same;
+    without it, the network has the paper's structure. Raises ModelUnfit.
     """
-    config = backbone_of({name: tuple(tensor.shape) for name, tensor in state.items()})
+    config = detect_backbone({name: tuple(tensor.shape) for name, tensor in state.items()})
     with torch.device("meta"):
         network = BiRefNet(config)
-    # Folding norms into convolutions wants float32; the backbone has none to fold.
-    exact = torch.float32 if optimize else dtype
+    # Folding batch norms into convolutions needs float32; the backbone has none to fold.
+    decoder_dtype = torch.float32 if optimize else dtype
     tensors = {
-        name: _as(tensor, dtype if name.startswith("bb.") else exact) for name, tensor in state.items()
+        name: _cast(tensor, dtype if name.startswith("bb.") else decoder_dtype)
+        for name, tensor in state.items()
     }
     try:
-        network.load_state_dict(_constants(network, config.window) | tensors, strict=True, assign=True)
+        network.load_state_dict(_derive_buffers(network, config.window) | tensors, strict=True, assign=True)
     except RuntimeError as error:
         raise ModelUnfit(
             f"The checkpoint does not fit {config.name}: {str(error).splitlines()[-1].strip()}"
         ) from error
     network.eval().requires_grad_(requires_grad=False)
-    ready = FusedBiRefNet(network).eval() if optimize else network
-    return ready.to(device=device, dtype=dtype)
+    final = FusedBiRefNet(network).eval() if optimize else network
+    return final.to(device=device, dtype=dtype)
 
 
-def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _constants(network: nn.Module, window: int) -> dict[str, Tensor]:
-    """Return what a checkpoint may leave out because it follows from the sizes alone."""
+def _derive_buffers(network: nn.Module, window: int) -> dict[str, Tensor]:
+    """Return the buffers that a checkpoint may omit, since they follow from the network's sizes."""
     index = relative_position_index(window)
     constants = {"relative_position_index": index, "num_batches_tracked": torch.tensor(0)}
     names = (name for name, _ in network.named_buffers())

@@ -1,4 +1,4 @@
-"""The sizes of the family's networks, and how to tell them from a checkpoint's tensors."""
+"""The Swin v1 backbones of the BiRefNet family, and their detection from a checkpoint's tensor shapes."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from shared.errors import ModelUnfit
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A Swin Transformer v1: channels of the first stage, blocks and heads by stage, window side."""
+    """A Swin Transformer v1: channels of the first stage, blocks and heads per stage, window side."""
 
     name: str
     embed_dim: int
@@ -32,13 +32,13 @@ BACKBONES = (
 )
 
 
-def backbone_named(name: str) -> Backbone:
-    """Return the backbone of that name. Raises KeyError."""
+def find_backbone(name: str) -> Backbone:
+    """Return the backbone with a name. Raises KeyError."""
     return {backbone.name: backbone for backbone in BACKBONES}[name]
 
 
-def backbone_of(shapes: Mapping[str, tuple[int, ...]]) -> Backbone:
-    """Tell the backbone by the shapes of a checkpoint's tensors. Raises ModelUnfit."""
+def detect_backbone(shapes: Mapping[str, tuple[int, ...]]) -> Backbone:
+    """Return the backbone for the shapes of a checkpoint's tensors, by name. Raises ModelUnfit."""
     try:
         embed_dim = shapes["bb.patch_embed.proj.weight"][0]
         table_rows, _ = shapes["bb.layers.0.blocks.0.attn.relative_position_bias_table"]

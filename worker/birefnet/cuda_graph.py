@@ -1,17 +1,17 @@
-"""A network of one input size as a CUDA graph: recorded once, then replayed without a launch per kernel."""
+"""CUDA graphs: a forward pass of one input size, captured once and replayed without kernel launches."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-WARM_UP_PASSES = 2  # so that libraries choose their kernels, and Triton compiles, before the recording
+WARM_UP_PASSES = 2  # libraries select kernels, and Triton compiles, before the capture
 
 
 class CudaGraph:
-    """A function from one CUDA tensor to another, recorded for tensors like `example`.
+    """A captured function from one CUDA tensor to another, for inputs of the shape of `example`.
 
-    Raises torch.OutOfMemoryError where the device has no room for the recording's own memory.
+    Raises torch.OutOfMemoryError if the device has no memory for the graph's own pool.
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor], example: Tensor) -> None:
@@ -28,13 +28,13 @@ class CudaGraph:
 
     @property
     def shape(self) -> torch.Size:
-        """The only shape that `__call__` takes."""
+        """The only input shape that `__call__` accepts."""
         return self._input.shape
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the function of `x`, on the CPU or the device, of the recorded shape.
+        """Return the function's value for `x`, on the CPU or the device, of the captured shape.
 
-        The next call overwrites what this one returns.
+        The next call overwrites the returned tensor.
         """
         self._input.copy_(x, non_blocking=True)
         self._graph.replay()

@@ -1,4 +1,4 @@
-"""The decoder: from the deepest map up to one logit a pixel, with the image itself as a second reference."""
+"""BiRefNet's decoder: upsamples the deepest feature map to logits, with image patches as inward reference."""
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,15 @@ from worker.birefnet.blocks import BasicDecBlk, LateralBlock, SimpleConvs, resiz
 GRADIENT = 16  # channels of the gradient branch
 
 
-def tiles(image: Tensor, grid: int) -> Tensor:
-    """Cut (B, 3, H, W) into grid x grid tiles stacked on channels: (B, 3 grid², H/grid, W/grid)."""
+def split_tiles(image: Tensor, grid: int) -> Tensor:
+    """Split (B, 3, H, W) into grid x grid tiles stacked along channels: (B, 3 grid², H/grid, W/grid)."""
     batch, channels, height, width = image.shape
-    cut = image.view(batch, channels, grid, height // grid, grid, width // grid)
-    return cut.permute(0, 1, 2, 4, 3, 5).reshape(batch, -1, height // grid, width // grid)
+    tiled = image.view(batch, channels, grid, height // grid, grid, width // grid)
+    return tiled.permute(0, 1, 2, 4, 3, 5).reshape(batch, -1, height // grid, width // grid)
 
 
 class Decoder(nn.Module):
-    """Four steps up. `channels` are the encoder's, deepest first."""
+    """Four upsampling stages. `channels` are the encoder's, deepest first."""
 
     def __init__(self, channels: tuple[int, int, int, int]) -> None:
         super().__init__()
@@ -40,25 +40,25 @@ class Decoder(nn.Module):
             )
             self.add_module(f"gdt_convs_{step}", convs)
             self.add_module(f"gdt_convs_attn_{step}", nn.Sequential(nn.Conv2d(GRADIENT, 1, 1)))
-            # Used in training only, and kept so that checkpoints load strictly.
+            # Used in training only; present so that checkpoints load with strict=True.
             self.add_module(f"gdt_convs_pred_{step}", nn.Sequential(nn.Conv2d(GRADIENT, 1, 1)))
             self.add_module(f"conv_ms_spvn_{step}", nn.Conv2d(width, 1, 1))
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
         """Return logits (B, 1, H, W) for `image` (B, 3, H, W) and the encoder's maps x1..x4, (B, C, H, W)."""
         x1, x2, x3, x4 = maps
-        p = self.decoder_block4(torch.cat((x4, self.ipt_blk5(tiles(image, 32))), 1))
-        p = self._up(4, p, x3) + self.lateral_block4(x3)
-        p = self.decoder_block3(torch.cat((p, self.ipt_blk4(tiles(image, 16))), 1))
-        p = self._up(3, p, x2) + self.lateral_block3(x2)
-        p = self.decoder_block2(torch.cat((p, self.ipt_blk3(tiles(image, 8))), 1))
-        p = self._up(2, p, x1) + self.lateral_block2(x1)
-        p = self.decoder_block1(torch.cat((p, self.ipt_blk2(tiles(image, 4))), 1))
+        p = self.decoder_block4(torch.cat((x4, self.ipt_blk5(split_tiles(image, 32))), 1))
+        p = self._upsample(4, p, x3) + self.lateral_block4(x3)
+        p = self.decoder_block3(torch.cat((p, self.ipt_blk4(split_tiles(image, 16))), 1))
+        p = self._upsample(3, p, x2) + self.lateral_block3(x2)
+        p = self.decoder_block2(torch.cat((p, self.ipt_blk3(split_tiles(image, 8))), 1))
+        p = self._upsample(2, p, x1) + self.lateral_block2(x1)
+        p = self.decoder_block1(torch.cat((p, self.ipt_blk2(split_tiles(image, 4))), 1))
         p = resize(p, image.shape[2:])
         return self.conv_out1(torch.cat((p, self.ipt_blk1(image)), 1))
 
-    def _up(self, step: int, p: Tensor, like: Tensor) -> Tensor:
-        """Weigh a step's output by its gradient attention and resize it to the next map."""
+    def _upsample(self, step: int, p: Tensor, like: Tensor) -> Tensor:
+        """Multiply a stage's output by its gradient attention and resize it to the next map."""
         gradient = self.get_submodule(f"gdt_convs_{step}")(p)
         attention = torch.sigmoid(self.get_submodule(f"gdt_convs_attn_{step}")(gradient))
         return resize(p * attention, like.shape[2:])

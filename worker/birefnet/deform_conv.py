@@ -1,4 +1,4 @@
-"""Modulated deformable convolution without torchvision's operator, tap by tap as the paper has it.
+"""Modulated deformable convolution (DCNv2) without torchvision's operator, tap by tap.
 
 Zhu et al., "Deformable ConvNets v2: More Deformable, Better Results", 2018.
 """
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class DeformableConv2d(nn.Module):
-    """A k x k convolution that chooses where, and how strongly, to look at each tap."""
+    """A k x k convolution whose taps have a learnt offset and modulation per pixel."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int) -> None:
         super().__init__()
@@ -20,19 +20,21 @@ class DeformableConv2d(nn.Module):
         self.regular_conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C_in, H, W) to (B, C_out, H, W). Corners outside the map count as zero."""
+        """Map (B, C_in, H, W) to (B, C_out, H, W). Samples outside the map are zero."""
         height, width = x.shape[2:]
         offsets = self.offset_conv(x).float().unflatten(1, (-1, 2))  # (B, taps, (dy, dx), H, W), in pixels
-        strengths = 2 * torch.sigmoid(self.modulator_conv(x))
+        modulation = 2 * torch.sigmoid(self.modulator_conv(x))
         rows = torch.arange(height, device=x.device)[:, None]
         columns = torch.arange(width, device=x.device)
         out = torch.zeros((), device=x.device, dtype=x.dtype)
         for tap in range(self.kernel**2):
             y = rows + tap // self.kernel - self.kernel // 2 + offsets[:, tap, 0]
             across = columns + tap % self.kernel - self.kernel // 2 + offsets[:, tap, 1]
-            # grid_sample counts from -1 to 1, between the outer edges of the outer pixels.
+            # grid_sample's coordinates run from -1 to 1 between the outer edges of the outer pixels.
             grid = torch.stack(((2 * across + 1) / width - 1, (2 * y + 1) / height - 1), -1)
-            seen = F.grid_sample(x.float(), grid, align_corners=False).to(x.dtype) * strengths[:, tap, None]
+            sampled = (
+                F.grid_sample(x.float(), grid, align_corners=False).to(x.dtype) * modulation[:, tap, None]
+            )
             weight = self.regular_conv.weight[:, :, tap // self.kernel, tap % self.kernel]
-            out = out + torch.einsum("oc,bchw->bohw", weight, seen)
+            out = out + torch.einsum("oc,bchw->bohw", weight, sampled)
         return out

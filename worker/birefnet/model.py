@@ -1,4 +1,7 @@
-"""BiRefNet whole: encoder at two sizes, squeeze, decoder."""
+"""The BiRefNet network: an encoder on two image scales, the squeeze block, and the decoder.
+
+Zheng et al., "Bilateral Reference for High-Resolution Dichotomous Image Segmentation", 2024.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +13,7 @@ from worker.birefnet.swin import SwinTransformer
 
 
 class BiRefNet(nn.Module):
-    """Maps a normalised image to one logit a pixel; sigmoid of it is the alpha.
+    """Maps a normalised image to one logit per pixel, whose sigmoid is the alpha matte.
 
     Attribute names are those of the published checkpoints.
     """
@@ -31,7 +34,7 @@ class BiRefNet(nn.Module):
         return logits.float()
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Return x1..x4: the backbone's maps of the full and the half-size image, and all in the deepest."""
+        """Return x1..x4: feature maps of the full and half-size image; x4 also holds the others, resized."""
         height, width = image.shape[2:]
         full = self.bb(image)
         half = self.bb(resize(image, (height // 2, width // 2)))

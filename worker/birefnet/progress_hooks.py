@@ -1,4 +1,4 @@
-"""How far a forward pass has come, by the arithmetic that its blocks have done."""
+"""Reports the progress of a forward pass by hooks, in proportion to the arithmetic of each block."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,22 +12,22 @@ from worker.birefnet.fused import FusedBiRefNet
 from worker.birefnet.fused.fused_decoder import BasicDecBlk
 from worker.birefnet.fused.fused_swin import SwinBlock
 
-DEFORMABLE_TAPS = 1 + 1 + 9 + 49  # of the four branches
+DEFORMABLE_TAPS = 1 + 1 + 9 + 49  # of the four ASPP branches
 
 
 @contextmanager
-def watched(network: nn.Module, step: Callable[[float], None]) -> Iterator[None]:
-    """Tell `step` the share of the work done, 0 to 1, after each block of a pass.
+def progress_hooks(network: nn.Module, on_progress: Callable[[float], None]) -> Iterator[None]:
+    """Call `on_progress` with the share of a forward pass that is done, 0 to 1, after each block.
 
-    What `step` raises ends the pass. A network of another kind is not watched.
+    An exception of `on_progress` ends the pass. Other networks than FusedBiRefNet get no hooks.
     """
     if not isinstance(network, FusedBiRefNet):
         yield
         return
-    done = list(accumulate(_costs(network)))
+    done = list(accumulate(_estimate_costs(network)))
     shares = iter([cost / done[-1] for cost in done])
     blocks = [block for block in network.modules() if isinstance(block, SwinBlock | BasicDecBlk)]
-    hooks = [block.register_forward_hook(lambda *_: step(next(shares))) for block in blocks]
+    hooks = [block.register_forward_hook(lambda *_: on_progress(next(shares))) for block in blocks]
     try:
         yield
     finally:
@@ -35,8 +35,8 @@ def watched(network: nn.Module, step: Callable[[float], None]) -> Iterator[None]
             hook.remove()
 
 
-def _costs(network: FusedBiRefNet) -> Iterator[float]:
-    """Yield the multiplications of each block, for each pixel of the image, in the order of their running."""
+def _estimate_costs(network: FusedBiRefNet) -> Iterator[float]:
+    """Yield the multiplications of each block per image pixel, in execution order."""
     for number, stage in enumerate(network.bb.stages):
         tokens = 1.25 / 16 / 4**number  # of the full and the half-size image
         for block in cast("Iterable[SwinBlock]", stage.children()):

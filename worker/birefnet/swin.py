@@ -1,4 +1,4 @@
-"""The backbone: Swin Transformer v1, channels last.
+"""The backbone: Swin Transformer v1 with shifted window attention, channels last.
 
 Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", 2021.
 """
@@ -13,7 +13,7 @@ from worker.birefnet.config import Backbone
 
 
 class WindowLayout(NamedTuple):
-    """How a (H, W) map is cut into windows: its padded size, and the masks of the wrapped edges."""
+    """The window partition of a (H, W) map: its padded size, and the attention masks of the wrapped edges."""
 
     height: int
     width: int
@@ -21,7 +21,7 @@ class WindowLayout(NamedTuple):
 
 
 def relative_position_index(window: int) -> Tensor:
-    """Return, for each pair of a window's N = window² tokens, its row in the bias table: (N, N) int64."""
+    """Return the row in the relative position bias table of each pair of N = window² tokens: (N, N) int64."""
     axis = torch.arange(window)
     rows, columns = (grid.flatten() for grid in torch.meshgrid(axis, axis, indexing="ij"))
     delta_row = rows[:, None] - rows[None] + window - 1
@@ -30,9 +30,9 @@ def relative_position_index(window: int) -> Tensor:
 
 
 def edge_masks(window: int, shift: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the (N, N) masks of windows at the rolled map's bottom, right, and corner.
+    """Return the (N, N) attention masks of windows at the shifted map's bottom, right, and corner.
 
-    -inf between tokens that were not neighbours before the roll. All other windows need no mask.
+    -inf between tokens that were not neighbours before the cyclic shift. Other windows need no mask.
     """
     wrapped = torch.arange(window, device=device) >= window - shift
     by_row = wrapped[:, None].expand(window, window).flatten()
@@ -47,7 +47,7 @@ def edge_masks(window: int, shift: int, device: torch.device) -> tuple[Tensor, T
 
 
 class WindowAttention(nn.Module):
-    """Attention among the tokens of each window, with a learnt bias by relative position."""
+    """Window attention: multi-head self-attention in each window, with a relative position bias."""
 
     relative_position_index: Tensor
 
@@ -71,19 +71,19 @@ class WindowAttention(nn.Module):
         bias = self.bias()
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         if masks is not None:
-            # Few windows lie at the wrapped edges: doing those again is cheaper than masking all.
+            # Few windows are at the wrapped edges: computing them twice is cheaper than masking all.
             numbers = torch.arange(batch * rows * columns, device=out.device).view(batch, rows, columns)
             edges = (numbers[:, -1, :-1], numbers[:, :-1, -1], numbers[:, -1, -1])
-            for mask, chosen in zip(masks, (edge.flatten() for edge in edges), strict=True):
-                if len(chosen):
-                    out[chosen] = F.scaled_dot_product_attention(
-                        q[chosen], k[chosen], v[chosen], attn_mask=(bias + mask.to(bias.dtype))[None]
+            for mask, selected in zip(masks, (edge.flatten() for edge in edges), strict=True):
+                if len(selected):
+                    out[selected] = F.scaled_dot_product_attention(
+                        q[selected], k[selected], v[selected], attn_mask=(bias + mask.to(bias.dtype))[None]
                     )
         return self.proj(out.transpose(1, 2).reshape(windows.shape))
 
 
 class Mlp(nn.Module):
-    """Two linear layers with GELU between them."""
+    """The MLP of a Swin block: two linear layers with a GELU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Mlp(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Window attention and an MLP, each with its norm and residual."""
+    """A Swin block: (shifted) window attention and an MLP, each with layer norm and residual."""
 
     def __init__(self, channels: int, heads: int, window: int, *, shifted: bool) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class SwinBlock(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Halves the map and doubles the channels between two stages."""
+    """Patch merging: halves the map's sides and doubles its channels between two stages."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class PatchMerging(nn.Module):
 
 
 class Stage(nn.Module):
-    """The blocks at one resolution, and the step down to the next."""
+    """One stage: the Swin blocks at one resolution, and the patch merging to the next."""
 
     def __init__(self, channels: int, depth: int, heads: int, window: int, *, last: bool) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Stage(nn.Module):
         self.downsample = None if last else PatchMerging(channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, H, W, C) to the same shape, and to what the next stage takes."""
+        """Map (B, H, W, C) to the same shape, and to the next stage's input."""
         w = self.window
         height, width = (-(-side // w) * w for side in x.shape[1:3])
         layout = WindowLayout(height, width, edge_masks(w, w // 2, x.device))
@@ -164,7 +164,7 @@ class Stage(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Turns every 4 x 4 pixels into one token."""
+    """Patch embedding: projects every 4 x 4 pixels to one token."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class PatchEmbed(nn.Module):
 
 
 class SwinTransformer(nn.Module):
-    """The backbone whole."""
+    """The backbone: patch embedding, four stages, and a layer norm for each output."""
 
     def __init__(self, config: Backbone) -> None:
         super().__init__()

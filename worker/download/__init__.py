@@ -1,1 +1,1 @@
-"""Download of models from the hub, in a process of its own."""
+"""Model download from the hub, in a process of its own."""

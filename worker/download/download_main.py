@@ -1,4 +1,4 @@
-"""The process that downloads one model: its entry point, and how its end is told."""
+"""Entry point of the download process: downloads one model and reports the outcome."""
 
 import os
 from multiprocessing.connection import Connection
@@ -9,34 +9,34 @@ from shared import logs
 from shared.errors import BgremoveError, DownloadFailed, StorageFailed
 from shared.hub_cache import HubCache
 from shared.messages import Command, DownloadConfig, Downloaded, Downloading, Event, NotDownloaded
-from worker.download.download_progress import Meter
+from worker.download.download_progress import DownloadProgress
 from worker.event_sender import EventSender
 
-# Read by the hub's library when it is imported: tell the hub nothing of this machine. A user's own is kept.
+# Read by huggingface_hub when it is imported. The user's own settings take precedence.
 HUB_DEFAULTS = {"HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
 def serve(_: "Connection[Command, Command]", queue: "SimpleQueue[Event]", config: DownloadConfig) -> None:
-    """Download, say how it went, and end."""
+    """Download the model, send progress and the outcome as events, and return."""
     logs.configure("warning")
     events = EventSender(queue)
     for name, value in HUB_DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:
-        with Meter(lambda *told: events.put(Downloading(*told))) as meter:
-            _download(config, meter)
+        with DownloadProgress(lambda *report: events.put(Downloading(*report))) as progress:
+            _download(config, progress)
         events.put(Downloaded())
     except BgremoveError as error:
         events.put(NotDownloaded(error.code, error.detail))
 
 
-def _download(config: DownloadConfig, meter: Meter) -> None:
+def _download(config: DownloadConfig, progress: DownloadProgress) -> None:
     try:
-        from worker.download.downloader import Fetch  # noqa: PLC0415  # after the defaults, and it may not be installed
+        from worker.download.downloader import Downloader  # noqa: PLC0415  # reads HUB_DEFAULTS; optional
     except ImportError as error:
-        raise DownloadFailed(f"The package {error.name} is missing, which downloads need.") from error
+        raise DownloadFailed(f"Downloads need the package {error.name}, which is not installed.") from error
     cache = HubCache(Path(config.cache_root), config.repo_id)
     try:
-        Fetch(cache, config, meter).run()
+        Downloader(cache, config, progress).run()
     except OSError as error:
-        raise StorageFailed(f"The data folder cannot take the model: {error.strerror or error}.") from error
+        raise StorageFailed(f"The data folder cannot store the model: {error.strerror or error}.") from error

@@ -1,4 +1,4 @@
-"""Says how far a download has come: bytes, how fast, how long still."""
+"""Download progress: bytes, rate and ETA, reported at intervals by a thread of its own."""
 
 import threading
 import time
@@ -10,28 +10,28 @@ from typing import Self
 from shared.hub_cache import format_bytes
 
 INTERVAL_S = 0.3
-SAMPLES = 17  # the rate is that of the last five seconds, so that a stall shows
-MIN_SAMPLES = 3  # a rate over less says nothing
+RATE_SAMPLES = 17  # the rate is the mean of the last five seconds, so that a stall shows
+MIN_RATE_SAMPLES = 3
 MINUTES_FROM_S = 100
 
-SIGN_OF_LIFE_TICKS = 10
+HEARTBEAT_TICKS = 10
 
-Tell = Callable[[float, str, bool], None]  # percent, message, whether it is a passing one
+ReportFn = Callable[[float, str, bool], None]  # percent, message, whether the message is transient
 
 
-class Meter:
-    """Counts bytes; as a context, tells of them some times a second, even while none arrive."""
+class DownloadProgress:
+    """Counts bytes. As a context manager, it reports several times per second, also during a stall."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.total = 0  # bytes of the whole model
-        self.here = 0  # bytes of it that are on this machine
-        self._tell = tell
-        self._said = ""
-        self._live: Callable[[], str] | None = None
-        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
-        self._checked = self._to_check = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._tick, name="meter", daemon=True)
+    def __init__(self, report: ReportFn) -> None:
+        self.total_bytes = 0  # of the whole model
+        self.present_bytes = 0  # of the model, on this machine
+        self._report = report
+        self._message = ""
+        self._live_message: Callable[[], str] | None = None
+        self._samples: deque[tuple[float, int]] = deque(maxlen=RATE_SAMPLES)
+        self._verified_bytes = self._file_bytes = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -40,51 +40,55 @@ class Meter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
+        self._stopped.set()
         self._thread.join()
 
-    def say(self, message: str) -> None:
-        """Tell this now, and nothing else until there is something else to tell."""
-        self._live = None
-        self._said = message
-        self._tell(self._percent(), message, False)  # noqa: FBT003  # the event's own order
+    def set_message(self, message: str) -> None:
+        """Report a message now, and repeat it as a heartbeat until another one replaces it."""
+        self._live_message = None
+        self._message = message
+        self._report(self._percent(), message, False)  # noqa: FBT003  # the event's own order
 
-    def receive(self) -> None:
-        """Tell of the bytes that arrive; the rate is this connection's."""
-        self._samples = deque(maxlen=SAMPLES)  # a new one: the other thread may be looking at the old one
-        self._live = self._bytes_and_rate
+    def start_transfer(self) -> None:
+        """Report bytes, rate and ETA of the current connection from now on."""
+        # A new deque: the other thread may be reading the old one.
+        self._samples = deque(maxlen=RATE_SAMPLES)
+        self._live_message = self._format_transfer
 
-    def check(self, size: int) -> None:
-        """Tell of the bytes of one file that are being checked."""
-        self._checked, self._to_check = 0, size
-        self.say("Checking")
-        self._live = lambda: f"Checking, {format_bytes(self._checked)} of {format_bytes(self._to_check)}"
+    def start_verification(self, size_bytes: int) -> None:
+        """Report the verified bytes of one file from now on."""
+        self._verified_bytes, self._file_bytes = 0, size_bytes
+        self.set_message("Checking")
+        self._live_message = lambda: (
+            f"Checking, {format_bytes(self._verified_bytes)} of {format_bytes(self._file_bytes)}"
+        )
 
-    def checked(self, count: int) -> None:
-        """Count bytes that were read."""
-        self._checked += count
+    def add_verified(self, count_bytes: int) -> None:
+        """Count bytes that were verified."""
+        self._verified_bytes += count_bytes
 
-    def _tick(self) -> None:
+    def _run(self) -> None:
         ticks = 0
-        while not self._ended.wait(INTERVAL_S):
+        while not self._stopped.wait(INTERVAL_S):
             ticks += 1
-            live = self._live
-            if live is not None or ticks % SIGN_OF_LIFE_TICKS == 0:
-                self._tell(self._percent(), live() if live else self._said, True)  # noqa: FBT003
+            live = self._live_message
+            if live is not None or ticks % HEARTBEAT_TICKS == 0:
+                self._report(self._percent(), live() if live else self._message, True)  # noqa: FBT003
 
     def _percent(self) -> float:
-        return 100 * self.here / self.total if self.total else 0.0
+        return 100 * self.present_bytes / self.total_bytes if self.total_bytes else 0.0
 
-    def _bytes_and_rate(self) -> str:
-        here, now, samples = self.here, time.monotonic(), self._samples
-        samples.append((now, here))
-        said = f"{format_bytes(here)} of {format_bytes(self.total)}"
-        begin, then = samples[0]
-        if len(samples) < MIN_SAMPLES or here <= then:
-            return said
-        rate = (here - then) / (now - begin)
-        return f"{said}, {format_bytes(rate)}/s, {_duration((self.total - here) / rate)} left"
+    def _format_transfer(self) -> str:
+        present, now, samples = self.present_bytes, time.monotonic(), self._samples
+        samples.append((now, present))
+        message = f"{format_bytes(present)} of {format_bytes(self.total_bytes)}"
+        begin, earlier = samples[0]
+        if len(samples) < MIN_RATE_SAMPLES or present <= earlier:
+            return message
+        rate = (present - earlier) / (now - begin)
+        eta = _format_duration((self.total_bytes - present) / rate)
+        return f"{message}, {format_bytes(rate)}/s, {eta} left"
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < MINUTES_FROM_S else f"{seconds / 60:.0f} min"

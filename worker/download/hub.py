@@ -1,4 +1,4 @@
-"""The model hub, asked through `huggingface_hub`: what a repository holds, and the bytes of one file.
+"""Client of the model hub, through `huggingface_hub`: lists a repository's files and streams their bytes.
 
 Importing this reads HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and the like from the environment.
 """
@@ -25,24 +25,24 @@ from shared.errors import (
 from shared.hub_cache import COMMIT, select_files, select_weights
 
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-NOT_A_HUB = "What answers does not answer like a model hub; check HF_ENDPOINT and the proxy."
+RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+NOT_A_HUB = "The response is not that of a model hub: check HF_ENDPOINT and the proxy settings."
 
 
-class Interrupted(Exception):
-    """The hub could not be asked, or broke off; the same may work in a moment. Says why in a sentence.
+class RetryableError(Exception):
+    """A transient failure of the hub or the connection, as a sentence for the user.
 
-    `wait_s` is how long the hub asks to wait.
+    `retry_after_s` is the hub's `Retry-After`.
     """
 
-    def __init__(self, said: str, wait_s: float = 0) -> None:
-        super().__init__(said)
-        self.wait_s = wait_s
+    def __init__(self, sentence: str, retry_after_s: float = 0) -> None:
+        super().__init__(sentence)
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file of a repository. `etag` is its SHA-256 where it is kept in LFS, else git's SHA-1 of it."""
+    """A file of a repository. `etag` is its SHA-256 if it is in LFS, else its git blob hash (SHA-1)."""
 
     name: str
     size: int
@@ -51,23 +51,23 @@ class HubFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """What belongs to the model in one commit of a repository, small files first."""
+class RepoFiles:
+    """The model's files in one commit of a repository, the smallest first."""
 
     commit: str
     files: list[HubFile]
 
 
 class Hub:
-    """One repository on the hub. Every method may raise Interrupted, or a DownloadFailed."""
+    """One repository on the hub. Every method may raise RetryableError or DownloadFailed."""
 
     def __init__(self, repo_id: str, revision: str) -> None:
         self._repo_id = repo_id
         self._revision = revision
 
-    def listing(self, *, code: bool) -> Listing:
-        """Return the model's files at the revision. Raises ModelUnusable where it has no weights."""
-        with self._failures():
+    def list_files(self, *, code: bool) -> RepoFiles:
+        """Return the model's files at the revision. Raises ModelUnusable if there are no weights."""
+        with self._translate_errors():
             info = HfApi().model_info(
                 self._repo_id,
                 revision=self._revision,
@@ -82,22 +82,22 @@ class Hub:
             raise ModelUnusable(
                 f"{self._repo_id} has no *.safetensors file, the only weights that this service reads."
             )
-        files = [_known(file) for file in info.siblings or [] if file.rfilename in wanted]
-        return Listing(info.sha or "", sorted(files, key=lambda file: file.size))
+        files = [_parse_file(file) for file in info.siblings or [] if file.rfilename in wanted]
+        return RepoFiles(info.sha or "", sorted(files, key=lambda file: file.size))
 
     @contextmanager
-    def opened(self, commit: str, file: HubFile, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Ask for a file's bytes from `offset` on; gives where they really begin, and the bytes."""
-        # Every request starts at the hub, since the addresses that it redirects to are good for a while only.
+    def stream_file(self, commit: str, file: HubFile, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Request a file's bytes from `offset` on; yields the actual start offset, and the bytes."""
+        # Every request starts at the hub, since the URLs it redirects to expire.
         url = hf_hub_url(self._repo_id, file.name, revision=commit)
-        wish = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         with ExitStack() as stack:
-            with self._failures():
+            with self._translate_errors():
                 response = stack.enter_context(
                     get_session().stream(
                         "GET",
                         url,
-                        headers=build_hf_headers(headers=wish),
+                        headers=build_hf_headers(headers=headers),
                         timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
                     )
                 )
@@ -105,41 +105,41 @@ class Hub:
             yield offset if response.status_code == httpx2.codes.PARTIAL_CONTENT else 0, self._bytes(response)
 
     def _bytes(self, response: httpx2.Response) -> Iterator[bytes]:
-        with self._failures():
+        with self._translate_errors():
             yield from response.iter_bytes()
 
     @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Turn every way that a request can fail into a sentence."""
+    def _translate_errors(self) -> Iterator[None]:
+        """Raise RetryableError or DownloadFailed in place of every error of a request."""
         try:
             yield
         except OfflineModeIsEnabled as error:
-            raise DownloadFailed("HF_HUB_OFFLINE is set, so nothing is fetched from the hub.") from error
+            raise DownloadFailed("HF_HUB_OFFLINE is set, so nothing is downloaded: unset it.") from error
         except HfHubHTTPError as error:
-            raise self._refusal(error) from error
+            raise self._translate_status(error) from error
         except httpx2.TimeoutException as error:
-            raise Interrupted(f"{_host()} does not answer any more.") from error
+            raise RetryableError(f"{_host()} timed out.") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise DownloadFailed(NOT_A_HUB) from error
         except httpx2.ConnectError as error:
-            # The reason may be a certificate, a name or a port: each is mended elsewhere.
-            raise Interrupted(f"There is no connection to {_host()}: {_reason(error)}.") from error
+            # The reason distinguishes DNS, TLS and refused connections, each with another fix.
+            raise RetryableError(f"There is no connection to {_host()}: {_first_line(error)}.") from error
         except httpx2.ProxyError as error:
-            raise Interrupted(f"The proxy does not let us through to {_host()}.") from error
+            raise RetryableError(f"The proxy refused the connection to {_host()}.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
-            raise Interrupted(f"The connection to {_host()} broke off.") from error
+            raise RetryableError(f"The connection to {_host()} broke off.") from error
         except (httpx2.HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DownloadFailed(NOT_A_HUB) from error  # such as a hotel's login page
-        except OSError as error:  # such as certificates that cannot be read
-            raise DownloadFailed(f"The hub cannot be asked: {_reason(error)}.") from error
+            raise DownloadFailed(NOT_A_HUB) from error  # such as a captive portal
+        except OSError as error:  # such as unreadable certificates
+            raise DownloadFailed(f"The request to the hub failed: {_first_line(error)}.") from error
 
-    def _refusal(self, error: HfHubHTTPError) -> Exception:
+    def _translate_status(self, error: HfHubHTTPError) -> Exception:
         status = error.response.status_code
-        said = f"{_host()} answered {status}."
+        sentence = f"{_host()} answered {status}."
         match status:
             case 401 | 403:
                 return DownloadDenied(
-                    f"{_host()} does not give {self._repo_id} to this machine ({status}): "
+                    f"{_host()} denied access to {self._repo_id} ({status}): "
                     "set HF_TOKEN to a token that may read it, or check the name."
                 )
             case 404:
@@ -147,17 +147,21 @@ class Hub:
                     f"{_host()} has no model {self._repo_id} with a revision {self._revision!r}."
                 )
             case 416:
-                return DownloadDamaged(f"{_host()} has fewer bytes of a file than it says; download again.")
+                return DownloadDamaged(
+                    f"{_host()} has fewer bytes of a file than it announced; download again."
+                )
             case 429:
                 advice = "it asks to wait; a token in HF_TOKEN raises its limits."
-                return Interrupted(f"{said[:-1]}: {advice}", _seconds(error.response.headers))
-            case _ if status in RETRIED_STATUSES:
-                return Interrupted(said, _seconds(error.response.headers))
-        return DownloadFailed(said)
+                return RetryableError(
+                    f"{sentence[:-1]}: {advice}", _parse_retry_after(error.response.headers)
+                )
+            case _ if status in RETRYABLE_STATUSES:
+                return RetryableError(sentence, _parse_retry_after(error.response.headers))
+        return DownloadFailed(sentence)
 
 
-def _known(file: RepoSibling) -> HubFile:
-    """Return a file as this project wants to know it; what becomes a path is looked at closely."""
+def _parse_file(file: RepoSibling) -> HubFile:
+    """Validate a file's metadata: the hash becomes part of a path."""
     etag = file.lfs.sha256 if file.lfs else file.blob_id
     size = file.lfs.size if file.lfs else file.size
     if not etag or not HASH.fullmatch(etag) or size is None or size < 0:
@@ -165,13 +169,13 @@ def _known(file: RepoSibling) -> HubFile:
     return HubFile(file.rfilename, size, etag, in_lfs=file.lfs is not None)
 
 
-def _seconds(headers: Mapping[str, str]) -> float:
-    """Return how long `Retry-After` asks to wait; 0 where it says nothing, or a date (RFC 9110, 10.2.3)."""
-    said = headers.get("Retry-After", "")
-    return float(said) if said.isascii() and said.isdecimal() else 0
+def _parse_retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds of `Retry-After`; 0 if it is missing or a date (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdecimal() else 0
 
 
-def _reason(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
 

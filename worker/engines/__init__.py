@@ -1,40 +1,43 @@
-"""Engines: a loaded model each, that tells a subject's pixels from the background's."""
+"""Engines: a loaded segmentation model behind one interface, `preprocess` and `predict_alpha`."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from shared.messages import ModelInfo
+from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box, Pixels
 
-# Told how much of the load is done, 0 to 100, and what is being done.
-OnLoading = Callable[[float, str], None]
-# Told how much of a step is done, 0 to 1; may raise to stop it.
-Step = Callable[[float], None]
+# (percent, message): progress of a model's load, 0 to 100.
+LoadProgressFn = Callable[[float, str], None]
+# (share): progress of a forward pass, 0 to 1; may raise to cancel it.
+ProgressFn = Callable[[float], None]
 
 MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)  # ImageNet's, for colours 0..1
 STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
 
 
-class DeviceLost(RuntimeError):
-    """The device answers no more, and will answer no other call of this process either. Says what it said."""
+class DeviceContextLost(RuntimeError):
+    """The CUDA context is unusable for the rest of the process. The message is CUDA's."""
 
 
 class Engine(Protocol):
-    """A loaded model. Its facts' device and dtype are those that the last photo was computed with."""
+    """A loaded model."""
 
-    model_info: ModelInfo
+    @property
+    def model_info(self) -> ModelInfo:
+        """The model, and the device and dtype it is loaded with."""
 
-    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
-        """Return the RGB photo, or a box in it, as (H, W, 3) at the size that the network looks at.
+    def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
+        """Return an RGB image, or a box in it, resized to the model's input size: (H, W, 3) uint8.
 
-        Any number of threads may ask at once, while another one waits for `alpha`.
+        Thread-safe, also while another thread is in `predict_alpha`.
         """
 
-    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
-        """Return the subject's alpha, (H, W) of such pixels, 0 clear to 255 opaque.
+    def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
+        """Return the alpha matte, (H, W) uint8, of preprocessed pixels, 0 transparent to 255 opaque.
 
-        Raises errors of `shared.errors`, DeviceLost, and whatever `step` raises.
+        The ModelInfo holds the device and dtype that computed it. Raises errors of `shared.errors`,
+        DeviceContextLost, and whatever `on_progress` raises.
         """

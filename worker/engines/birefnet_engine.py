@@ -1,4 +1,4 @@
-"""BiRefNet as an engine, whichever loader made its network."""
+"""The BiRefNet engine: preprocessing, inference and CPU fallback, for the network of either loader."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -16,138 +16,144 @@ from shared.catalog import fit_input_size
 from shared.errors import OutOfMemory
 from shared.messages import ModelInfo, WorkerConfig
 from worker.birefnet.cuda_graph import CudaGraph
-from worker.birefnet.progress_hooks import watched
-from worker.engines import MEAN, STD, DeviceLost, OnLoading, Step
-from worker.engines.torch_device import best_dtype, choose, device_answers, is_out_of_memory
+from worker.birefnet.progress_hooks import progress_hooks
+from worker.engines import MEAN, STD, DeviceContextLost, LoadProgressFn, ProgressFn
+from worker.engines.torch_device import (
+    best_dtype,
+    choose_device,
+    is_device_context_valid,
+    is_out_of_memory,
+)
+from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box, Pixels
-from worker.imaging.parallel import available_cores
-from worker.imaging.resize import resized
-from worker.malloc import keep_freed
+from worker.imaging.parallel import available_cores, resize
+from worker.malloc import retain_freed_memory
 
 log = logging.getLogger("worker.birefnet")
 
-# Makes the network, which maps a normalised (B, 3, H, W) to logits (B, 1, H, W), on a device in a dtype.
-Load = Callable[[Path, torch.device, torch.dtype, OnLoading], nn.Module]
+# Builds the network, which maps a normalised (B, 3, H, W) to logits (B, 1, H, W), on a device in a dtype.
+NetworkLoader = Callable[[Path, torch.device, torch.dtype, LoadProgressFn], nn.Module]
 
 
 class BirefnetEngine:
-    """A BiRefNet in memory."""
+    """A loaded BiRefNet."""
 
-    def __init__(self, config: WorkerConfig, load: Load, on_loading: OnLoading) -> None:
-        keep_freed()
+    def __init__(self, config: WorkerConfig, load: NetworkLoader, on_progress: LoadProgressFn) -> None:
+        retain_freed_memory()
         torch.set_num_threads(available_cores())
         self._config = config
-        by_hub_code = config.loader == "transformers"
-        self._device, self._dtype = choose(config.device, config.dtype, by_hub_code=by_hub_code)
+        trust_remote_code = config.loader == "transformers"
+        self._device, self._dtype = choose_device(
+            config.device, config.dtype, trust_remote_code=trust_remote_code
+        )
         if self._device.index is not None:
-            # The current device is a thread's own, and this thread computes: CUDA graphs, Triton's kernels
-            # and counts of memory go by it.
+            # CUDA graphs, Triton kernels and memory statistics use the current device of this thread, which
+            # runs the inference.
             torch.cuda.set_device(self._device)
         try:
-            self._network = load(Path(config.model_path), self._device, self._dtype, on_loading)
+            self._network = load(Path(config.model_path), self._device, self._dtype, on_progress)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise OutOfMemory(
                     f"There is not enough memory for the model on {self._device.type}."
                 ) from error
             raise
-        self._replayed = self._recorded()
-        self._home_info = ModelInfo(
+        self._cuda_graph = self._capture_cuda_graph()
+        self.model_info = ModelInfo(
             model_id=config.model_id,
             device=self._device.type,
-            dtype=_name(self._dtype),
+            dtype=_dtype_name(self._dtype),
             device_memory_bytes=torch.cuda.memory_reserved() if self._device.type == "cuda" else 0,
         )
-        self.model_info = self._home_info
 
-    def pixels(self, photo: Image.Image, box: Box | None = None) -> Pixels:
-        """Return the RGB photo, or a box in it, as (H, W, 3) of the size that the network wants for it."""
-        size = photo.size if box is None else (box.width, box.height)
-        return resized(photo, fit_input_size(self._config.input_size, size), Image.Resampling.BILINEAR, box)
+    def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
+        """Return an RGB image, or a box in it, at the model's input size: (H, W, 3) uint8."""
+        size = image.size if box is None else (box.width, box.height)
+        return resize(image, fit_input_size(self._config.input_size, size), Image.Resampling.BILINEAR, box)
 
-    def alpha(self, pixels: Pixels, step: Step) -> Pixels:
-        """Return the subject's alpha, (H, W) of (H, W, 3) pixels, 0 clear to 255 opaque.
+    def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
+        """Return the alpha matte, (H, W) of (H, W, 3) pixels, and the device and dtype that computed it.
 
-        Raises OutOfMemory, on a device other than the CPU only after a try there where that is allowed.
+        Out of GPU memory, it retries on the CPU if `cpu_fallback` is set, else raises OutOfMemory.
         """
-        photo = torch.from_numpy(pixels)[None]
-        self.model_info = self._home_info
+        image = torch.from_numpy(pixels)[None]
         try:
-            return self._infer(photo, step)
+            return self._infer(image, on_progress), self.model_info
         except OutOfMemory:
             if self._device.type == "cpu" or not self._config.cpu_fallback:
                 raise
-        # Not in the handler: there, the error would keep alive what the failed pass has computed.
-        return self._infer_on_cpu(photo, step)
+        # Outside the handler: its exception would keep the failed pass's tensors alive.
+        return self._infer_on_cpu(image, on_progress)
 
-    def _infer(self, photo: Tensor, step: Step) -> Pixels:
-        """Return the alpha of (1, H, W, 3), computed where the network is. Raises OutOfMemory."""
-        if self._replayed is not None and photo.shape == self._replayed.shape:
-            with _device_errors(), torch.inference_mode():
-                alpha = _numpy(self._replayed(photo.pin_memory()))
-            step(1)
+    def _infer(self, image: Tensor, on_progress: ProgressFn) -> Pixels:
+        """Return the matte of (1, H, W, 3), computed on the network's device. Raises OutOfMemory."""
+        if self._cuda_graph is not None and image.shape == self._cuda_graph.shape:
+            with _translate_device_errors(), torch.inference_mode():
+                alpha = _to_numpy(self._cuda_graph(image.pin_memory()))
+            on_progress(1)
             return alpha
-        with _device_errors(), torch.inference_mode(), watched(self._network, step):
-            return _numpy(self._prediction(photo.to(self._device)))
+        with _translate_device_errors(), torch.inference_mode(), progress_hooks(self._network, on_progress):
+            return _to_numpy(self._predict(image.to(self._device)))
 
-    def _prediction(self, pixels: Tensor) -> Tensor:
-        return _alpha(self._network(normalised(pixels, self._dtype)))
+    def _predict(self, pixels: Tensor) -> Tensor:
+        return _to_alpha(self._network(normalise(pixels, self._dtype)))
 
-    def _recorded(self) -> CudaGraph | None:
-        """Return the network as a CUDA graph, where its input has one size and there is room for it."""
+    def _capture_cuda_graph(self) -> CudaGraph | None:
+        """Return the network as a CUDA graph; None for a variable input size, or without memory for it."""
         size = self._config.input_size
         if self._device.type != "cuda" or not isinstance(size, tuple) or self._config.loader != "native":
             return None
         example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8, device=self._device)
         try:
-            return CudaGraph(self._prediction, example)
-        except RuntimeError:  # for want of memory, or of a kernel that can be recorded
-            log.warning("no CUDA graph can be recorded; removals take longer", exc_info=True)
+            return CudaGraph(self._predict, example)
+        except RuntimeError:  # out of memory, or a kernel that cannot be captured
+            log.warning("CUDA graph capture failed; running eagerly", exc_info=True)
             return None
 
-    def _infer_on_cpu(self, photo: Tensor, step: Step) -> Pixels:
-        """Do the same on the CPU, with a copy of the weights: the network stays where and as it is."""
-        log.warning("out of memory; trying on the CPU", extra={"device": self._device.type})
-        dtype = best_dtype("cpu", by_hub_code=self._config.loader == "transformers")
-        self.model_info = replace(self._home_info, device="cpu", dtype=_name(dtype))
-        with _device_errors(), torch.inference_mode(), watched(self._network, step):
+    def _infer_on_cpu(self, image: Tensor, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
+        """Compute on the CPU with a copy of the weights; the network itself stays on its device."""
+        log.warning("out of memory; falling back to the CPU", extra={"device": self._device.type})
+        dtype = best_dtype("cpu", trust_remote_code=self._config.loader == "transformers")
+        with _translate_device_errors(), torch.inference_mode(), progress_hooks(self._network, on_progress):
             named = chain(self._network.named_parameters(), self._network.named_buffers())
             copies = {
                 name: tensor.to("cpu", dtype if tensor.is_floating_point() else None)
                 for name, tensor in named
             }
-            return _numpy(_alpha(functional_call(self._network, copies, (normalised(photo, dtype),))))
+            logits = functional_call(self._network, copies, (normalise(image, dtype),))
+            alpha = _to_numpy(_to_alpha(logits))
+        return alpha, replace(self.model_info, device="cpu", dtype=_dtype_name(dtype))
 
 
-def normalised(pixels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return (B, H, W, 3) uint8 as the network wants it: (B, 3, H, W), channels last in memory."""
+def normalise(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the network's input, (B, 3, H, W) channels last in memory, of (B, H, W, 3) uint8."""
     channels = zip(pixels.unbind(-1), MEAN.tolist(), STD.tolist(), strict=True)
-    each = [channel.float().sub_(255 * mean).div_(255 * std) for channel, mean, std in channels]
-    return torch.stack(each, -1).to(dtype).permute(0, 3, 1, 2)
+    planes = [channel.float().sub_(255 * mean).div_(255 * std) for channel, mean, std in channels]
+    return torch.stack(planes, -1).to(dtype).permute(0, 3, 1, 2)
 
 
-def _alpha(logits: Tensor) -> Tensor:
-    """Return (H, W) uint8 of (1, 1, H, W): a quarter of what float32 would have to travel from a device."""
+def _to_alpha(logits: Tensor) -> Tensor:
+    """Return (H, W) uint8 of (1, 1, H, W), on the device: a quarter of float32's bytes to transfer."""
     return logits.float().sigmoid().mul_(255).round_().to(torch.uint8)[0, 0]
 
 
-def _numpy(tensor: Tensor) -> Pixels:
+def _to_numpy(tensor: Tensor) -> Pixels:
     array: Pixels = tensor.cpu().numpy()
     return array
 
 
-def _name(dtype: torch.dtype) -> str:
+def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
 @contextmanager
-def _device_errors() -> Iterator[None]:
-    """Turn PyTorch's want of memory, and the loss of its device, into ours."""
+def _translate_device_errors() -> Iterator[None]:
+    """Raise OutOfMemory and DeviceContextLost in place of PyTorch's errors for them."""
     try:
         yield
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise OutOfMemory from error
-        if not device_answers():
-            raise DeviceLost(str(error).partition("\n")[0]) from error
+        if not is_device_context_valid():
+            raise DeviceContextLost(str(error).partition("\n")[0]) from error
         raise

@@ -1,29 +1,29 @@
-"""From a loader's name to a loaded engine. Each worker imports the libraries of its own engine alone."""
+"""Selects and loads the engine of a worker; imports it lazily, since each worker needs only one."""
 
 from shared.gc_pause import pause_gc
 from shared.messages import WorkerConfig
-from worker.engines import Engine, OnLoading
+from worker.engines import Engine, LoadProgressFn
 
 
-def load(config: WorkerConfig, on_loading: OnLoading) -> Engine:
+def load(config: WorkerConfig, on_progress: LoadProgressFn) -> Engine:
     """Load the model with the engine that `config.loader` names. Raises errors of `shared.errors`."""
     match config.loader:
         case "builtin":
-            from worker.engines.builtin_engine import BuiltinEngine  # noqa: PLC0415  # as the module says
+            from worker.engines.builtin_engine import BuiltinEngine  # noqa: PLC0415  # lazy, as above
 
             return BuiltinEngine(config)
         case "native":
-            on_loading(0, "Starting PyTorch")
-            with pause_gc():  # torch takes seconds
-                from worker.engines import birefnet_engine, native  # noqa: PLC0415  # as the module says
+            on_progress(0, "Starting PyTorch")
+            with pause_gc():  # importing torch takes seconds
+                from worker.engines import birefnet_engine, native_loader  # noqa: PLC0415  # lazy, as above
 
-            return birefnet_engine.BirefnetEngine(config, native.load, on_loading)
+            return birefnet_engine.BirefnetEngine(config, native_loader.load, on_progress)
         case "transformers":
-            on_loading(0, "Starting transformers")
+            on_progress(0, "Starting transformers")
             with pause_gc():
-                from worker.engines import (  # noqa: PLC0415  # as the module says
+                from worker.engines import (  # noqa: PLC0415  # lazy, as above
                     birefnet_engine,
                     transformers_loader,
                 )
 
-            return birefnet_engine.BirefnetEngine(config, transformers_loader.load, on_loading)
+            return birefnet_engine.BirefnetEngine(config, transformers_loader.load, on_progress)

@@ -1,4 +1,4 @@
-"""Which device and precision BiRefNet computes with."""
+"""Selects the device and dtype for BiRefNet, and classifies PyTorch's device errors."""
 
 import logging
 
@@ -6,9 +6,8 @@ import torch
 
 from shared.errors import WorkerStartFailed
 
-# CUDA's allocator has an error class of its own; the others, and CUDA beside it, have words, by the source of
-# PyTorch.
-OUT_OF_MEMORY = (
+# Error texts in PyTorch's source. Only CUDA's caching allocator raises an error class of its own.
+OUT_OF_MEMORY_TEXTS = (
     "can't allocate memory",
     "not enough memory",
     "MPS backend out of memory",
@@ -20,53 +19,56 @@ log = logging.getLogger("worker.birefnet")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def choose(device: str, dtype: str, *, by_hub_code: bool = False) -> tuple[torch.device, torch.dtype]:
+def choose_device(
+    device: str, dtype: str, *, trust_remote_code: bool = False
+) -> tuple[torch.device, torch.dtype]:
     """Return the device and dtype for these settings, each "auto" or a name.
 
-    auto is CUDA where it computes, then MPS, then the CPU; and bfloat16 where the hardware computes it
-    natively, else float16 on CUDA, else float32. The code on the hub samples with torchvision, which does
-    not know bfloat16.
-    Raises WorkerStartFailed for a device that is not there or does not compute, and for a dtype that cannot
-    be had.
+    A device of auto is CUDA if it works, then MPS, then the CPU; a dtype of auto is bfloat16 if the hardware
+    supports it natively, else float16 on CUDA, else float32. The hub's code (`trust_remote_code`) uses
+    torchvision's operators, which do not support bfloat16.
+    Raises WorkerStartFailed for a device that is missing or does not work, and for an unsupported dtype.
     """
     chosen = torch.device(_best_device() if device == "auto" else device)
-    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
-    if (chosen.index or 0) >= there.get(chosen.type, 1):
-        raise WorkerStartFailed(f"The device {device!r} was asked for, and PyTorch cannot use it here.")
-    fault = _fault(chosen) if device != "auto" and chosen.type == "cuda" else None
-    if fault is not None:
-        raise WorkerStartFailed(f"PyTorch cannot compute on the device {device!r}: {fault}.")
-    if by_hub_code and dtype == "bfloat16":
-        raise WorkerStartFailed("The transformers loader has no bfloat16: take float16, float32 or auto.")
-    best = best_dtype(chosen.type, by_hub_code=by_hub_code)
+    counts = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if (chosen.index or 0) >= counts.get(chosen.type, 1):
+        raise WorkerStartFailed(
+            f"PyTorch cannot use the device {device!r} on this machine: set BGREMOVE_DEVICE to auto or cpu."
+        )
+    error = _probe_device(chosen) if device != "auto" and chosen.type == "cuda" else None
+    if error is not None:
+        raise WorkerStartFailed(f"PyTorch cannot compute on the device {device!r}: {error}.")
+    if trust_remote_code and dtype == "bfloat16":
+        raise WorkerStartFailed("The transformers loader supports no bfloat16: set BGREMOVE_DTYPE to auto.")
+    best = best_dtype(chosen.type, trust_remote_code=trust_remote_code)
     return chosen, best if dtype == "auto" else DTYPES[dtype]
 
 
 def _best_device() -> str:
     if torch.cuda.is_available():
-        fault = _fault(torch.device("cuda"))
-        if fault is None:
+        error = _probe_device(torch.device("cuda"))
+        if error is None:
             return "cuda"
-        log.warning("the GPU is left unused", extra={"reason": fault})
+        log.warning("GPU unusable; falling back to another device", extra={"reason": error})
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _fault(device: torch.device) -> str | None:
-    """Return why PyTorch cannot compute on a device that is there, None where it can.
+def _probe_device(device: torch.device) -> str | None:
+    """Run a kernel on a present device; return the error, or None if it works.
 
-    A build has no kernels for GPUs that are older than its CUDA supports, and says so with the first one.
+    A PyTorch build lacks kernels for GPUs that its CUDA version no longer supports.
     """
     try:
         torch.ones(1, device=device).add_(1).item()
     except RuntimeError as error:
-        # For want of memory the model is not to go elsewhere: its loading tells of it.
+        # Out of memory is no reason to select another device: loading the model reports it.
         return None if is_out_of_memory(error) else str(error).partition("\n")[0].rstrip(".")
     return None
 
 
-def best_dtype(device: str, *, by_hub_code: bool = False) -> torch.dtype:
-    """Return the fastest dtype that changes no alpha visibly on a kind of device."""
-    if by_hub_code:
+def best_dtype(device: str, *, trust_remote_code: bool = False) -> torch.dtype:
+    """Return the fastest dtype on a kind of device that does not change the matte visibly."""
+    if trust_remote_code:
         return torch.float16 if device == "cuda" else torch.float32
     if device == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -79,12 +81,13 @@ def best_dtype(device: str, *, by_hub_code: bool = False) -> torch.dtype:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether PyTorch has failed for want of memory, on whichever device."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
+    """Whether a PyTorch error means out of memory, on any device."""
+    message = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(text in message for text in OUT_OF_MEMORY_TEXTS)
 
 
-def device_answers() -> bool:
-    """Whether this process still reaches its GPU: after some errors it is lost to it, and to it alone."""
+def is_device_context_valid() -> bool:
+    """Whether this process can still use its GPU: some errors corrupt the CUDA context of the process."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return True
     try:

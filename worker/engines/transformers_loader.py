@@ -1,6 +1,6 @@
-"""The transformers loader: runs the code that the hub ships beside the weights.
+"""The transformers loader: runs the Python code that a hub repository ships with its weights.
 
-Off by default, since that code may do anything. Only the snapshot that was downloaded is used.
+Off by default, since that code may do anything. Only the downloaded snapshot is used.
 """
 
 import json
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from shared.errors import ModelUnfit, WorkerStartFailed
 from shared.hub_cache import CONFIG_NAME
-from worker.engines import OnLoading, weights
+from worker.engines import LoadProgressFn, weights
 from worker.engines.torch_device import is_out_of_memory
 
 
 class LastOutput(nn.Module):
-    """The hub's models return a list of predictions, the finest last."""
+    """Returns the last output of a hub model, which returns a list of predictions, the finest last."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class LastOutput(nn.Module):
         return logits
 
 
-def load(path: Path, device: torch.device, dtype: torch.dtype, on_loading: OnLoading) -> nn.Module:
+def load(path: Path, device: torch.device, dtype: torch.dtype, on_progress: LoadProgressFn) -> nn.Module:
     """Build the network with `AutoModelForImageSegmentation`. Raises WorkerStartFailed or ModelUnfit."""
-    _refuse_foreign_code(path)
+    _reject_remote_code(path)
     try:
-        model = _build(path, on_loading)
-        on_loading(40, "Loading the model")
-        state = weights.read(path, lambda share: on_loading(40 + 50 * share, "Loading the model"))
+        model = _build(path, on_progress)
+        on_progress(40, "Loading the model")
+        state = weights.read(path, lambda share: on_progress(40 + 50 * share, "Loading the model"))
         model.load_state_dict(state)
     except ImportError as error:
         raise WorkerStartFailed(f"The model's code needs a package: {_first_cause(error)}") from error
@@ -47,41 +47,43 @@ def load(path: Path, device: torch.device, dtype: torch.dtype, on_loading: OnLoa
             raise
         first, *_ = str(error).splitlines() or [type(error).__name__]
         raise ModelUnfit(f"transformers cannot load the model: {first}") from error
-    on_loading(90, "Placing the model")
+    on_progress(90, "Placing the model")
     return LastOutput(model).to(device=device, dtype=dtype).eval()
 
 
-def _build(path: Path, on_loading: OnLoading) -> nn.Module:
-    """Return the network that the snapshot's code makes, its weights still random.
+def _build(path: Path, on_progress: LoadProgressFn) -> nn.Module:
+    """Build the network with the snapshot's code, with random weights.
 
-    `from_pretrained` would do it in one step, but transformers 5 then runs the code on the meta device, where
-    parts of the hub's code cannot run, and asks of it what older code does not have.
+    Not by `from_pretrained`: transformers 5 then runs the code on the meta device, which parts of the hub's
+    code do not support, and expects attributes that older code lacks.
     """
-    # Read when transformers is imported: it must not look for newer code than was downloaded.
+    # Read when transformers is imported: prevents it from fetching newer code than was downloaded.
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         from transformers import AutoConfig, AutoModelForImageSegmentation  # noqa: PLC0415
-    except (ImportError, RuntimeError) as error:  # torchvision without its operators raises the latter
+    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision without its operators
         raise WorkerStartFailed(f"transformers cannot be imported: {error}") from error
-    on_loading(20, "Building the model")
+    on_progress(20, "Building the model")
     config = AutoConfig.from_pretrained(path, trust_remote_code=True)
     build: Callable[..., nn.Module] = AutoModelForImageSegmentation.from_config
     return build(config, trust_remote_code=True)
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    """Return what went wrong first: transformers says "Could not import" of every package behind its own."""
+    """Return the root cause: transformers wraps every import error in its own "Could not import"."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _refuse_foreign_code(path: Path) -> None:
-    """Raise ModelUnfit for a configuration that names code beyond the snapshot: "owner/name--file.Class"."""
+def _reject_remote_code(path: Path) -> None:
+    """Raise ModelUnfit for a configuration with code outside the snapshot: "owner/name--file.Class"."""
     try:
-        named = json.loads((path / CONFIG_NAME).read_text(encoding="utf-8"))["auto_map"]
-        foreign = [each for each in named.values() if "--" in str(each)]
+        auto_map = json.loads((path / CONFIG_NAME).read_text(encoding="utf-8"))["auto_map"]
+        foreign = [name for name in auto_map.values() if "--" in str(name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelUnfit(f"The model's {CONFIG_NAME} does not say which code makes its network.") from error
+        raise ModelUnfit(
+            f"The model's {CONFIG_NAME} does not name the code of its network (auto_map)."
+        ) from error
     if foreign:
         raise ModelUnfit("The model's code is in another repository; only code that came with it is run.")

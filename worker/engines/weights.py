@@ -1,4 +1,4 @@
-"""A model's tensors, from the safetensors files in its folder."""
+"""Reads a model's tensors from the safetensors files in its folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +9,13 @@ from torch import Tensor
 from shared.errors import ModelUnfit
 from shared.hub_cache import select_weights
 
-TELL_EVERY = 50  # tensors
+REPORT_EVERY = 50  # tensors
 
 
-def read(folder: Path, on_share: Callable[[float], None]) -> dict[str, Tensor]:
-    """Return all tensors of a folder by their names, memory-mapped, on the CPU.
+def read(folder: Path, on_progress: Callable[[float], None]) -> dict[str, Tensor]:
+    """Return all tensors of a folder by name, memory-mapped, on the CPU.
 
-    `on_share` is told how much is done, 0 to 1. Raises ModelUnfit.
+    `on_progress` receives the share done, 0 to 1. Raises ModelUnfit.
     """
     state: dict[str, Tensor] = {}
     files = [folder / name for name in sorted(select_weights(path.name for path in folder.iterdir()))]
@@ -23,14 +23,14 @@ def read(folder: Path, on_share: Callable[[float], None]) -> dict[str, Tensor]:
         raise ModelUnfit("The model's folder has no safetensors file.")
     try:
         for number, file in enumerate(files):
-            with safe_open(file, framework="pt") as tensors:  # mapped, not read
+            with safe_open(file, framework="pt") as tensors:  # memory-mapped
                 names = list(tensors.keys())
                 for position, name in enumerate(names):
                     if name in state:
                         raise ModelUnfit("Two files of the model hold the same tensors: keep one of them.")
                     state[name] = tensors.get_tensor(name)
-                    if position % TELL_EVERY == 0:
-                        on_share((number + position / len(names)) / len(files))
+                    if position % REPORT_EVERY == 0:
+                        on_progress((number + position / len(names)) / len(files))
     except (SafetensorError, OSError) as error:
         raise ModelUnfit("The model's file is damaged; download it again.") from error
     return state

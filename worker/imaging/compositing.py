@@ -1,73 +1,177 @@
-"""The result's pixels, a few rows at a time, on whatever threads ask for them."""
+"""Compositing: the subject over nothing, a colour or an image (Porter-Duff "over"), a few rows at a time.
 
+Encoders ask for the rows on several threads.
+
+Source: Porter and Duff, "Compositing Digital Images", SIGGRAPH 1984.
+"""
+
+import io
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops, ImageCms, ImageColor, ImageOps
 
-from worker.imaging.background import Backdrop
-from worker.imaging.flatten import WHITE, laid_on
-from worker.imaging.foreground import UNSEEN, decontaminated
-from worker.imaging.geometry import Cut, Pixels
-from worker.imaging.png import Rows
+from shared.errors import BadInput
+from worker.imaging import decode
+from worker.imaging.colour import BLACK_POINT_COMPENSATION, INTENT
+from worker.imaging.flatten import WHITE, flatten_onto
+from worker.imaging.foreground import MAX_NEGLIGIBLE, estimate_foreground
+from worker.imaging.geometry import Matted, Pixels
+from worker.imaging.png_writer import Rows
 
-# Returns the subject's colours in the rows from the first up to, without, the second, as an RGB image.
-Colours = Callable[[int, int], Image.Image]
+# (top, bottom) -> the subject's colours in these rows, bottom exclusive, as an RGB image.
+ColourRows = Callable[[int, int], Image.Image]
+# A colour conversion that changes no channel by more than this is rounding.
+_ROUNDING = 1
 
 
-def photo_colours(cut: Cut) -> Colours:
-    """Return the photo's own pixels."""
-    return _rows_of(cut.rgb)
+@dataclass(frozen=True, slots=True)
+class BackgroundSource:
+    """A background colour or image: `image` is RGBA, of one pixel for a colour.
 
-
-def refined_colours(cut: Cut) -> Colours:
-    """Return the photo's pixels with the subject's own colour where its edge is soft.
-
-    Where the photo came with transparency of its own, it came without a background: its pixels stay. All of
-    them are computed here, so that the time they take is told apart from the encoder's.
+    `icc_profile` describes it (None: sRGB).
     """
-    if cut.own is None:
-        return _rows_of(decontaminated(cut.rgb, cut.alpha))
-    own = np.where(cut.own < 255 - UNSEEN, cut.own, np.uint8(255))  # 254 of 255 is no transparency
-    refined = decontaminated(laid_on(cut.rgb, own, WHITE), cut.alpha)
-    refined.paste(cut.rgb, (0, 0), Image.fromarray(own < 255))
-    return _rows_of(refined)
+
+    image: Image.Image
+    icc_profile: bytes | None
+
+    def to_layer(self, size: tuple[int, int], icc_profile: bytes | None) -> "BackgroundLayer":
+        """Return the layer for a result of `size` (width, height), converted to `icc_profile` (None: sRGB).
+
+        An image is scaled to cover the result in its own aspect ratio, and cropped evenly.
+        """
+        image = self.image
+        if image.size != (1, 1):
+            image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
+        return BackgroundLayer(_convert_profile(image, self.icc_profile, icc_profile))
 
 
-def cutout(alpha: Pixels, colours: Colours) -> Rows:
-    """Return the rows of straight RGBA. Hidden pixels are black: they show nowhere, and pack to nothing."""
+class BackgroundLayer:
+    """A background at a result's size, read by rows. `is_opaque`: it has no transparent pixel."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        (least, _) = image.getchannel("A").getextrema()
+        self.is_opaque = least == 255
+
+    def flatten_on_white(self) -> "BackgroundLayer":
+        """Return it over white, for formats without transparency."""
+        white = Image.new("RGBA", self._image.size, "white")
+        return self if self.is_opaque else BackgroundLayer(Image.alpha_composite(white, self._image))
+
+    def rows(self, top: int, bottom: int, width: int) -> Image.Image:
+        """Return rows `top` to `bottom`, RGBA, or RGB if the layer is opaque. Thread-safe."""
+        mode = "RGB" if self.is_opaque else "RGBA"
+        if self._image.size == (1, 1):
+            colour = self._image.convert(mode).getpixel((0, 0))
+            return Image.new(mode, (width, bottom - top), colour)
+        return self._image.crop((0, top, width, bottom)).convert(mode)
+
+
+def load_background(colour: str | None, path: str | None, max_pixels: int) -> BackgroundSource | None:
+    """Return the background: the image at `path`, else the `colour`, else None.
+
+    Raises the errors of `decode.decode` for an image; their text names the background's field.
+    """
+    if path is not None:
+        return _load_image(Path(path), max_pixels)
+    if colour is None:
+        return None
+    return BackgroundSource(Image.new("RGBA", (1, 1), ImageColor.getcolor(colour, "RGBA")), None)
+
+
+def _load_image(path: Path, max_pixels: int) -> BackgroundSource:
+    try:
+        decoded = decode.decode(path, max_pixels)
+    except BadInput as error:
+        raise type(error)(f"The field 'background_file' is not valid: {error.detail}") from error
+    image = decoded.rgb.convert("RGBA")
+    if decoded.alpha is not None:
+        image.putalpha(Image.fromarray(decoded.alpha))
+    return BackgroundSource(image, decoded.icc_profile)
+
+
+def _convert_profile(image: Image.Image, source: bytes | None, target: bytes | None) -> Image.Image:
+    """Convert an RGBA image from the `source` profile to the `target` profile (None: sRGB)."""
+    if source == target:
+        return image
+    rgb = image.convert("RGB")
+    converted = ImageCms.profileToProfile(
+        rgb, _open_profile(source), _open_profile(target), INTENT, flags=BLACK_POINT_COMPENSATION
+    )
+    if converted is None or _max_difference(rgb, converted) <= _ROUNDING:
+        return image  # such as from sRGB to another sRGB profile: the requested colour stays exact
+    converted = converted.convert("RGBA")
+    converted.putalpha(image.getchannel("A"))
+    return converted
+
+
+def _max_difference(before: Image.Image, after: Image.Image) -> int:
+    return int(np.asarray(ImageChops.difference(before, after)).max())
+
+
+def _open_profile(icc_profile: bytes | None) -> ImageCms.ImageCmsProfile:
+    if icc_profile is None:
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    return ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+
+
+def original_colours(matted: Matted) -> ColourRows:
+    """Return the image's own pixels."""
+    return _read_rows(matted.rgb)
+
+
+def foreground_colours(matted: Matted) -> ColourRows:
+    """Return the image's pixels with the estimated foreground colour where the matte is soft.
+
+    Where the input was transparent already, it had no background: its pixels stay. The whole image is
+    computed here, not by rows, so that its time counts as `refine` and not as `encode`.
+    """
+    if matted.input_alpha is None:
+        return _read_rows(estimate_foreground(matted.rgb, matted.alpha))
+    # 254 of 255 is not transparency.
+    input_alpha = np.where(matted.input_alpha < 255 - MAX_NEGLIGIBLE, matted.input_alpha, np.uint8(255))
+    refined = estimate_foreground(flatten_onto(matted.rgb, input_alpha, WHITE), matted.alpha)
+    refined.paste(matted.rgb, (0, 0), Image.fromarray(input_alpha < 255))
+    return _read_rows(refined)
+
+
+def cutout_rows(alpha: Pixels, colours: ColourRows) -> Rows:
+    """Return the cut-out's rows: straight RGBA. Transparent pixels are black, which compresses best."""
 
     def rows(top: int, bottom: int) -> Pixels:
         rgba = np.array(colours(top, bottom).convert("RGBA"))
         rgba[..., 3] = alpha[top:bottom]
-        return _without_hidden(rgba)
+        return _clear_transparent(rgba)
 
     return rows
 
 
-def over(backdrop: Backdrop, alpha: Pixels, colours: Colours) -> Rows:
-    """Return the rows of the subject over a backdrop: RGB if that is opaque, else straight RGBA."""
+def composite_over(layer: BackgroundLayer, alpha: Pixels, colours: ColourRows) -> Rows:
+    """Return the rows of the subject over a background: RGB if that is opaque, else straight RGBA."""
     width = alpha.shape[1]
 
     def rows(top: int, bottom: int) -> Pixels:
-        behind, subject = backdrop.rows(top, bottom, width), colours(top, bottom)
+        background, subject = layer.rows(top, bottom, width), colours(top, bottom)
         opacity = Image.fromarray(alpha[top:bottom])
-        if backdrop.is_opaque:
-            behind.paste(subject, (0, 0), opacity)
-            return np.asarray(behind)
+        if layer.is_opaque:
+            background.paste(subject, (0, 0), opacity)
+            return np.asarray(background)
         subject = subject.convert("RGBA")
         subject.putalpha(opacity)
-        return _without_hidden(np.array(Image.alpha_composite(behind, subject)))
+        return _clear_transparent(np.array(Image.alpha_composite(background, subject)))
 
     return rows
 
 
-def _without_hidden(rgba: Pixels) -> Pixels:
-    """Make fully transparent pixels black, in place, and return them all."""
+def _clear_transparent(rgba: Pixels) -> Pixels:
+    """Make fully transparent pixels black, in place, and return `rgba`."""
     packed = rgba.view(np.uint32)[..., 0]
     packed *= rgba[..., 3] != 0
     return rgba
 
 
-def _rows_of(image: Image.Image) -> Colours:
+def _read_rows(image: Image.Image) -> ColourRows:
     return lambda top, bottom: image.crop((0, top, image.width, bottom))

@@ -1,4 +1,4 @@
-"""Photos in: any accepted file becomes upright RGB pixels, with what must survive into the result."""
+"""Decodes any accepted image file to upright 8-bit RGB, with its alpha, ICC profile and resolution."""
 
 import contextlib
 import struct
@@ -15,15 +15,18 @@ from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, ImageFormat, detect_format
-from worker.imaging import colour, dpi, flatten, icc_profiles, pixel_formats
+from worker.imaging import colour, pixel_formats
+from worker.imaging.dpi import read_exif_dpi, read_header_dpi
+from worker.imaging.flatten import contrasting_grey, flatten_onto
+from worker.imaging.icc_profiles import read_exif_profile
 from worker.imaging.jpeg_limits import check_scans
 from worker.imaging.parallel import available_cores
 
-# The service's own limit is checked on the header, before any pixel is decoded.
+# Off: the service's own limit is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
-# Pillow keeps this much of a photo's memory for the next one: 64 MiB, as 12 megapixels take. Else the system
-# clears it anew each time: decoding such a photo measured 62 ms instead of 37.
-KEPT_BLOCKS = 4
+# Pillow reuses this many 16 MiB blocks, as many as 12 megapixels take. With fresh memory, which the system
+# zeroes first, decoding such an image takes 62 ms instead of 37.
+REUSED_BLOCKS = 4
 
 # What Pillow's decoders raise on damaged files, beyond OSError.
 DECODE_ERRORS = (
@@ -41,15 +44,15 @@ DECODE_ERRORS = (
 )
 
 _ORIENTATION = ExifTags.Base.Orientation
-_LYING = range(5, 9)  # orientations with the photo on its side
+_TRANSPOSED = range(5, 9)  # orientations that swap width and height
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
-    """A decoded photo, upright.
+class DecodedImage:
+    """A decoded image, upright.
 
-    `rgb` is 8-bit RGB in the photo's own colour space; `alpha` its own transparency, (H, W) uint8, if it
-    has any; `icc_profile` describes `rgb` (None: sRGB); `dpi` is the resolution it is meant to be shown at.
+    `rgb` is 8-bit RGB in the file's own colour space; `alpha` its own alpha channel, (H, W) uint8, if it has
+    one; `icc_profile` describes `rgb` (None: sRGB); `dpi` is its display resolution (across, down).
     """
 
     rgb: Image.Image
@@ -57,60 +60,60 @@ class Photo:
     icc_profile: bytes | None
     dpi: tuple[float, float] | None
 
-    def for_network(self) -> Image.Image:
-        """Return what a network is to look at: `rgb` in sRGB, over a grey where the photo is transparent."""
+    def to_model_input(self) -> colour.ModelInput:
+        """Return the image for inference: in sRGB, flattened onto a contrasting grey if it is transparent."""
         opaque = self.rgb
         if self.alpha is not None:
-            opaque = flatten.laid_on(self.rgb, self.alpha, flatten.standing_out(self.rgb, self.alpha))
-        return colour.seen(opaque, self.icc_profile)
+            opaque = flatten_onto(self.rgb, self.alpha, contrasting_grey(self.rgb, self.alpha))
+        return colour.to_srgb_lazily(opaque, self.icc_profile)
 
-    def ready_for_background(self) -> "Photo":
-        """Return it with a profile into which a background can be converted: its own, or else sRGB."""
-        if self.icc_profile is None or colour.takes_colours(self.icc_profile):
+    def with_convertible_profile(self) -> "DecodedImage":
+        """Return the image with a profile into which a background can be converted: its own, or sRGB."""
+        if self.icc_profile is None or colour.is_output_profile(self.icc_profile):
             return self
-        return replace(self, rgb=colour.seen(self.rgb, self.icc_profile).copy(), icc_profile=None)
+        return replace(self, rgb=colour.to_srgb(self.rgb, self.icc_profile), icc_profile=None)
 
 
 def configure() -> None:
-    """Set Pillow up for a process that decodes photos. Once: none of it is safe on threads."""
-    Image.core.set_blocks_max(KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not in the types
-    # Pillow warns of damaged metadata that it can do without; so can we.
+    """Configure Pillow for this process. Call once, before threads start: it is not thread-safe."""
+    Image.core.set_blocks_max(REUSED_BLOCKS)  # type: ignore[attr-defined]  # documented, but not in the types
+    # Pillow warns about damaged metadata, which decoding does not need.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def decode(path: Path, max_pixels: int) -> Photo:
-    """Read the photo at `path`, the first one of several.
+def decode(path: Path, max_pixels: int) -> DecodedImage:
+    """Decode the image file at `path`; of several frames or pages, the first.
 
-    Raises NotAnImage for what no decoder knows, TooManyPixels before decoding when the header promises
-    more than `max_pixels`, DamagedImage when decoding fails, MemoryError as it comes.
+    Raises NotAnImage for an unknown format, TooManyPixels before decoding if the header announces more than
+    `max_pixels`, DamagedImage if decoding fails, MemoryError.
     """
     with path.open("rb") as file:
-        known = detect_format(file.read(SIGNATURE_BYTES))
-        if known is None:
+        image_format = detect_format(file.read(SIGNATURE_BYTES))
+        if image_format is None:
             raise NotAnImage
         try:
-            with _opened(file, known) as image:
+            with _open(file, image_format) as image:
                 _check_size(image, max_pixels)
-                if known.name == "JPEG":
+                if image_format.name == "JPEG":
                     check_scans(file)
-                return _photo(image)
+                return _decode_image(image)
         except UnidentifiedImageError as error:
             raise DamagedImage(
-                f"The {known.name} file is damaged, or of a kind that cannot be read here."
+                f"The {image_format.name} file is damaged, or of a kind that cannot be read here."
             ) from error
         except DECODE_ERRORS as error:
             raise DamagedImage from error
 
 
-def _opened(file: BinaryIO, known: ImageFormat) -> ImageFile:
-    if known.name == "HEIF":
+def _open(file: BinaryIO, image_format: ImageFormat) -> ImageFile:
+    if image_format.name == "HEIF":
         _register_heif()
-    # Not by its path: Pillow then maps plain TIFFs at the size that they are turned to, and scrambles them.
-    return Image.open(file, formats=[known.name])
+    # Not by its path: Pillow then memory-maps plain TIFFs with the size after rotation, which scrambles them.
+    return Image.open(file, formats=[image_format.name])
 
 
 def _check_size(image: ImageFile, max_pixels: int) -> None:
-    for has, (width, height) in (("has", image.size), ("has tiles of", pixel_formats.tile_size(image))):
+    for has, (width, height) in (("has", image.size), ("has tiles of", pixel_formats.read_tile_size(image))):
         if width * height > max_pixels:
             raise TooManyPixels(
                 f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
@@ -118,9 +121,9 @@ def _check_size(image: ImageFile, max_pixels: int) -> None:
 
 
 def _register_heif() -> None:
-    """Have Pillow read HEIC. Raises NotAnImage without the package for it."""
+    """Register the HEIC decoder with Pillow. Raises NotAnImage if its package is missing."""
     try:
-        # Here, since libheif takes 50 ms to load and few photos need it.
+        # Imported on demand: libheif takes 50 ms to load, and few images need it.
         from pillow_heif import register_heif_opener  # noqa: PLC0415
     except ImportError as error:
         raise NotAnImage("HEIC photos cannot be read here: the package pillow-heif is missing.") from error
@@ -129,25 +132,25 @@ def _register_heif() -> None:
     )
 
 
-def _photo(image: ImageFile) -> Photo:
-    profile, resolution = image.info.get("icc_profile"), dpi.of_header(image)
+def _decode_image(image: ImageFile) -> DecodedImage:
+    profile, dpi = image.info.get("icc_profile"), read_header_dpi(image)
     pixel_formats.scale_transparent_colour(image)
-    frame_box = pixel_formats.first_frame_box(image)
-    orientation = pixel_formats.tag_of(image, _ORIENTATION)  # of a TIFF, which Pillow turns as it loads it
+    frame_box = pixel_formats.find_first_frame_box(image)
+    orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)  # Pillow rotates TIFFs in load()
     image.load()
-    # Notes that cannot be read say nothing; the pixels are whole.
+    # Unreadable EXIF data are ignored: the pixels are complete.
     with contextlib.suppress(*DECODE_ERRORS):
         exif = image.getexif()
         orientation = orientation or exif.get(_ORIENTATION)
         ImageOps.exif_transpose(image, in_place=True)
-        resolution = resolution or dpi.of_exif(exif)
-        profile = profile or icc_profiles.of_exif(exif)
-    if resolution is not None and orientation in _LYING:
-        resolution = resolution[::-1]
-    pixels, alpha = pixel_formats.split(image)
+        dpi = dpi or read_exif_dpi(exif)
+        profile = profile or read_exif_profile(exif)
+    if dpi is not None and orientation in _TRANSPOSED:
+        dpi = dpi[::-1]
+    pixels, alpha = pixel_formats.split_alpha(image)
     if frame_box is not None:
-        alpha = pixel_formats.clear_around(frame_box, pixels.size, alpha)
+        alpha = pixel_formats.clear_outside(frame_box, pixels.size, alpha)
     rgb, icc_profile = colour.to_rgb(pixels, profile)
-    # Pillow's writers would take comments and the like from here.
+    # Pillow's encoders would write comments and other metadata from here.
     rgb.info.clear()
-    return Photo(rgb, alpha, icc_profile, resolution)
+    return DecodedImage(rgb, alpha, icc_profile, dpi)

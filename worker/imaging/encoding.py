@@ -1,4 +1,4 @@
-"""Pictures out: as PNG, WebP or JPEG.
+"""Encodes results as PNG, WebP or JPEG.
 
 Sources of the limits: the WebP container specification (RFC 9649), and libjpeg's JPEG_MAX_DIMENSION.
 """
@@ -7,51 +7,50 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from shared.errors import ResultTooLarge
 from shared.options import FormatChoice
-from worker.imaging import png
-from worker.imaging.alpha_bleed import fill_hidden
+from worker.imaging import png_writer
 from worker.imaging.geometry import Pixels
-from worker.imaging.parallel import available_cores
-from worker.imaging.strips import each_strip
+from worker.imaging.parallel import available_cores, for_each_strip
 
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}
-# The quickest method: the next take 1.5, 1.7 and 3 times as long for 15, 21 and 23 % less, most of it on
-# the alpha. Noisy photos from 15 megapixels on overflow its first partition, which VP8 limits to 512 KiB
-# (RFC 6386, 9.2); method 2 is the quickest that stays within it.
-_WEBP_QUICK, _WEBP_CAREFUL = 0, 2
-_WEBP_QUICK_PIXELS = 14_000_000
-# More effort than this takes up to nine times as long for 9 % less.
+# WebP method 0 is the fastest: methods 1 to 3 take 1.5, 1.7 and 3 times as long for files 15, 21 and 23 %
+# smaller, most of it in the alpha. Noisy images from 15 megapixels on overflow its first partition, which VP8
+# limits to 512 KiB (RFC 6386, 9.2); method 2 is the fastest that stays within it.
+_WEBP_FASTEST, _WEBP_LARGE_IMAGES = 0, 2
+_WEBP_FASTEST_MAX_PIXELS = 14_000_000
+# More effort than this takes up to nine times as long for files 9 % smaller.
 _WEBP_LOSSLESS_EFFORT = 20
-# From here on, colours are kept as fine as the greys: a hard edge against a bright background needs it.
-_FULL_COLOUR_QUALITY = 90
+# From this quality on, no chroma subsampling: it blurs hard edges against a bright background.
+_FULL_CHROMA_QUALITY = 90
+_BLEED_CELL = 8  # pixels wide and high: smaller cells take longer without a visible difference
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What is to be written: its pixels' `shape`, (H, W) grey, (H, W, 3) RGB or (H, W, 4) straight RGBA.
+class OutputImage:
+    """An image to encode, of `shape` (H, W) grey, (H, W, 3) RGB or (H, W, 4) straight RGBA.
 
-    `rows` gives them; `icc_profile` describes their colours; `dpi` is the resolution they are meant for.
+    `rows` computes its pixels; `icc_profile` describes their colours; `dpi` is their resolution.
     """
 
     shape: tuple[int, ...]
-    rows: png.Rows
+    rows: png_writer.Rows
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Writes pictures in one format; `quality`, 1 to 100, and `lossless` are for those that know them."""
+    """Writes images in one format. `quality`, 1 to 100, is for WebP and JPEG, `lossless` for WebP."""
 
     format: FormatChoice
     quality: int
     lossless: bool
 
-    def check(self, size: tuple[int, int]) -> None:
-        """Raise ResultTooLarge for a `size` (width, height) that the format cannot hold."""
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise ResultTooLarge for a `size` (width, height) beyond the format's limit."""
         most = MAX_SIDES.get(self.format)
         if most is not None and max(size) > most:
             width, height = size
@@ -60,50 +59,76 @@ class Encoder:
                 f"{width:,} x {height:,}: choose png, or give 'max_size'."
             )
 
-    def write(self, picture: Picture, stream: IO[bytes]) -> None:
-        """Write a whole file to `stream`, which need not be seekable. A JPEG's picture is grey or RGB."""
+    def write(self, image: OutputImage, stream: IO[bytes]) -> None:
+        """Write a complete file to `stream`, which need not be seekable. JPEG takes grey and RGB only."""
         match self.format:
             case "png":
-                png.encode(
-                    picture.shape,
-                    picture.rows,
+                png_writer.encode(
+                    image.shape,
+                    image.rows,
                     stream,
-                    icc_profile=picture.icc_profile,
-                    dpi=picture.dpi,
+                    icc_profile=image.icc_profile,
+                    dpi=image.dpi,
                     threads=available_cores(),
                 )
             case "webp":
-                height, width, *_ = picture.shape
-                quick = self.lossless or height * width <= _WEBP_QUICK_PIXELS
-                pixels = _whole(picture)
-                if not self.lossless and pixels.shape[2:] == (4,):
-                    fill_hidden(pixels)
-                Image.fromarray(pixels).save(
-                    stream,
-                    "WEBP",
-                    method=_WEBP_QUICK if quick else _WEBP_CAREFUL,
-                    quality=_WEBP_LOSSLESS_EFFORT if self.lossless else self.quality,
-                    lossless=self.lossless,
-                    exact=True,  # lossy ones are filled already, and better than libwebp does it
-                    icc_profile=picture.icc_profile,
-                )
+                self._write_webp(image, stream)
             case "jpeg":
-                Image.fromarray(_whole(picture)).save(
+                Image.fromarray(_compute_pixels(image)).save(
                     stream,
                     "JPEG",
                     quality=self.quality,
-                    subsampling="4:4:4" if self.quality >= _FULL_COLOUR_QUALITY else "4:2:0",
-                    icc_profile=picture.icc_profile,
-                    dpi=picture.dpi or (0, 0),
+                    subsampling="4:4:4" if self.quality >= _FULL_CHROMA_QUALITY else "4:2:0",
+                    icc_profile=image.icc_profile,
+                    dpi=image.dpi or (0, 0),
                 )
 
+    def _write_webp(self, image: OutputImage, stream: IO[bytes]) -> None:
+        height, width, *_ = image.shape
+        fastest = self.lossless or height * width <= _WEBP_FASTEST_MAX_PIXELS
+        pixels = _compute_pixels(image)
+        if not self.lossless and pixels.shape[2:] == (4,):
+            _bleed_colours(pixels)
+        Image.fromarray(pixels).save(
+            stream,
+            "WEBP",
+            method=_WEBP_FASTEST if fastest else _WEBP_LARGE_IMAGES,
+            quality=_WEBP_LOSSLESS_EFFORT if self.lossless else self.quality,
+            lossless=self.lossless,
+            exact=True,  # keep the colours of transparent pixels, bled above: libwebp's own are worse
+            icc_profile=image.icc_profile,
+        )
 
-def _whole(picture: Picture) -> Pixels:
-    """Return all of a picture's rows, made on as many threads as there are cores."""
-    pixels: Pixels = np.empty(picture.shape, np.uint8)
 
-    def fill(top: int, bottom: int) -> None:
-        pixels[top:bottom] = picture.rows(top, bottom)
+def _compute_pixels(image: OutputImage) -> Pixels:
+    """Return all of an image's rows, computed on all cores."""
+    pixels: Pixels = np.empty(image.shape, np.uint8)
 
-    each_strip(len(pixels), fill)
+    def compute(top: int, bottom: int) -> None:
+        pixels[top:bottom] = image.rows(top, bottom)
+
+    for_each_strip(len(pixels), compute)
     return pixels
+
+
+def _bleed_colours(rgba: Pixels) -> None:
+    """Alpha bleeding: fill transparent pixels with the mean colour around them, in place. They must be black.
+
+    Lossy encoders blur: black pixels would darken the edge next to them.
+    """
+    transparent = rgba[..., 3] == 0
+    blur = ImageFilter.BoxBlur(1)
+    visible = np.asarray(
+        Image.fromarray(~transparent).convert("L").reduce(_BLEED_CELL).filter(blur), np.float32
+    )
+    # As RGBX, or Pillow would weight colours by their alpha.
+    sums = np.asarray(
+        Image.frombuffer("RGBX", transparent.shape[::-1], rgba).reduce(_BLEED_CELL).filter(blur)
+    )
+    means = np.minimum(sums * (255 / np.maximum(visible, 1))[..., np.newaxis], 255).astype(np.uint8)
+    means[..., 3] = 0
+    packed, width = rgba.view(np.uint32)[..., 0], transparent.shape[1]
+    cell_rows = zip(means.view(np.uint32)[..., 0], range(0, len(rgba), _BLEED_CELL), strict=True)
+    for cells, top in cell_rows:
+        rows = slice(top, top + _BLEED_CELL)
+        np.copyto(packed[rows], np.repeat(cells, _BLEED_CELL)[:width], where=transparent[rows])

@@ -1,21 +1,24 @@
-"""What lies under a photo that is transparent already: no network looks at transparency."""
+"""Flattens a transparent image onto a solid grey: networks take RGB, without transparency."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 WHITE = 255
-_GROUNDS = (WHITE, 128, 0)  # white first: it is what most pictures of things are taken on
-_ALIKE = 48  # levels of grey between which a network sees no edge for certain
+_CANDIDATE_GREYS = (WHITE, 128, 0)  # white first: most product photos have it as background
+_LOW_CONTRAST = 48  # grey levels up to which a network may miss an edge
 _VISIBLE = 128
 
 
-def laid_on(rgb: Image.Image, alpha: NDArray[np.uint8], grey: int) -> Image.Image:
-    """Return an RGB image over a grey where its transparency, (H, W), lets that through."""
+def flatten_onto(rgb: Image.Image, alpha: NDArray[np.uint8], grey: int) -> Image.Image:
+    """Composite an RGB image with its `alpha`, (H, W), over a solid grey of 0 to 255."""
     return Image.composite(rgb, Image.new("RGB", rgb.size, (grey,) * 3), Image.fromarray(alpha))
 
 
-def standing_out(rgb: Image.Image, alpha: NDArray[np.uint8]) -> int:
-    """Return the grey that the fewest visible pixels come near: on white, a white logo is not there."""
+def contrasting_grey(rgb: Image.Image, alpha: NDArray[np.uint8]) -> int:
+    """Return the grey with low contrast to the fewest visible pixels: a white logo would vanish on white."""
     counts = rgb.convert("L").histogram(Image.fromarray(alpha >= _VISIBLE))
-    return min(_GROUNDS, key=lambda grey: sum(counts[max(grey - _ALIKE, 0) : grey + _ALIKE + 1]))
+    return min(
+        _CANDIDATE_GREYS,
+        key=lambda grey: sum(counts[max(grey - _LOW_CONTRAST, 0) : grey + _LOW_CONTRAST + 1]),
+    )

@@ -1,16 +1,63 @@
-"""How many cores this process may compute on."""
+"""Parallel work on all cores: the core count, strips of rows on a thread pool, and resizing by strips."""
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from worker.imaging.colour import ModelInput
+from worker.imaging.geometry import Box, Pixels
+
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+# Enough rows to make a strip's overhead negligible, few enough to balance the load; more in tall images.
+STRIP_ROWS = 128
+STRIPS_PER_CORE = 16
 
 
 def available_cores() -> int:
-    """Return how many cores this process may keep busy: its affinity, within its container's quota."""
+    """Return how many cores this process may use: its CPU affinity, within its container's cgroup quota."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = CGROUP_CPU_MAX.read_text().split()
     except (OSError, ValueError):
         return affinity
     return affinity if quota == "max" else max(1, min(affinity, int(quota) // int(period)))
+
+
+def for_each_strip(height: int, process: Callable[[int, int], None]) -> None:
+    """Call `process(top, bottom)` for strips of rows that cover `height`, on a thread per core.
+
+    Pillow and NumPy release the interpreter lock while they compute.
+    """
+    cores = available_cores()
+    rows = max(STRIP_ROWS, -(-height // (STRIPS_PER_CORE * cores)))
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(lambda top: process(top, min(top + rows, height)), range(0, height, rows)))
+
+
+def resize(
+    image: ModelInput,
+    size: tuple[int, int],
+    resample: Image.Resampling,
+    box: Box | None = None,
+    reducing_gap: float | None = None,
+) -> Pixels:
+    """Return the 8-bit image, or a box in it, at `size` (width, height): (H, W) or (H, W, bands).
+
+    Anti-aliased where it shrinks, as Pillow's `resize`.
+    """
+    width, height = size
+    left, top, right, bottom = (0, 0, *image.size) if box is None else box.corners
+    scale = (bottom - top) / height
+    bands = len(image.getbands())
+    resized: Pixels = np.empty((height, width) if bands == 1 else (height, width, bands), np.uint8)
+
+    def resize_strip(first: int, last: int) -> None:
+        part = (left, top + first * scale, right, min(top + last * scale, bottom))
+        resized[first:last] = np.asarray(image.resize((width, last - first), resample, part, reducing_gap))
+
+    for_each_strip(height, resize_strip)
+    return resized

@@ -73,7 +73,7 @@ def test_a_silent_connection_is_given_up_and_taken_up_again(
         with running(data, tmp_path / "temp") as service:
             task = downloaded(service)
     assert task["status"] == "complete"
-    assert any("does not answer any more. Trying again" in line for line in task["logs"])
+    assert any("timed out. Trying again" in line for line in task["logs"])
     assert hub.starts[:2] == [0, 600_000]
     check_complete(cloud, data, hub)
 

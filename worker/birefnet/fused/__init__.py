@@ -1,4 +1,4 @@
-"""The fused form of the network, which is what runs; the plain form is what it is tested against."""
+"""The fused network, used for inference; the plain one in `worker.birefnet` is its reference in tests."""
 
 from worker.birefnet.fused.fused_model import FusedBiRefNet
 

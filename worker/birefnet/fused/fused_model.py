@@ -1,4 +1,4 @@
-"""BiRefNet, fused: the same function as the plain network in fewer, larger and narrower steps."""
+"""The fused BiRefNet: the plain network's function in fewer, larger and narrower operations."""
 
 from typing import cast
 
@@ -13,7 +13,7 @@ from worker.birefnet.model import BiRefNet
 
 
 class FusedBiRefNet(nn.Module):
-    """Derived once from a plain network in evaluation mode, which is used up by it."""
+    """Derived from a plain network in evaluation mode, of whose weights it takes ownership."""
 
     def __init__(self, network: BiRefNet) -> None:
         super().__init__()
@@ -26,12 +26,12 @@ class FusedBiRefNet(nn.Module):
         image = image.to(self.squeeze.conv_out.weight.dtype, memory_format=torch.channels_last)
         height, width = image.shape[2:]
         full, half = self.bb(image, resize(image, (height // 2, width // 2)))
-        squeezed = self.squeeze(_deep(full, half))
+        squeezed = self.squeeze(_concatenate_deepest(full, half))
         return self.decoder(image, full, half, squeezed).float()
 
 
-def _deep(full: list[Tensor], half: list[Tensor]) -> Tensor:
-    """Return every map at the deepest one's size, concatenated."""
+def _concatenate_deepest(full: list[Tensor], half: list[Tensor]) -> Tensor:
+    """Return all maps, resized to the deepest one and concatenated."""
     size = full[3].shape[2:]
     pairs = zip(full, half, strict=True)
     return torch.cat([resize(x, size) for one, two in pairs for x in (one, resize(two, one.shape[2:]))], 1)

@@ -1,7 +1,7 @@
-"""The backbone, fused: several images at once, as one run of tokens.
+"""The fused Swin backbone: several images in one pass, as one sequence of tokens.
 
-The full and the half-size image pass through the same weights, so their tokens lie end to end and share every
-linear layer; only the windows know of maps. Padding never enters a matrix product.
+The full and the half-size image have the same weights, so their tokens are concatenated for every linear
+layer; only the window partition distinguishes maps. Padding never enters a matrix product.
 """
 
 from collections.abc import Iterable
@@ -12,17 +12,17 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from worker.birefnet import swin as plain
-from worker.birefnet.fused.window_attention import Sizes, WindowPlan, merge_plan, window_plan
+from worker.birefnet.fused.window_partition import Sizes, WindowPlan, plan_merge, plan_windows
 
-# Tokens that go through an MLP at a time on a CPU, so that four times their channels stay in its cache.
+# Tokens per MLP call on a CPU: few enough for four times their channels to stay in its cache.
 MLP_TOKENS = 1024
 
 
 class WindowAttention(nn.Module):
-    """Attention among the tokens of each window, with its bias by relative position looked up once."""
+    """(Shifted) window attention, with the relative position bias looked up once."""
 
     bias: Tensor  # (1, heads, N, N)
-    masks: Tensor  # (3, 1, 1, N, N): -inf between tokens that were no neighbours before the roll
+    masks: Tensor  # (3, 1, 1, N, N): -inf between tokens that were not neighbours before the cyclic shift
 
     def __init__(self, attention: plain.WindowAttention, window: int) -> None:
         super().__init__()
@@ -34,27 +34,27 @@ class WindowAttention(nn.Module):
         self.register_buffer("masks", torch.stack(masks)[:, None, None].to(bias.dtype))
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
-        """Map normed tokens (B, L, C) to the same shape."""
+        """Map normalised tokens, (B, L, C), to the same shape."""
         batch, _, channels = x.shape
-        tokens_a_window = self.bias.shape[-1]
+        tokens_per_window = self.bias.shape[-1]
         qkv = self.qkv(x).index_select(1, plan.slots)
         if len(plan.padding):
             zero_token = self.qkv.bias.expand(batch, len(plan.padding), -1)
             qkv.index_copy_(1, plan.padding, zero_token)
-        windows = qkv.view(batch, -1, tokens_a_window, 3, self.heads, channels // self.heads)
+        windows = qkv.view(batch, -1, tokens_per_window, 3, self.heads, channels // self.heads)
         attended = []
-        for kind, chosen in enumerate(plan.kinds):
-            if chosen.stop > chosen.start:
-                q, k, v = windows[:, chosen].flatten(0, 1).permute(2, 0, 3, 1, 4).unbind()
+        for kind, selected in enumerate(plan.kinds):
+            if selected.stop > selected.start:
+                q, k, v = windows[:, selected].flatten(0, 1).permute(2, 0, 3, 1, 4).unbind()
                 bias = self.bias if kind == 0 else self.bias + self.masks[kind - 1]
                 out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
                 attended.append(out.transpose(1, 2).reshape(batch, -1, channels))
-        every = attended[0] if len(attended) == 1 else torch.cat(attended, 1)
-        return self.proj(every.index_select(1, plan.tokens))
+        tokens = attended[0] if len(attended) == 1 else torch.cat(attended, 1)
+        return self.proj(tokens.index_select(1, plan.tokens))
 
 
 class SwinBlock(nn.Module):
-    """Window attention and an MLP, each with its norm, added to the tokens in place."""
+    """A Swin block: (shifted) window attention and an MLP with layer norms, added to the tokens in place."""
 
     def __init__(self, block: plain.SwinBlock) -> None:
         super().__init__()
@@ -63,31 +63,31 @@ class SwinBlock(nn.Module):
         self.attn = WindowAttention(block.attn, block.window)
 
     def forward(self, x: Tensor, sizes: Sizes) -> Tensor:
-        """Change (B, L, C) in place, and return it."""
-        x += self.attn(self.norm1(x), window_plan(sizes, self.window, self.shift, x.device))
+        """Update (B, L, C) in place, and return it."""
+        x += self.attn(self.norm1(x), plan_windows(sizes, self.window, self.shift, x.device))
         for part in torch.split(x, MLP_TOKENS if x.device.type == "cpu" else x.shape[1], 1):
             part.add_(self.mlp(self.norm2(part)))
         return x
 
 
 class PatchMerging(nn.Module):
-    """Halves the maps and doubles the channels between two stages."""
+    """Patch merging: halves the maps' sides and doubles the channels between two stages."""
 
     def __init__(self, merging: plain.PatchMerging) -> None:
         super().__init__()
         self.norm, self.reduction = merging.norm, merging.reduction
 
     def forward(self, x: Tensor, sizes: Sizes) -> tuple[Tensor, Sizes]:
-        """Map (B, L, C) to (B, L', 2C), and give the maps' new sizes."""
-        four, padding, merged = merge_plan(sizes, x.device)
-        quarters = x.index_select(1, four)
+        """Map (B, L, C) to (B, L', 2C), and return it with the maps' new sizes."""
+        tokens, padding, merged = plan_merge(sizes, x.device)
+        quarters = x.index_select(1, tokens)
         if len(padding):
             quarters[:, padding] = 0
         return self.reduction(self.norm(quarters.view(len(x), -1, 4 * x.shape[2]))), merged
 
 
 class SwinTransformer(nn.Module):
-    """The backbone whole, derived from a plain one, whose weights it shares."""
+    """The backbone, derived from a plain one, whose weights it shares."""
 
     def __init__(self, backbone: plain.SwinTransformer) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class SwinTransformer(nn.Module):
             self.norms.append(backbone.get_submodule(f"norm{number}"))
 
     def forward(self, *images: Tensor) -> list[list[Tensor]]:
-        """Map images, (B, 3, H, W) each, to four maps of each: (B, C_i, H_i, W_i), channels last."""
+        """Map images, (B, 3, H, W) each, to four maps each: (B, C_i, H_i, W_i), channels last."""
         embedded = [self.patch_embed(image) for image in images]
         sizes: Sizes = tuple((tokens.shape[1], tokens.shape[2]) for tokens in embedded)
         x = torch.cat([tokens.flatten(1, 2) for tokens in embedded], 1)
@@ -111,14 +111,14 @@ class SwinTransformer(nn.Module):
         for number, (blocks, norm) in enumerate(zip(self.stages, self.norms, strict=True)):
             for block in blocks.children():
                 x = block(x, sizes)
-            outputs.append(_maps(norm(x), sizes))
+            outputs.append(_split_maps(norm(x), sizes))
             if number < len(self.merges):
                 x, sizes = self.merges[number](x, sizes)
         return [list(maps) for maps in zip(*outputs, strict=True)]
 
 
-def _maps(x: Tensor, sizes: Sizes) -> list[Tensor]:
-    """Take (B, L, C) apart into maps, (B, C, H, W) each."""
+def _split_maps(x: Tensor, sizes: Sizes) -> list[Tensor]:
+    """Split (B, L, C) into maps, (B, C, H, W) each."""
     parts = torch.split(x, [height * width for height, width in sizes], 1)
     return [
         part.view(len(part), *size, -1).permute(0, 3, 1, 2) for part, size in zip(parts, sizes, strict=True)

@@ -1,4 +1,4 @@
-"""Where each token of a stage lies in its window: one gather for roll, pad and partition."""
+"""Window partition for (shifted) window attention: cyclic shift, padding and partition as one gather."""
 
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -11,11 +11,11 @@ Sizes = tuple[tuple[int, int], ...]  # (height, width) of each map, in tokens
 
 
 class WindowPlan(NamedTuple):
-    """How the L tokens of several maps, laid end to end, form windows of N tokens.
+    """The partition of the L concatenated tokens of several maps into windows of N tokens.
 
-    `slots` (windows x N,) names each window slot's token, some token where the slot is `padding`;
-    `tokens` (L,) names each token's slot. Windows are sorted by kind, and `kinds` are the bounds: inner
-    windows, then those that wrap around at the bottom, at the right, and at both.
+    `slots` (windows x N,) is each window slot's token, an arbitrary one where the slot is `padding`;
+    `tokens` (L,) is each token's slot. Windows are sorted by kind, and `kinds` are the bounds: inner windows,
+    then those that wrap around at the bottom, at the right, and at both.
     """
 
     slots: Tensor
@@ -25,12 +25,12 @@ class WindowPlan(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def window_plan(sizes: Sizes, window: int, shift: int, device: torch.device) -> WindowPlan:
-    """Cut maps of these sizes into windows, after a roll by -shift on both axes."""
+def plan_windows(sizes: Sizes, window: int, shift: int, device: torch.device) -> WindowPlan:
+    """Return the partition of maps of these sizes, after a cyclic shift by -shift on both axes."""
     by_kind: list[list[Tensor]] = [[], [], [], []]
     start = 0
     for height, width in sizes:
-        windows = _windows(height, width, window, shift, start)  # (rows, columns, N)
+        windows = _index_windows(height, width, window, shift, start)  # (rows, columns, N)
         inner = slice(None, -1) if shift else slice(None)
         edge = slice(-1, None) if shift else slice(0)
         for kind, (down, across) in enumerate(((inner, inner), (edge, inner), (inner, edge), (edge, edge))):
@@ -46,8 +46,8 @@ def window_plan(sizes: Sizes, window: int, shift: int, device: torch.device) -> 
     return WindowPlan(slots.clamp(min=0).to(device), padding.to(device), tokens.to(device), kinds)
 
 
-def _windows(height: int, width: int, window: int, shift: int, start: int) -> Tensor:
-    """Return the tokens of each window, (rows, columns, N) int64, -1 where there is only padding."""
+def _index_windows(height: int, width: int, window: int, shift: int, start: int) -> Tensor:
+    """Return the tokens of each window, (rows, columns, N) int64, -1 for padding."""
 
     def axis(length: int) -> Tensor:
         padded = -(-length // window) * window
@@ -60,10 +60,11 @@ def _windows(height: int, width: int, window: int, shift: int, start: int) -> Te
 
 
 @lru_cache(maxsize=64)
-def merge_plan(sizes: Sizes, device: torch.device) -> tuple[Tensor, Tensor, Sizes]:
-    """Return the four tokens that each of the next stage is made of, which are padding, and the new sizes.
+def plan_merge(sizes: Sizes, device: torch.device) -> tuple[Tensor, Tensor, Sizes]:
+    """Return the patch merging of maps of these sizes: tokens, padding and the new sizes.
 
-    (4 L',) int64 in the order of the channels, and positions in it.
+    `tokens`, (4 L',) int64, are the four tokens of each merged one, in the order of their channels; `padding`
+    are positions in it.
     """
     parts, merged, start = [], [], 0
     for height, width in sizes:
@@ -74,6 +75,6 @@ def merge_plan(sizes: Sizes, device: torch.device) -> tuple[Tensor, Tensor, Size
         parts.append(torch.stack(quarters, -1).flatten())
         merged.append((rows, columns))
         start += height * width
-    four = torch.cat(parts)
-    (padding,) = (four < 0).nonzero(as_tuple=True)
-    return four.clamp(min=0).to(device), padding.to(device), tuple(merged)
+    tokens = torch.cat(parts)
+    (padding,) = (tokens < 0).nonzero(as_tuple=True)
+    return tokens.clamp(min=0).to(device), padding.to(device), tuple(merged)

@@ -1,4 +1,4 @@
-"""A PNG that loses a pixel, a colour profile or its validity is a cut-out the user cannot use."""
+"""The PNG writer: losslessness, validity, metadata and errors, for images of any shape."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
 
-from worker.imaging import png
+from worker.imaging import png_writer
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,7 +36,7 @@ def encoded(pixels: Pixels, **options: Any) -> bytes:
 
 
 def encode(pixels: npt.NDArray[Any], stream: Any, **options: Any) -> None:
-    png.encode(pixels.shape, lambda top, bottom: pixels[top:bottom], stream, **options)
+    png_writer.encode(pixels.shape, lambda top, bottom: pixels[top:bottom], stream, **options)
 
 
 def decoded(file: bytes) -> Pixels:
@@ -45,7 +45,7 @@ def decoded(file: bytes) -> Pixels:
 
 
 def chunks(file: bytes) -> list[tuple[bytes, bytes]]:
-    """Every chunk's name and contents; fails on a wrong CRC, or on bytes before or after the chunks."""
+    """Return every chunk's name and contents; fails on a wrong CRC, or on bytes outside the chunks."""
     assert file.startswith(b"\x89PNG\r\n\x1a\n")
     found, at = [], 8
     while at < len(file):
@@ -58,7 +58,7 @@ def chunks(file: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def inflated(file: bytes) -> bytes:
-    """The filtered picture, by a strict reader: the stream ends with the data, and its Adler-32 holds."""
+    """Return the filtered image; fails unless the zlib stream is complete and its Adler-32 right."""
     inflater = zlib.decompressobj()
     filtered = inflater.decompress(b"".join(contents for name, contents in chunks(file) if name == b"IDAT"))
     assert inflater.eof
@@ -68,8 +68,8 @@ def inflated(file: bytes) -> bytes:
 
 @KINDS
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (1, 301), (301, 1), (2, 2), (37, 53)])
-def test_every_pixel_comes_back_at_any_size(size: tuple[int, int], channels: tuple[int, ...]) -> None:
-    """Else a thin or tiny picture, or its edge, comes back with wrong colours."""
+def test_round_trip_at_any_size(size: tuple[int, int], channels: tuple[int, ...]) -> None:
+    """Thin and tiny images have edge cases in the filter."""
     pixels = noise(*size, *channels)
     np.testing.assert_array_equal(decoded(encoded(pixels)), pixels)
 
@@ -77,12 +77,10 @@ def test_every_pixel_comes_back_at_any_size(size: tuple[int, int], channels: tup
 @KINDS
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
 @pytest.mark.parametrize("strips", [1, 3])
-def test_every_pixel_comes_back_around_a_strips_end(
-    strips: int, beyond: int, channels: tuple[int, ...]
-) -> None:
-    """Else a line across the picture shows where one strip meets the next."""
+def test_round_trip_around_strip_boundaries(strips: int, beyond: int, channels: tuple[int, ...]) -> None:
+    """An error there is a line across the image."""
     width = 1000
-    rows = png._STRIP_BYTES // noise(width, *channels).size
+    rows = png_writer._STRIP_BYTES // noise(width, *channels).size
     pixels = noise(strips * rows + beyond, width, *channels)
     file = encoded(pixels)
     np.testing.assert_array_equal(decoded(file), pixels)
@@ -90,22 +88,20 @@ def test_every_pixel_comes_back_around_a_strips_end(
 
 
 @given(data=st.data(), strip_bytes=st.integers(1, 300), threads=st.integers(1, 4))
-def test_every_pixel_comes_back_whatever_the_picture(
-    data: st.DataObject, strip_bytes: int, threads: int
-) -> None:
-    """Else some combination of values, sides and strips nobody thought of damages a picture."""
+def test_round_trip_of_random_images(data: st.DataObject, strip_bytes: int, threads: int) -> None:
+    """Random values, shapes, strip sizes and thread counts."""
     sides = st.integers(1, 24)
     shapes = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.sampled_from([3, 4])))
     pixels = data.draw(arrays(np.uint8, shapes))
-    with mock.patch.object(png, "_STRIP_BYTES", strip_bytes):
+    with mock.patch.object(png_writer, "_STRIP_BYTES", strip_bytes):
         file = encoded(pixels, threads=threads)
     np.testing.assert_array_equal(decoded(file), pixels)
     assert len(inflated(file)) == pixels.size + len(pixels)
 
 
 @KINDS
-def test_a_large_picture_comes_back_and_is_compressed(channels: tuple[int, ...]) -> None:
-    """Else a photo of real size, in many strips, fails where small pictures do not, or is stored raw."""
+def test_round_trip_and_compression_of_a_large_image(channels: tuple[int, ...]) -> None:
+    """In many strips."""
     smooth = np.add.outer(np.arange(2000) // 9, np.arange(3000) // 13).astype(np.uint8)
     pixels = np.array(
         np.broadcast_to(smooth.reshape(2000, 3000, *(1 for _ in channels)), (2000, 3000, *channels))
@@ -117,14 +113,14 @@ def test_a_large_picture_comes_back_and_is_compressed(channels: tuple[int, ...])
     assert len(file) < pixels.size / 4
 
 
-def test_noise_that_cannot_be_compressed_hardly_grows() -> None:
-    """Else the grainiest photo gives a file larger than its pixels."""
+def test_incompressible_noise_hardly_grows() -> None:
+    """Deflate stores it uncompressed."""
     pixels = noise(700, 900, 4)
     assert len(encoded(pixels)) < 1.01 * pixels.size
 
 
 def test_colours_under_transparent_pixels_are_kept() -> None:
-    """Else a user who refines the cut-out's edge in an editor finds black where the background was."""
+    """The writer is lossless; what to clear is the compositing's decision."""
     pixels = noise(20, 30, 4)
     pixels[..., 3] = 0
     np.testing.assert_array_equal(decoded(encoded(pixels)), pixels)
@@ -143,14 +139,14 @@ def test_colours_under_transparent_pixels_are_kept() -> None:
     ],
     ids=["alpha left out", "bgr", "turned", "cropped", "alpha alone", "planes", "one row repeated"],
 )
-def test_a_view_into_other_pixels_is_written_as_it_looks(view: Pixels) -> None:
-    """Else a cropped, turned or split picture is written from the wrong bytes."""
-    with mock.patch.object(png, "_STRIP_BYTES", 1000):
+def test_round_trip_of_non_contiguous_views(view: Pixels) -> None:
+    """Strides must be respected."""
+    with mock.patch.object(png_writer, "_STRIP_BYTES", 1000):
         np.testing.assert_array_equal(decoded(encoded(view)), view)
 
 
-def test_the_pixels_are_only_read() -> None:
-    """Else encoding one output spoils the picture for the next."""
+def test_the_pixels_are_not_modified() -> None:
+    """Several outputs may share them."""
     pixels = noise(50, 40, 4)
     before = pixels.copy()
     pixels.flags.writeable = False
@@ -158,16 +154,16 @@ def test_the_pixels_are_only_read() -> None:
     np.testing.assert_array_equal(pixels, before)
 
 
-def test_any_number_of_threads_gives_the_same_file() -> None:
-    """Else strips that finish out of turn are written out of turn, or a result depends on the machine."""
+def test_the_file_is_independent_of_the_thread_count() -> None:
+    """Strips that finish out of order are written in order."""
     pixels = noise(900, 1500, 4)
     one, four = encoded(pixels, threads=1), encoded(pixels, threads=4)
     assert one == four
     np.testing.assert_array_equal(decoded(four), pixels)
 
 
-def test_the_colour_profile_and_the_resolution_come_back() -> None:
-    """Else a wide-gamut photo turns dull, or prints at another size, once its background is gone."""
+def test_the_icc_profile_and_the_dpi_are_stored() -> None:
+    """In iCCP and pHYs."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     file = encoded(noise(30, 40, 4), icc_profile=profile, dpi=(300, 72.5))
     with Image.open(io.BytesIO(file)) as image:
@@ -177,25 +173,23 @@ def test_the_colour_profile_and_the_resolution_come_back() -> None:
 
 
 @pytest.mark.parametrize("profile", [None, b""], ids=["none", "empty"])
-def test_without_a_profile_or_resolution_none_is_claimed(profile: bytes | None) -> None:
-    """Else viewers interpret the colours by a profile that is not there."""
+def test_without_a_profile_and_dpi_their_chunks_are_absent(profile: bytes | None) -> None:
+    """An empty iCCP would be invalid."""
     names = [name for name, _ in chunks(encoded(noise(3, 4, 3), icc_profile=profile))]
     assert names == [b"IHDR", b"IDAT", b"IDAT", b"IEND"]
 
 
 @KINDS
 @pytest.mark.parametrize("size", [(1, 1), (37, 53), (1200, 1000)])
-def test_pngcheck_finds_nothing_wrong(
-    tmp_path: Path, size: tuple[int, int], channels: tuple[int, ...]
-) -> None:
-    """Else a reader stricter than Pillow refuses the file."""
+def test_pngcheck_accepts_the_file(tmp_path: Path, size: tuple[int, int], channels: tuple[int, ...]) -> None:
+    """It is stricter than Pillow."""
     pngcheck = shutil.which("pngcheck")
     if pngcheck is None:
         if os.environ.get("CI"):
             pytest.fail("pngcheck is not installed, and CI has to install it.")
         pytest.skip("pngcheck is not installed.")
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    file = tmp_path / "picture.png"
+    file = tmp_path / "image.png"
     file.write_bytes(
         encoded(noise(*size, *channels), icc_profile=profile if channels else None, dpi=(96, 96))
     )
@@ -218,10 +212,10 @@ def test_pngcheck_finds_nothing_wrong(
         (np.broadcast_to(np.uint8(0), (1, 2**31, 4)), "not 2147483648 x 1"),
     ],
 )
-def test_what_is_not_a_picture_is_refused_before_anything_is_written(
+def test_an_invalid_shape_is_rejected_before_anything_is_written(
     pixels: npt.NDArray[Any], sentence: str
 ) -> None:
-    """Else a programming slip leaves a broken file behind instead of an error that names it."""
+    """No partial file is left."""
     stream = io.BytesIO()
     with pytest.raises(ValueError, match=sentence):
         encode(pixels, stream)
@@ -233,31 +227,31 @@ def test_what_is_not_a_picture_is_refused_before_anything_is_written(
     [np.zeros((4, 5), np.float32), np.zeros((4, 5), np.bool_), np.zeros((3, 5), np.uint8)],
     ids=["float", "bool", "too few"],
 )
-def test_rows_of_another_kind_are_refused(rows: npt.NDArray[Any]) -> None:
-    """Else a programming slip makes a file that no reader opens."""
+def test_rows_of_another_type_or_shape_are_rejected(rows: npt.NDArray[Any]) -> None:
+    """They would make an invalid file."""
     with pytest.raises(ValueError, match="Rows 0 to 4"):
-        png.encode((4, 5), lambda _top, _bottom: rows, io.BytesIO())
+        png_writer.encode((4, 5), lambda _top, _bottom: rows, io.BytesIO())
 
 
 @pytest.mark.parametrize("per_inch", [0.0, -72.0, 0.001, 1e9, float("inf"), float("nan")])
-def test_a_resolution_the_file_cannot_state_is_refused_before_anything_is_written(per_inch: float) -> None:
-    """Else a photo with senseless metadata gives a file that readers refuse."""
+def test_an_invalid_dpi_is_rejected_before_anything_is_written(per_inch: float) -> None:
+    """pHYs holds positive 31-bit integers."""
     stream = io.BytesIO()
     with pytest.raises(ValueError, match="resolution of 72 x"):
         encode(noise(2, 2), stream, dpi=(72, per_inch))
     assert stream.getvalue() == b""
 
 
-def test_no_threads_are_refused_before_anything_is_written() -> None:
-    """Else a wrong setting leaves a broken file behind."""
+def test_zero_threads_are_rejected_before_anything_is_written() -> None:
+    """No partial file is left."""
     stream = io.BytesIO()
     with pytest.raises(ValueError, match="greater than 0"):
         encode(noise(2, 2), stream, threads=0)
     assert stream.getvalue() == b""
 
 
-def test_a_full_disk_is_reported_as_such() -> None:
-    """Else the user is told of a finished file that ends in the middle."""
+def test_an_error_of_the_stream_propagates() -> None:
+    """Such as a full disk."""
     stream = mock.Mock()
     stream.write.side_effect = OSError(28, "No space left on device")
     with pytest.raises(OSError, match="No space left"):
