@@ -1,28 +1,9 @@
-"""What is written is true: the README's settings and the OpenAPI page."""
+"""The OpenAPI schema and the reference at /docs, which developers and generated clients use."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 from shared.options import declared_options
-from supervisor.settings import PREFIX, Settings
 from tests.service import Service
-
-README = Path(__file__).resolve().parents[2] / "README.md"
-
-
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    """An operator trusts the table."""
-    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE))
-    assert set(rows) == {name.upper() for name in Settings.model_fields}
-    for name, field in Settings.model_fields.items():
-        told = rows[name.upper()].strip().strip("`")
-        default = field.default
-        if field.default_factory is None:
-            expected = ",".join(default) if isinstance(default, tuple) else str(default).lower()
-            assert told.lower() == {"none": "", "": ""}.get(expected, expected), name
 
 
 def test_openapi_knows_every_route_and_option(service: Service) -> None:
@@ -155,27 +136,3 @@ def test_openapi_names_operations_and_values_for_generated_clients(service: Serv
     assert set(kinds["Result"]["properties"]["format"]["enum"]) == {"png", "webp", "jpeg", "zip"}
     stream = schema["paths"]["/api/v1/remove/stream/{task_id}"]["get"]
     assert "close" in stream["description"], "a browser connects again to a stream that has ended"
-
-
-def test_the_pictures_script_says_what_it_does() -> None:
-    """Asked for help, it would start a server and write over the pictures."""
-    done = subprocess.run(
-        [sys.executable, README.parent / "scripts" / "screenshots.py", "--help"],
-        env={**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1", "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "docs/page-light.png" in done.stdout
-
-
-def test_what_the_page_names_without_javascript_needs_none(service: Service) -> None:
-    """The reference at /docs is empty without it."""
-    (said,) = re.findall("<noscript>(.*)</noscript>", service.client.get(f"{service.url}/").text)
-    paths = re.findall(r"(?<= )/[\w./]*\w", said)
-    assert paths
-    for path in paths:
-        answer = service.client.get(service.url + path)
-        assert answer.status_code == 200
-        assert "<script" not in answer.text
