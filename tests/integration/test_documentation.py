@@ -134,7 +134,7 @@ def test_routes_are_listed(service: Service) -> None:
 
 
 def test_errors_are_listed_with_their_status() -> None:
-    """Programs tell errors apart by their codes."""
+    """Programs distinguish errors by their codes."""
     listed = {
         (int(status), code)
         for status, codes in table_rows(HTTP_API, "Errors")
