@@ -35,7 +35,7 @@ def test_the_box_holds_all_that_shows_and_no_haze() -> None:
 
 
 def test_a_subject_is_half_opaque_and_shows_from_five_percent() -> None:
-    """docs/http-api.md says so; a programme that compares with the alpha itself relies on both."""
+    """The README says so; a programme that compares with the alpha itself relies on both."""
     alpha = np.array([[12, 13, 128]], np.uint8)
     assert subject_box(alpha) == Box(1, 0, 2, 1)
     assert subject_box(alpha[:, :2]) is None
