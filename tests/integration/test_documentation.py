@@ -1,166 +1,207 @@
-"""What is written is true: the README's settings and the OpenAPI page."""
+"""The documents agree with the code: tables, links, payloads, and the shell blocks of the HTTP API."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pytest
+from PIL import Image
+
+from shared import errors
+from shared.catalog import CATALOG
 from shared.options import declared_options
+from supervisor.api.error_handlers import ErrorBody
+from supervisor.jobs.result import Result
 from supervisor.settings import PREFIX, Settings
-from tests.service import Service
+from supervisor.tasks.task import TaskPayload
+from tests.conftest import SAMPLES
+from tests.photos import opened
+from tests.service import ROOT, Service
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+HTTP_API = DOCS / "http-api.md"
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("examples/*.md"))]
+README_LINES = 130
+BASH = shutil.which("bash")
+# Before a block's commands, so that an HTTP error or a missing field fails it.
+STRICT = """
+set -euo pipefail
+curl() { command curl --fail-with-body -sS "$@"; }
+jq() { command jq -e "$@"; }
+"""
 
 
-def test_the_readme_lists_every_setting_with_its_default() -> None:
+def table_rows(page: Path, section: str = "") -> Iterator[list[str]]:
+    """Yield the cells of every table row of a page, or of one of its sections."""
+    text = page.read_text()
+    if section:
+        text = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    for line in re.findall(r"^\| (.*) \|$", text, re.MULTILINE):
+        yield [cell.strip() for cell in line.split(" |")]
+
+
+def code_blocks(page: Path, kind: str) -> list[str]:
+    """Return the fenced blocks of a page that are marked with `kind`."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def listed_settings(page: Path) -> dict[str, str]:
+    """Return the settings that a page's tables list, each with its default."""
+    rows = [row for row in table_rows(page) if row[0].startswith(f"`{PREFIX}")]
+    settings = {row[0].strip("`").removeprefix(PREFIX): row[1].strip("`") for row in rows}
+    assert len(settings) == len(rows), "a setting is listed twice"
+    return settings
+
+
+def test_settings_are_listed_with_their_defaults() -> None:
     """An operator trusts the table."""
-    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE))
-    assert set(rows) == {name.upper() for name in Settings.model_fields}
+    listed = listed_settings(DOCS / "configuration.md")
+    assert set(listed) == {name.upper() for name in Settings.model_fields}
     for name, field in Settings.model_fields.items():
-        told = rows[name.upper()].strip().strip("`")
         default = field.default
         if field.default_factory is None:
             expected = ",".join(default) if isinstance(default, tuple) else str(default).lower()
-            assert told.lower() == {"none": "", "": ""}.get(expected, expected), name
+            assert listed[name.upper()].lower() == {"none": "", "": ""}.get(expected, expected), name
+    chosen = listed_settings(README)
+    assert chosen
+    assert chosen.items() <= listed.items()
 
 
-def test_openapi_knows_every_route_and_option(service: Service) -> None:
-    """The page at /docs is the reference that developers use."""
-    schema = service.client.get(f"{service.url}/openapi.json").json()
-    expected = {
-        "/health",
-        "/ready",
-        "/options",
-        "/status",
-        "/metrics",
-        "/remove/upload",
-        "/remove/url",
-        "/remove/download",
-        "/remove/stream/{task_id}",
-        "/remove/result/{task_id}",
-        "/files/{file_id}",
-        "/env/status",
-        "/env/install",
-        "/env/install/stream/{task_id}",
-        "/tasks",
-        "/tasks/{task_id}",
-    }
-    assert expected <= {path.removeprefix("/api/v1") for path in schema["paths"]}
-    for name in ("UploadForm", "UrlRequest"):
-        properties = schema["components"]["schemas"][name]["properties"]
-        for option in declared_options():
-            if name == "UrlRequest" and option.kind == "image":
-                assert option.name not in properties, "JSON carries no file"
+def test_the_readme_stays_short() -> None:
+    """It is an overview; details belong to a page of their own."""
+    assert len(README.read_text().splitlines()) <= README_LINES
+
+
+def test_relative_links_lead_somewhere_and_to_every_document() -> None:
+    """To a file, and to a heading of it where the link names one."""
+    linked = set()
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for link in re.findall(r"""(?:\]\(|src=["']|srcset=["'])([^)"'\s]+)""", text):
+            path, _, anchor = link.partition("#")
+            if urlsplit(path).scheme:
                 continue
-            assert tuple(properties[option.name].get("enum", ())) == option.choices
-            assert properties[option.name].get("default") == option.default
-            assert properties[option.name]["description"] == option.help
-    told = schema["components"]["schemas"]["Result"]["properties"]
-    assert {"subject", "coverage", "box", "frame"} <= set(told)
-    upload = schema["paths"]["/api/v1/remove/upload"]["post"]["responses"]
-    assert "Retry-After" in upload["429"]["headers"]
-    assert {"invalid_option", "not_an_image", "queue_full", "worker_start_failed"} <= set(
-        re.findall(r"`(\w+)`", " ".join(answer["description"] for answer in upload.values()))
-    )
-    assert {"404", "409", "410"} <= set(schema["paths"]["/api/v1/tasks/{task_id}"]["delete"]["responses"])
-    for path in (
-        "remove/upload",
-        "remove/url",
-        "remove/download",
-        "remove/load",
-        "worker/restart",
-        "env/install",
-    ):
-        assert (
-            "`stopping`" in schema["paths"][f"/api/v1/{path}"]["post"]["responses"]["503"]["description"]
-        ), path
-    for path in ("remove/load", "remove/unload", "worker/restart"):
-        (model,) = schema["paths"][f"/api/v1/{path}"]["post"]["parameters"]
-        assert model["description"], path
-    assert "Unix seconds" in told["expires_at"]["description"]
-    assert "milliseconds" in told["timings_ms"]["description"]
-    assert "image/webp" in schema["paths"]["/api/v1/files/{file_id}"]["get"]["responses"]["200"]["content"]
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), f"{page.name}: {link}"
+            assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+            linked.add(target)
+    assert set(DOCS.iterdir()) <= linked
 
 
-def test_the_reference_needs_no_other_host(service: Service) -> None:
-    """It is to be read offline, and foreign scripts could do all that the user can."""
-    page = service.client.get(f"{service.url}/docs")
-    assert page.status_code == 200
-    assert "://" not in page.text
-    policy = page.headers["content-security-policy"]
-    assert "default-src 'none'; script-src 'self' 'sha256-" in policy
-    assert "unsafe" not in policy
-    assert "frame-ancestors 'none'" in policy
-    assert page.headers["x-content-type-options"] == "nosniff"
-    named = re.findall(r"""(?:href|src)="(.*?)"|url: '(.*?)'""", page.text)
-    assert len(named) == 4
-    for path in map("".join, named):
-        assert service.client.get(service.url + path).status_code == 200, path
-    assert service.client.get(f"{service.url}/redoc").status_code == 404, "this page of FastAPI's needs one"
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_openapi_tells_how_the_token_is_sent(service: Service) -> None:
-    """Generated clients, and the reference's own button, have no place for a token otherwise."""
-    schema = service.client.get(f"{service.url}/openapi.json").json()
-    schemes = schema["components"]["securitySchemes"]
-    assert {(scheme["type"], scheme.get("name", scheme.get("scheme"))) for scheme in schemes.values()} == {
-        ("http", "bearer"),
-        ("apiKey", "X-API-Key"),
-    }
-    alternatives: list[dict[str, list[str]]] = [{name: []} for name in schemes]
-    for path in ("/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"):
-        assert schema["paths"][path]["post"]["security"] == alternatives
+def test_named_files_exist() -> None:
+    """Files are renamed, and a reader looks for them by the old name."""
+    for page in PAGES:
+        for path in re.findall(
+            r"`((?:supervisor|worker|shared|scripts|tests|docs|examples)/[\w./-]*)`", page.read_text()
+        ):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
-def test_openapi_tells_files_from_texts_and_what_may_be_empty(service: Service) -> None:
-    """Generated clients would send a photo as text, and the form at /docs the word "string" as a colour."""
-    schema = service.client.get(f"{service.url}/openapi.json").json()
-    forms = [schema["components"]["schemas"][name] for name in ("UploadForm", "UrlRequest", "RembgForm")]
-    bodies = schema["paths"]["/v1.0/removebg"]["post"]["requestBody"]["content"].values()
-    forms.extend(body["schema"] for body in bodies)
-    for form in forms:
-        for name, field in form["properties"].items():
-            if name in ("file", "background_file", "image_file", "bg_image_file"):
-                assert (field["type"], field["format"]) == ("string", "binary"), name
-            elif name not in form.get("required", ()):
-                assert "default" in field or field["examples"] == [""], name
+def test_options_are_listed_with_their_values_and_defaults() -> None:
+    """A client's author need not read the schema."""
+    rows = {row[0].strip("`"): row[1:3] for row in table_rows(DOCS / "output-options.md")}
+    del rows["option"]
+    assert list(rows) == [option.name for option in declared_options()]
+    for option in declared_options():
+        values, default = rows[option.name]
+        assert default.strip("`") == ("none" if option.default is None else str(option.default).lower())
+        if option.choices:
+            assert values == ", ".join(f"`{choice}`" for choice in option.choices)
+        if option.minimum is not None:
+            assert values == f"{option.minimum} to {option.maximum}"
 
 
-def test_openapi_says_that_errors_are_json(service: Service) -> None:
-    """A generated client would read the refusal of a stream or of the metrics as text, and fail."""
+def test_routes_are_listed(service: Service) -> None:
+    """All that the OpenAPI schema has, and no other."""
     paths = service.client.get(f"{service.url}/openapi.json").json()["paths"]
-    for path, operations in paths.items():
-        for operation in operations.values():
-            for status, answer in operation["responses"].items():
-                if status[0] in "45":
-                    assert set(answer["content"]) == {"application/json"}, (path, status)
-    for path, kind in (
-        ("/api/v1/remove/stream/{task_id}", "text/event-stream"),
-        ("/api/v1/env/install/stream/{task_id}", "text/event-stream"),
-        ("/api/v1/metrics", "text/plain"),
+    listed = [row[0].strip("`") for row in table_rows(HTTP_API, "Routes")]
+    assert sorted(listed[1:]) == sorted(
+        f"{method.upper()} {path}" for path, operations in paths.items() for method in operations
+    )
+
+
+def test_errors_are_listed_with_their_status() -> None:
+    """Programs distinguish errors by their codes."""
+    listed = {
+        (int(status), code)
+        for status, codes in table_rows(HTTP_API, "Errors")
+        if status.isdecimal()
+        for code in re.findall(r"`([a-z_]+)`", codes)
+    }
+    assert listed == {(kind.status, kind.code) for kind in error_classes(errors.BgremoveError)}
+
+
+def error_classes(kind: type[errors.BgremoveError]) -> Iterator[type[errors.BgremoveError]]:
+    """Yield a class of errors and its subclasses, but for those of the compatible APIs."""
+    if kind.__module__ == errors.__name__:
+        yield kind
+    for child in kind.__subclasses__():
+        yield from error_classes(child)
+
+
+def test_models_are_listed() -> None:
+    """With the input size and the purpose that the catalogue has."""
+    rows = list(table_rows(DOCS / "models.md", "The family"))[1:]
+    assert [(name.strip("`"), purpose) for name, _, purpose in rows] == [
+        (spec.name, spec.purpose) for spec in CATALOG
+    ]
+    for spec, (_, listed, _) in zip(CATALOG, rows, strict=True):
+        size = spec.input_size
+        sides = f"{size[0]} to {size[-1]}" if isinstance(size, range) else f"{size[0]} x {size[1]}"
+        assert listed.endswith(sides)
+
+
+def test_payloads_have_the_fields_that_are_sent() -> None:
+    """A client's author copies them."""
+    for kind, fields in (
+        ("json payload", TaskPayload.__annotations__),
+        ("json result", Result.__annotations__),
+        ("json error", ErrorBody.model_fields),
     ):
-        assert set(paths[path]["get"]["responses"]["200"]["content"]) == {kind}
+        (block,) = code_blocks(HTTP_API, kind)
+        assert list(json.loads(block)) == list(fields), kind
 
 
-def test_openapi_names_operations_and_values_for_generated_clients(service: Service) -> None:
-    """Their functions would be called upload_api_v1_remove_upload_post, and states be any text."""
-    schema = service.client.get(f"{service.url}/openapi.json").json()
-    operations = [one["operationId"] for path in schema["paths"].values() for one in path.values()]
-    assert len(operations) == len(set(operations))
-    assert {"remove_upload", "remove_result", "files_download", "drop_in_removebg"} <= set(operations)
-    assert all(name.isidentifier() and "api" not in name for name in operations)
-    kinds = schema["components"]["schemas"]
-    assert {"ready", "busy", "failed"} < set(kinds["WorkerState"]["enum"])
-    assert set(kinds["Result"]["properties"]["format"]["enum"]) == {"png", "webp", "jpeg", "zip"}
-    stream = schema["paths"]["/api/v1/remove/stream/{task_id}"]["get"]
-    assert "close" in stream["description"], "a browser connects again to a stream that has ended"
+@pytest.mark.skipif(not (BASH and shutil.which("jq")), reason="bash or jq is not installed")
+def test_shell_blocks_of_the_http_api_work(
+    start: Callable[..., Service], pictures: str, tmp_path: Path
+) -> None:
+    """Each that is marked `bash tested`, as a reader would paste it."""
+    service = start(url_allow_private=True)
+    with Image.open(SAMPLES / "cat.jpg") as cat:
+        cat.resize((4000, 2660)).save(tmp_path / "photo.jpg")  # so large that it can be cancelled in time
+    blocks = code_blocks(HTTP_API, "bash tested")
+    assert len(blocks) > 5
+    for block in blocks:
+        commands = block.replace("localhost:6905", urlsplit(service.url).netloc)
+        commands = commands.replace("https://example.com/cat.jpg", f"{pictures}/blue.png")
+        run = subprocess.run(
+            [str(BASH), "-c", STRICT + commands], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, block + run.stdout + run.stderr
+    assert opened((tmp_path / "cutout.png").read_bytes()).mode == "RGBA"
+    assert opened((tmp_path / "cutout.webp").read_bytes()).format == "WEBP"
+    ended = [service.finished(task["task_id"]) for task in service.client.get("/tasks").json()]
+    assert sorted({task["code"] or task["status"] for task in ended}) == ["cancelled", "complete"], ended
 
 
-def test_the_pictures_script_says_what_it_does() -> None:
+def test_the_pictures_script_has_a_help_text() -> None:
     """Asked for help, it would start a server and write over the pictures."""
     done = subprocess.run(
-        [sys.executable, README.parent / "scripts" / "screenshots.py", "--help"],
+        [sys.executable, ROOT / "scripts" / "screenshots.py", "--help"],
         env={**os.environ, "BGREMOVE_NO_BOOTSTRAP": "1", "PATH": ""},
         capture_output=True,
         text=True,
@@ -172,8 +213,8 @@ def test_the_pictures_script_says_what_it_does() -> None:
 
 def test_what_the_page_names_without_javascript_needs_none(service: Service) -> None:
     """The reference at /docs is empty without it."""
-    (said,) = re.findall("<noscript>(.*)</noscript>", service.client.get(f"{service.url}/").text)
-    paths = re.findall(r"(?<= )/[\w./]*\w", said)
+    (text,) = re.findall("<noscript>(.*)</noscript>", service.client.get(f"{service.url}/").text)
+    paths = re.findall(r"(?<= )/[\w./]*\w", text)
     assert paths
     for path in paths:
         answer = service.client.get(service.url + path)

@@ -42,7 +42,7 @@ def test_the_options_work_in_the_form_and_in_the_address(service: Service) -> No
 
 
 def test_the_form_wins_over_the_address(service: Service) -> None:
-    """The README says so; a client whose address has a default would never get what its form asks for."""
+    """docs/compatibility.md says so; else a client with a default in its address never gets what it asks."""
     url = f"{service.url}/api/remove"
     for form, address, mode in (("true", "false", "L"), ("false", "true", "RGBA")):
         answer = service.client.post(

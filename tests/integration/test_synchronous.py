@@ -97,7 +97,7 @@ def test_nothing_is_kept_once_the_answer_is_sent(fake: Service, path: str, field
 
 
 def test_an_answer_in_json_and_a_photo_without_a_subject_leave_nothing_behind(service: Service) -> None:
-    """The README promises so for every answer; these two are sent otherwise than a file."""
+    """docs/compatibility.md promises so for every answer; these two are not sent as a file."""
     before = set(folders(service))
     for photo, status in ((CAT.read_bytes(), 200), (encoded(Image.new("RGB", (320, 240), "gray")), 400)):
         answer = service.client.post(

@@ -1,4 +1,4 @@
-// The host application that embeds the page, such as Electron; it can start and stop the server (README, "The page").
+// The host application that embeds the page, such as Electron; it can start and stop the server (docs/embedding.md).
 
 /**
  * @typedef {object} Host
