@@ -126,7 +126,7 @@ class Service:
         code = self.wait()
         alive = still_alive(descendants, END_TIMEOUT_S)
         assert not alive, f"left behind: {alive}\n{self.log}"
-        assert "\nTraceback" not in self.log, self.log  # one that a worker told is quoted within a line
+        assert "\nTraceback" not in self.log, self.log  # one that a worker logged is quoted within a line
         self._close()
         return code
 

@@ -106,7 +106,7 @@ UploadsDep = Annotated[Uploads, Depends(get_uploads)]
 
 
 async def get_client(request: Request, settings: SettingsDep) -> str:
-    """Return the key that the queue tells clients apart by, for its round robin.
+    """Return the key that identifies a client in the queue's round robin.
 
     It is the header X-Client-Id, which a gateway sets for its own clients; else one key for all who have the
     service's token; else the client's address.
@@ -127,7 +127,7 @@ async def get_task(task_id: str, tasks: TasksDep) -> Task:
 async def reject_query_options(request: Request) -> None:
     """Refuse options in the query string, or sent twice, which would otherwise be ignored silently.
 
-    Beside an image that is the whole body, the query string is the only place for options.
+    With an image as the whole body, the query string is the only place for options.
     """
     if request.query_params and not is_image(request.headers.get("content-type", "")):
         name = quote_text(next(iter(request.query_params)))

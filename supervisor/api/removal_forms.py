@@ -58,7 +58,7 @@ class UrlRequest(OptionFields):
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    url: str = Field(strict=True, description="where the photo lies, http or https")
+    url: str = Field(strict=True, description="URL of the photo, http or https")
 
     @model_validator(mode="before")
     @classmethod

@@ -29,8 +29,8 @@ class RemoteImage:
 class Job:
     """One removal as a client asked for it.
 
-    `file_name` is the image's name as the client knows it. `client` is the key that the queue's round robin
-    tells clients apart by. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
+    `file_name` is the image's name as the client knows it. `client` is the client's key in the
+    queue's round robin. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
     job runs with no other job on its worker.
     """
 

@@ -41,7 +41,7 @@ class BuiltinModel:
         return self.path.is_file()
 
     async def ensure(self, on_progress: OnProgress) -> Path:
-        """Return the path of the model's file, fetched anew where missing or damaged.
+        """Return the path of the model's file, fetched if it is missing or damaged.
 
         Raises BuiltinModelFailed where that cannot be done.
         """

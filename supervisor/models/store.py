@@ -81,9 +81,7 @@ def import_folder(
     Raises ModelUnusable, DownloadDamaged or StorageFailed.
     """
     if spec.repo_id is None:
-        raise ModelUnusable(
-            "A model in a folder of your own is used where it lies; there is nothing to import."
-        )
+        raise ModelUnusable("A model in a folder of your own is used in place; there is nothing to import.")
     try:
         cache = HubCache(cache_root(data_dir), spec.repo_id)
         return _import(source, cache, revision, on_progress)

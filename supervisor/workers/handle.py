@@ -97,7 +97,7 @@ class WorkerHandle:
 
     @property
     def abandoned(self) -> int:
-        """How many cancelled jobs still run beside others."""
+        """How many cancelled jobs still run."""
         return sum(in_flight.abandoned for in_flight in self._in_flight.values())
 
     async def wait_ready(self, on_loading: OnProgress) -> ModelInfo:
@@ -112,7 +112,7 @@ class WorkerHandle:
         """Run a job. Raises the job's own error, or a WorkerFailed when the process ends.
 
         Cancelling stops the job at its next step. A job that has not stopped after two seconds costs the
-        process its life if it is the only one there; else it runs on, without result, beside the others.
+        process its life if it is the only one there; else it runs on, without result.
         """
         if self.terminating:
             raise await self._exit_error()

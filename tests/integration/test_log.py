@@ -37,7 +37,7 @@ def test_a_death_and_what_it_cost_are_logged_with_their_cause(
 
 
 def test_a_full_disk_is_logged_with_the_systems_own_words(start: Callable[..., Service]) -> None:
-    """Every photo was refused, and the log said nothing."""
+    """Every photo was refused, and the log had nothing."""
     service = start(builtin_worker=OBEYS)
     limit_files(service.process.pid)
     service.client.post("/remove/upload", files={"file": ("p.png", wish("x" * 2_000_000))})

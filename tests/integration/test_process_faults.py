@@ -95,7 +95,7 @@ def test_a_worker_that_exits_cleanly_in_the_middle_is_a_death_too(fake: Service)
 
 
 def test_a_worker_killed_in_a_flood_leaves_no_thread_blocked(fake: Service) -> None:
-    """A reader stuck on a dead worker's queue would be lost for ever."""
+    """A reader stuck on a dead worker's queue would be lost forever."""
     with ThreadPoolExecutor(12) as pool:  # so that the supervisor's own pool of threads is complete
         list(pool.map(lambda _: fake.cut(wish("x" * 500_000)), range(36)))
     threads = psutil.Process(fake.process.pid).num_threads()
@@ -232,7 +232,7 @@ def test_two_supervisors_do_not_touch_each_other(start: Callable[..., Service], 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 def test_the_clean_up_survives_a_want_of_descriptors(start: Callable[..., Service]) -> None:
-    """After one bad moment, photos would be kept for ever, and nobody would know."""
+    """After one bad moment, photos would be kept forever, and nobody would know."""
     service = start(builtin_worker=OBEYS, retention_s=0.1, cleanup_interval_s=0.1)
     process = psutil.Process(service.process.pid)
     before = process.rlimit(psutil.RLIMIT_NOFILE)

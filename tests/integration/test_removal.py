@@ -22,9 +22,9 @@ def test_a_photo_comes_back_under_the_name_it_was_sent_with(fake: Service) -> No
     assert set(result["timings_ms"]) >= {"queued", "decode", "inference", "encode", "total"}
     answer = fake.client.get(result["result_url"].removeprefix("/api/v1"))
     assert answer.headers["content-type"] == "image/png"
-    told = answer.headers["content-disposition"]
-    assert told.startswith('attachment; filename="my holiday-cutout.png"; ')
-    assert told.endswith("; filename*=UTF-8''my%20holiday-cutout.png")
+    header = answer.headers["content-disposition"]
+    assert header.startswith('attachment; filename="my holiday-cutout.png"; ')
+    assert header.endswith("; filename*=UTF-8''my%20holiday-cutout.png")
     original = fake.client.get(result["original_url"].removeprefix("/api/v1"))
     assert (original.content, original.headers["content-type"]) == (wish(), "image/png")
     for each in (answer, original):  # nobody else is to keep it, or to take it for something else
@@ -110,7 +110,7 @@ def test_tasks_are_listed_newest_first(fake: Service) -> None:
 
 
 def test_removals_are_done_in_the_order_they_came(fake: Service) -> None:
-    """Nobody's photo may wait for ever behind later ones."""
+    """Nobody's photo may wait forever behind later ones."""
     fake.cut(wish())
     first = fake.upload(wish("sleep 0.5"))
     rest = [fake.upload(wish()) for _ in range(4)]
@@ -138,7 +138,7 @@ def test_a_waiting_removal_is_cancelled_at_once_and_a_running_one_soon(fake: Ser
 
 
 def test_a_full_queue_says_when_to_come_back(start: Callable[..., Service]) -> None:
-    """A client must be told to wait rather than have its photos pile up."""
+    """A client must be asked to wait rather than have its photos pile up."""
     service = start(builtin_worker=OBEYS, queue_limit=2)
     tasks = [service.upload(wish("sleep 2")), service.upload(wish())]
     answer = service.client.post("/remove/upload", files={"file": ("p.png", wish())})
@@ -175,7 +175,7 @@ def test_a_result_can_be_deleted_as_soon_as_its_client_has_it(fake: Service) -> 
 
 
 def test_an_answer_without_a_body_has_no_type_of_one(fake: Service) -> None:
-    """Programs that read every answer said to be JSON would fail at a deletion that went well."""
+    """Programs that read every answer declared as JSON would fail at a deletion that went well."""
     task_id = fake.upload(wish())
     fake.finished(task_id)
     answer = fake.client.delete(f"/remove/result/{task_id}")

@@ -56,7 +56,7 @@ def test_base64_and_a_colour_behind(tmp_path: Path) -> None:
 
 
 def test_an_address_is_fetched(service: Service, pictures: str, tmp_path: Path) -> None:
-    """What it cannot fetch, it is told in remove.bg's words."""
+    """What it cannot fetch, it reports in remove.bg's format."""
     with pytest.raises(requests.HTTPError) as caught:
         client(KEY, tmp_path).remove_background_from_img_url(f"{pictures}/gone.png")
     assert caught.value.response is not None

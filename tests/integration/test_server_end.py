@@ -50,7 +50,7 @@ def knocking(port: int) -> Iterator[list[socket.socket]]:
 
 
 def test_a_client_that_connects_at_the_end_is_not_waited_for(start: Callable[..., Service]) -> None:
-    """Three seconds of patience are meant for answers under way, not for a connection that nobody told."""
+    """Three seconds of patience are meant for answers under way, not for a connection that is idle."""
     service = start(builtin_worker=OBEYS)
     with knocking(service.port) as connections:
         wait_for(lambda: len(connections) >= 100)

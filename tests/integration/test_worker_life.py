@@ -44,7 +44,7 @@ def refuse(service: Service) -> None:
 
 
 def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(fake: Service) -> None:
-    """The user unloads to get memory back, and is told how much."""
+    """The user unloads to get memory back, and sees how much."""
     fake.client.post("/remove/unload")
     assert fake.client.post("/remove/unload").json() == {"unloaded": False, "freed_bytes": None}
     fake.cut(wish())
@@ -155,7 +155,7 @@ def test_an_idle_worker_ends_and_the_next_photo_starts_one(start: Callable[..., 
 
 
 def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Callable[..., Service]) -> None:
-    """A machine must not be busy for ever starting what cannot start; the user must read why."""
+    """A machine must not be busy forever starting what cannot start; the user must read why."""
     service = start(builtin_worker="tests.fake_workers.behaviours:dies_in_load")
     codes = [service.finished(service.upload(wish()), timeout_s=40)["code"] for _ in range(3)]
     assert set(codes) == {"worker_start_failed"}
@@ -189,7 +189,7 @@ def test_an_explicit_load_closes_the_circuit(start: Callable[..., Service], tmp_
 
 
 def test_a_late_answer_never_reaches_another_task(start: Callable[..., Service]) -> None:
-    """One user's result must never be told to another."""
+    """One user's result must never be sent to another."""
     service = start(builtin_worker="tests.fake_workers.behaviours:answers_late")
     abandoned = service.upload(wish("late"))
     wait_for(lambda: service.task(abandoned)["status"] == "running" or service.worker()["state"] == "busy")

@@ -62,7 +62,7 @@ def test_a_running_supervisor_has_no_heavy_library_loaded() -> None:
 
 
 def test_nothing_happens_when_a_module_is_imported() -> None:
-    """Spawned children import modules anew: work at import would run again in each of them."""
+    """Spawned children import modules again: work at import would run again in each of them."""
     definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     allowed = ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | definitions
     for path in modules("supervisor") + modules("worker") + modules("shared"):
@@ -161,7 +161,7 @@ def test_the_table_of_rooms_is_complete_and_has_no_cycle() -> None:
 
 
 def test_no_two_modules_have_one_name() -> None:
-    """Whoever opens a file by its name must get the one that was meant."""
+    """Who opens a file by its name must get the one that was meant."""
     files = [path for package in ("supervisor", "worker", "shared", "scripts") for path in modules(package)]
     names = [path.stem for path in files if not path.stem.startswith("__")]
     assert sorted({name for name in names if names.count(name) > 1}) == []
@@ -169,7 +169,7 @@ def test_no_two_modules_have_one_name() -> None:
 
 @pytest.mark.parametrize("word", ["pid", "sentinel", "multiprocessing", "WorkerProcess", "WorkerHandle"])
 def test_only_the_workers_room_knows_processes(word: str) -> None:
-    """A worker on another machine has none of these; whoever needs them could not be given one."""
+    """A worker on another machine has none of these; code that needs them could not be given one."""
     for room in set(ROOMS) - {"workers", "platform", "environment"}:
         for path in modules(f"supervisor/{room}"):
             nodes = list(ast.walk(ast.parse(path.read_text())))

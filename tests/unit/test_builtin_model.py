@@ -38,7 +38,7 @@ def test_all_who_need_the_file_wait_for_one_download(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "sentence"),
     [
         ("ERROR: No space left on device", "package index: No space left on device."),
         (
@@ -48,15 +48,15 @@ def test_all_who_need_the_file_wait_for_one_download(tmp_path: Path, monkeypatch
     ],
 )
 def test_a_fetch_that_failed_says_why(
-    said: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has a full disk looks for the fault in the connection, if that is what they are told."""
+    """A user with a full disk looks for the fault in the connection, if the error names that."""
 
     async def run(*_: str, environment: dict[str, str]) -> AsyncGenerator[str, None]:
         assert environment["TMPDIR"].startswith(str(tmp_path))  # /tmp may be full, or not to be written
-        yield said
-        raise pip.PipFailed([said])
+        yield text
+        raise pip.PipFailed([text])
 
     monkeypatch.setattr(pip, "run", run)
-    with pytest.raises(BuiltinModelFailed, match=told):
+    with pytest.raises(BuiltinModelFailed, match=sentence):
         asyncio.run(BuiltinModel(tmp_path).ensure(ignore))

@@ -125,7 +125,7 @@ def test_a_crash_is_retried_once_and_alone(tmp_path: Path) -> None:
 
 
 def test_two_crashes_are_the_workers_error(tmp_path: Path) -> None:
-    """A photo that kills workers must not do so for ever, nor take the others along."""
+    """A photo that kills workers must not do so forever, nor take the others along."""
     case = Case(tmp_path, concurrency=2)
 
     async def scenario() -> None:
@@ -312,7 +312,7 @@ def test_a_job_that_is_cancelled_as_it_goes_back_into_the_queue_is_not_run_again
 
 
 def test_all_jobs_end_when_the_service_does(tmp_path: Path) -> None:
-    """Whoever follows one must learn that it has to come again, wherever the job was."""
+    """A client that follows one must learn that it has to come again, wherever the job was."""
     case = Case(tmp_path)
 
     async def scenario() -> None:

@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 def test_an_imported_model_is_there_and_whole(source: Path, store: ModelStore, tmp_path: Path) -> None:
-    """It lies where a download would have put it, under a name of its own."""
+    """It is where a download would have put it, under a name of its own."""
     shown: list[float] = []
     assert store.find_snapshot() is None
     commit = import_folder(
@@ -183,7 +183,7 @@ def test_an_import_without_room_or_a_folder_to_write_is_told(
         ),
         ({"general.safetensors", "onnx/model.safetensors"}, {"general.safetensors"}),
     ],
-    ids=["beside others", "shards", "a name of its own"],
+    ids=["among others", "shards", "a name of its own"],
 )
 def test_of_several_weights_only_the_models_own_are_taken(names: set[str], taken: set[str]) -> None:
     """Read together, another precision or another model would overwrite it tensor by tensor, unnoticed."""

@@ -46,7 +46,7 @@ def test_a_form_reads_as_everywhere(body: bytes) -> None:
 
 
 def test_others_are_served_while_a_long_form_is_read() -> None:
-    """Its escapes take seconds, in which nobody's progress would be told."""
+    """Its escapes take seconds, in which nobody would get progress."""
     turns = 0
 
     async def read() -> Mapping[str, object]:

@@ -10,7 +10,7 @@ from supervisor.workers.restart_policy import (
 
 
 class Clock:
-    """A clock that stands still until told."""
+    """A clock that stands still until the test moves it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

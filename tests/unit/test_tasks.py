@@ -59,7 +59,7 @@ def test_a_follower_sees_the_present_then_the_latest_then_the_end() -> None:
 
 
 def test_a_stream_opened_after_the_end_tells_the_end_and_stops() -> None:
-    """A page that was reloaded late must not wait for ever."""
+    """A page that was reloaded late must not wait forever."""
 
     async def follow() -> list[str]:
         task = Task(TaskKind.REMOVE)

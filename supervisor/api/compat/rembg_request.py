@@ -53,7 +53,7 @@ class RembgForm(RembgOptions):
 class RembgQuery(RembgOptions):
     """rembg's address."""
 
-    url: str = Field(description="where the photo lies, http or https")
+    url: str = Field(description="URL of the photo, http or https")
 
 
 def removal_options(asked: RembgOptions, birefnet: ModelSpec) -> RemovalOptions:

@@ -111,7 +111,7 @@ def _texts(body: bytes, start: int, end: int) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while start < end:
         stop = min(start + ESCAPED_BYTES, end)
-        if stop < end:  # an escape that goes on in the next strip is left to that
+        if stop < end:  # an escape that continues in the next chunk is decoded there
             stop = _place(body, b"%", stop - 2, stop)
         yield decoder.decode(unquote_to_bytes(body[start:stop].replace(b"+", b" ")))
         start = stop

@@ -1,4 +1,4 @@
-"""How errors are said to remove.bg's clients: `{"errors": [{"code", "title", "detail"}]}`, with its codes."""
+"""Error format of remove.bg's API: `{"errors": [{"code", "title", "detail"}]}`, with its codes."""
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
@@ -52,7 +52,7 @@ class RemovebgErrors(BaseModel):
 
 
 def removebg_error_response(error: BgremoveError) -> JSONResponse:
-    """Return the response that tells a client of remove.bg's API of `error`."""
+    """Return the response for `error` in remove.bg's format."""
     if isinstance(error, RemovebgRefusal):
         status, code, title = error.status, error.removebg_code, error.title
     else:

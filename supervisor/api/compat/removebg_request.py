@@ -44,7 +44,7 @@ class RemovebgRequest(BaseModel):
 
     image_file: UploadFile | None = Field(None, description="the photo")
     image_file_b64: str | None = Field(None, description="the photo in base64")
-    image_url: str | None = Field(None, description="where the photo lies, http or https")
+    image_url: str | None = Field(None, description="URL of the photo, http or https")
     size: Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"] = Field(
         "preview",
         description="the most pixels: preview, small, regular 0.25 million, medium 1.5, hd 4; else its own",
@@ -79,7 +79,7 @@ class RemovebgRequest(BaseModel):
     bg_color: str | None = Field(
         None, description="a colour to put behind: 81d4fa, fff, 81d4fa77 or its name"
     )
-    bg_image_url: str | None = Field(None, description="where an image lies to put behind")
+    bg_image_url: str | None = Field(None, description="URL of an image to put behind")
     bg_image_file: UploadFile | None = Field(None, description="an image to put behind")
 
     def source(self) -> str:
@@ -162,8 +162,8 @@ def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
             quoted = quote_text(name)
             title = f"Unknown parameter {quoted[1:-1]}"
             raise RemovebgRefusal("unknown_parameter", title, f"There is no parameter {quoted}.") from error
-        said = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
-        raise invalid(name, f"{said}.") from error
+        reason = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
+        raise invalid(name, f"{reason}.") from error
 
 
 def margin_of(text: str) -> str:

@@ -95,7 +95,7 @@ async def stream(task: Annotated[Task, Depends(_get_install_task)]) -> AsyncIter
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms,
     and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
-    `EventSource` then, which would connect again for ever.
+    `EventSource` then, which would reconnect without end.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event
