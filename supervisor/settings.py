@@ -97,6 +97,13 @@ def _check_model(value: str) -> str:
     return value
 
 
+def _validate_token(token: SecretStr) -> SecretStr:
+    """Reject a token that no HTTP header can carry as it is (RFC 9110, 5.5)."""
+    if not re.fullmatch(r"[\x20-\x7e]+", token.get_secret_value()):
+        raise ValueError("a token has printable ASCII characters only")
+    return token
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 Origins = Annotated[Names, AfterValidator(_normalise_origins)]
 HostNames = Annotated[Names, AfterValidator(_normalise_host_names)]
@@ -108,7 +115,7 @@ Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+
 Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # Stripped: a token read from a file ends in a newline, which a header cannot contain.
-Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip)]
+Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip), AfterValidator(_validate_token)]
 
 
 class BadSettings(Exception):

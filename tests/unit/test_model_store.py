@@ -213,3 +213,11 @@ def test_a_folder_of_ones_own_may_name_its_weights_as_it_likes() -> None:
 def test_only_what_belongs_to_a_model_is_taken(name: str, code: bool, wanted: bool) -> None:  # noqa: FBT001
     """A name from the hub becomes a path here: it must not lead out of the folder."""
     assert select_files([name], code=code) == ({name} if wanted else set())
+
+
+def test_weights_with_a_header_of_endless_depth_are_damaged(source: Path, tmp_path: Path) -> None:
+    """The command line ended in a traceback of its recursion."""
+    header = b"[" * 100_000
+    (source / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(DownloadDamaged):
+        import_folder(source, tmp_path / "data", SPEC, "main", ignore)
