@@ -116,3 +116,20 @@ def test_the_end_does_not_need_the_event_loop(data_dir: Path, tmp_path: Path) ->
     assert service.process.wait(10) == 1
     assert "shutdown timed out" in service.log
     service.end()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/remove/upload", "/v1.0/removebg", "/api/remove"])
+def test_half_an_upload_ends_without_a_traceback(data_dir: Path, tmp_path: Path, path: str) -> None:
+    """Each looked like a crash in the log of every restart under load."""
+    service = Service(data_dir, tmp_path / "temp", {"builtin_worker": OBEYS})
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        "Content-Length: 60000\r\n\r\n--b\r\n"
+    )
+    disposition = 'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(f"{head}{disposition}".encode() + b"x" * 20_000)
+        time.sleep(0.3)
+        service.process.send_signal(signal.SIGTERM)
+        assert connection.recv(12) == b"HTTP/1.1 503"
+    assert service.end() == 0

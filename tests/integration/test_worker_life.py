@@ -162,7 +162,7 @@ def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Call
     worker = service.worker()
     assert worker["generation"] == 5
     assert "crashed repeatedly" in worker["problem"]
-    assert "or a removal minutes later" in worker["problem"]
+    assert "Retry in a few minutes" in worker["problem"]
     begin = time.monotonic()
     refuse(service)
     assert time.monotonic() - begin < 2
