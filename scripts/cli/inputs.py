@@ -111,8 +111,20 @@ def _expand(word: str, *, recursive: bool, exclude: Path | None) -> Iterator[Sou
     elif Path(word).exists():
         yield Source(str(Path(word)))
     elif glob.has_magic(word):  # not expanded by the shell, as on Windows
-        for match in sorted(glob.glob(word, recursive=True)):  # noqa: PTH207 - Path's takes no absolute ones
+        pattern = _escape_existing_folders(word)
+        for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path's takes no absolute ones
             yield from _expand(match, recursive=recursive, exclude=exclude)
+
+
+def _escape_existing_folders(pattern: str) -> str:
+    """Return a pattern in which existing folders with special characters in their names are literal."""
+    literal = Path()
+    parts = Path(pattern).parts
+    for number, part in enumerate(parts[:-1]):
+        literal /= part
+        if not literal.is_dir():
+            return str(Path(*map(glob.escape, parts[:number]), *parts[number:]))
+    return str(Path(*map(glob.escape, parts[:-1]), parts[-1]))
 
 
 def _expand_folder(folder: Path, *, recursive: bool, exclude: Path | None) -> Iterator[Source]:

@@ -205,6 +205,17 @@ def test_a_glob_pattern_is_expanded(photos: Path) -> None:
     assert tree(photos / "out") == ["one-cutout.png", "three-cutout.png"]
 
 
+@pytest.mark.parametrize("name", ["My [Photos]", "a*b", "what?"])
+def test_a_pattern_below_a_folder_with_special_characters_is_expanded(photos: Path, name: str) -> None:
+    """No image was found in a folder whose name is a pattern itself."""
+    (photos / name / "[2024]").mkdir(parents=True)
+    (photos / "one.jpg").rename(photos / name / "[2024]" / "one.jpg")
+    script = Script()
+    outcome = remove(script, f"{name}/[2024]/*.jpg", "--out-dir", "out", folder=photos)
+    assert outcome.returncode == 0, outcome.stderr
+    assert tree(photos / "out") == ["one-cutout.png"]
+
+
 def test_urls_are_fetched_by_the_service(tmp_path: Path) -> None:
     """The output name is derived from the URL and cannot leave the output folder (path traversal)."""
     script = Script()
