@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from pydantic import TypeAdapter
 
@@ -56,12 +57,14 @@ class Job:
 
     def to_json(self) -> bytes:
         """Return the job as JSON."""
-        return _JOB.dump_json(self)
+        return _adapter().dump_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Job":
         """Return the job that `to_json` wrote. Raises ValueError for anything else."""
-        return _JOB.validate_json(text)
+        return _adapter().validate_json(text)
 
 
-_JOB = TypeAdapter(Job)
+@cache
+def _adapter() -> TypeAdapter[Job]:
+    return TypeAdapter(Job)
