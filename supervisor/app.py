@@ -106,7 +106,11 @@ def _head_routes(routers: Iterable[APIRouter]) -> APIRouter:
             continue
         if route.methods == {"GET"} and route.response_class is not EventStream:
             heads.add_api_route(
-                route.path, route.endpoint, methods=["HEAD"], response_class=route.response_class
+                route.path,
+                route.endpoint,
+                methods=["HEAD"],
+                response_class=route.response_class,
+                response_model=None,  # there is no body to validate
             )
     return heads
 

@@ -77,7 +77,7 @@ def test_the_reference_needs_no_other_host(service: Service) -> None:
     named = re.findall(r"""(?:href|src)="(.*?)"|url: '(.*?)'""", page.text)
     assert len(named) == 4
     for path in map("".join, named):
-        assert service.client.get(service.url + path).status_code == 200, path
+        assert service.client.get(f"{service.url}/{path}").status_code == 200, path
     assert service.client.get(f"{service.url}/redoc").status_code == 404, "this page of FastAPI's needs one"
 
 
