@@ -1,6 +1,9 @@
-"""Limits of text that clients send: no name or value is as long as a photo, nor quoted in full."""
+"""Limits of text that clients send: charsets, and lengths; none is as long as a photo, nor quoted in full."""
 
 MAX_TEXT_BYTES = 2048  # of a field's name or value
+# Python has codecs that take minutes for a megabyte, as punycode's does, and others whose texts cannot be
+# encoded again, as unicode_escape's.
+CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
 MAX_QUOTED = 60  # characters of a client's text in an error
 
 

@@ -1,5 +1,7 @@
 """The job queue: bounded, first in first out for one client, round robin between clients."""
 
+import itertools
+from bisect import insort
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
@@ -19,7 +21,9 @@ class JobQueue:
         self.limit = limit
         self._admitted: set[str] = set()
         self._waiting: dict[str, Job] = {}
-        self._retries: deque[Job] = deque()
+        self._retries: list[Job] = []  # those that were leased first come first
+        self._lease_numbers: dict[str, int] = {}
+        self._next_number = itertools.count()
         self._clients: OrderedDict[str, OrderedDict[str, Job]] = OrderedDict()  # the next client first
 
     def __len__(self) -> int:
@@ -53,13 +57,14 @@ class JobQueue:
         self._clients.setdefault(job.client, OrderedDict())[job.id] = job
 
     def put_first(self, job: Job) -> None:
-        """Have a job that was leased wait again, before all others."""
+        """Have a job that was leased wait again, before all that were not; in the order of first leases."""
         self._waiting[job.id] = job
-        self._retries.appendleft(job)
+        insort(self._retries, job, key=lambda each: self._lease_numbers[each.id])
 
     def lease(self, job: Job) -> None:
         """Take a waiting job out to run it. Its client's next job comes after those of the other clients."""
         self._remove(job)
+        self._lease_numbers.setdefault(job.id, next(self._next_number))
         if job.client in self._clients:
             self._clients.move_to_end(job.client)
 
@@ -68,6 +73,7 @@ class JobQueue:
         if job_id in self._waiting:
             self._remove(self._waiting[job_id])
         self._admitted.discard(job_id)
+        self._lease_numbers.pop(job_id, None)
 
     def _remove(self, job: Job) -> None:
         del self._waiting[job.id]

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import BgremoveError, MalformedRequest, QueueFull, Stopping, UploadStalled, UploadTooLarge
 from supervisor.api.error_handlers import ErrorFormats, response_for
+from supervisor.api.field_limits import CHARSETS
 
 UPLOAD_PATHS = frozenset({"/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"})
 MAX_FILES = 2  # a photo, and an image to put behind it
@@ -17,9 +18,6 @@ OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
 STALL_TIMEOUT_S = 60.0  # without a byte of the body; a client that loses its network sends no FIN
 MAX_TEXT_BYTES = 64 * 1024  # parsed in one go on the event loop
 LARGE_BODIES = 2  # of the largest size that all bodies held in memory may have together
-# Starlette decodes a form's texts with any codec that the request names: punycode takes minutes for a
-# megabyte on the event loop; unicode_escape makes texts that cannot be encoded again.
-FORM_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
 TOO_MANY = "Too many large requests are being received; try again shortly, or send photos as files."
 TOO_LARGE = "The request is larger than this service accepts."
 TOO_LONG = "A request of JSON or text may have 64 KiB: send a photo as a file of a form, as curl -F does."
@@ -103,7 +101,7 @@ def _check_length(headers: Headers, limit_bytes: int) -> None:
 
 def _check_charset(content_type: str) -> None:
     kind, parameters = parse_options_header(content_type)  # as Starlette parses it
-    if kind.startswith(b"multipart/") and parameters.get(b"charset", b"utf-8").lower() not in FORM_CHARSETS:
+    if kind.startswith(b"multipart/") and parameters.get(b"charset", b"utf-8").lower() not in CHARSETS:
         raise MalformedRequest("A form's charset must be utf-8, us-ascii or iso-8859-1.")
 
 
