@@ -233,6 +233,30 @@ def test_slots_that_appear_when_the_model_is_loaded_are_used(tmp_path: Path) -> 
     case.bench.run(scenario)
 
 
+@pytest.mark.parametrize("percent", [0, 40, 100])
+def test_a_load_is_the_first_five_percent_of_a_removal(tmp_path: Path, percent: float) -> None:
+    """A bar that the load fills would stand at 100 % while the photo is still processed."""
+    seen: list[tuple[float, str]] = []
+
+    async def behave(job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
+        (task,) = bench.tasks
+        on_progress(percent, "Loading the model")
+        seen.append((task.percent, task.message))
+        worker.concurrency = 1
+        on_progress(percent, "Removing the background")
+        seen.append((task.percent, task.message))
+        return finished(job)
+
+    worker = ScriptedWorker(behave, concurrency=0)
+    bench = Bench(tmp_path, [worker])
+
+    async def scenario() -> None:
+        await bench.remove()
+        assert seen == [(percent / 20, "Loading the model"), (percent, "Removing the background")]
+
+    bench.run(scenario)
+
+
 def test_one_clients_photo_is_among_the_next_two_after_anothers_forty(tmp_path: Path) -> None:
     """Fairness, as the one with a single photo notices it."""
     case = Case(tmp_path)
