@@ -202,6 +202,7 @@ def test_results_are_gone_after_the_retention_and_their_files_too(start: Callabl
     (folder,) = service.temp_dir.rglob(task_id)
     assert {file.name for file in folder.iterdir()} == {"source", "result"}
     wait_for(lambda: service.client.get(f"/remove/result/{task_id}").status_code == 410)
+    assert time.time() >= result["expires_at"]
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert (answer.status_code, answer.json()["code"]) == (410, "expired")
     assert not folder.exists()

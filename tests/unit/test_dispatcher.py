@@ -124,6 +124,27 @@ def test_a_crash_is_retried_once_and_alone(tmp_path: Path) -> None:
     case.bench.run(scenario)
 
 
+def test_the_time_of_a_failed_attempt_is_no_time_in_the_queue(tmp_path: Path) -> None:
+    """Operators add workers where photos wait long."""
+    attempts: list[str] = []
+
+    async def behave(job: RemovalJob, _: OnProgress) -> RemovalResult:
+        attempts.append(job.task_id)
+        if len(attempts) == 1:
+            await asyncio.sleep(0.3)
+            raise WorkerCrashed
+        return finished(job)
+
+    bench = Bench(tmp_path, [ScriptedWorker(behave)])
+
+    async def scenario() -> None:
+        timings_ms = (await bench.remove())["timings_ms"]
+        assert timings_ms["queued"] < 200
+        assert timings_ms["total"] >= 300
+
+    bench.run(scenario)
+
+
 def test_two_crashes_are_the_workers_error(tmp_path: Path) -> None:
     """A photo that kills workers must not do so for ever, nor take the others along."""
     case = Case(tmp_path, concurrency=2)
