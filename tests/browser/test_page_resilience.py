@@ -47,6 +47,29 @@ def test_photos_are_sent_again_after_a_server_restart(
             expect(page.done(name)).to_be_visible(timeout=30_000)
 
 
+BYTE_BY_BYTE = """
+const send = window.fetch;
+window.fetch = async (...request) => {
+  const response = await send(...request);
+  if (!response.ok || !String(request[0]).includes('/stream/')) return response;
+  const split = new TransformStream({
+    transform(chunk, controller) { for (const byte of chunk) controller.enqueue(Uint8Array.of(byte)); },
+  });
+  return new Response(response.body.pipeThrough(split), response);
+};
+"""
+
+
+def test_an_event_that_arrives_in_pieces_is_shown(visit: Open, data_dir: Path, tmp_path: Path) -> None:
+    """Networks and proxies split a stream anywhere: an install's log would stand still."""
+    with Scratch(tmp_path / "scratch").service(data_dir) as service:
+        page = visit(service.url, scripts=[BYTE_BY_BYTE])
+        page.drop(("slow.png", "image/png", wish("sleep 60")))
+        expect(page.photo("slow.png")).to_contain_text("Sleeping")
+        page.button("Cancel slow.png").click()
+        expect(page.photo("slow.png")).to_contain_text("Cancelled")
+
+
 def test_an_unreadable_file_is_not_reported_as_a_server_failure(
     visit: Open, data_dir: Path, tmp_path: Path
 ) -> None:

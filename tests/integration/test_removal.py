@@ -70,6 +70,8 @@ def test_events_come_at_most_every_300_ms(fake: Service) -> None:
     events = stream_events(fake, fake.upload(wish("flood 1.2")))
     elapsed_s = time.monotonic() - start
     assert len(events) <= elapsed_s / 0.3 + 2
+    assert len(events) >= 4, "nor may it hear nothing until the end"
+    assert len({event["message"] for event in events}) >= 4
 
 
 def test_a_follower_that_leaves_does_not_cancel_the_work(fake: Service) -> None:
@@ -193,14 +195,20 @@ def test_only_what_has_ended_can_be_deleted(fake: Service) -> None:
 
 def test_results_are_gone_after_the_retention_and_their_files_too(start: Callable[..., Service]) -> None:
     """The promise is one hour, then nothing is kept."""
-    service = start(builtin_worker=OBEYS, retention_s=0.5, cleanup_interval_s=0.2)
+    service = start(builtin_worker=OBEYS, retention_s=1, cleanup_interval_s=0.2)
     task_id = service.upload(wish())
     service.finished(task_id)
     result = service.client.get(f"/remove/result/{task_id}").json()
+    (folder,) = service.temp_dir.rglob(task_id)
+    assert {file.name for file in folder.iterdir()} == {"source", "result"}
     wait_for(lambda: service.client.get(f"/remove/result/{task_id}").status_code == 410)
+    assert time.time() >= result["expires_at"]
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert (answer.status_code, answer.json()["code"]) == (410, "expired")
-    assert not list(service.temp_dir.rglob("source"))
+    assert not folder.exists()
+    kept = {path.name for path in folder.parent.iterdir()}
+    assert kept <= {"workers"}, kept
+    assert service.client.get(f"/tasks/{task_id}").json()["code"] == "expired"
 
 
 def test_a_file_can_be_asked_about_before_it_is_fetched(fake: Service) -> None:

@@ -69,6 +69,39 @@ def test_a_stream_opened_after_the_end_tells_the_end_and_stops() -> None:
     assert asyncio.run(follow()) == ["complete"]
 
 
+def test_the_end_is_sent_without_waiting_for_the_interval() -> None:
+    """A page would show the result later than it is there."""
+
+    async def scenario() -> None:
+        task = Task(TaskKind.REMOVE)
+
+        async def follow() -> list[str]:
+            return [update["status"] async for update in task.updates(min_interval_s=30)]
+
+        following = asyncio.create_task(follow())
+        await asyncio.sleep(0.01)
+        task.progress(50, "step")
+        task.complete("done")
+        assert await asyncio.wait_for(following, 5) == ["queued", "complete"]
+
+    asyncio.run(scenario())
+
+
+def test_a_task_expires_after_the_whole_retention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result names that time, from the end of the task, however long it ran."""
+    now_s = 1000.0
+    monkeypatch.setattr("supervisor.tasks.task.time.monotonic", lambda: now_s)
+    tasks = TaskStore(retention_s=3600)
+    task = tasks.create(TaskKind.REMOVE)
+    now_s += 10_000
+    assert not tasks.expired()
+    task.complete("done")
+    now_s += 3599
+    assert not tasks.expired()
+    now_s += 1
+    assert tasks.expired() == [task]
+
+
 def test_a_forgotten_task_is_told_from_one_that_never_was() -> None:
     """ "Expired" and "unknown" are different news to a client."""
     tasks = TaskStore(retention_s=0)
