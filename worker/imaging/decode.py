@@ -20,6 +20,7 @@ from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from shared.formats import SIGNATURE_BYTES, detect_format
 from worker.imaging import colour, pixel_formats
 from worker.imaging.containers import jpeg_segments
+from worker.imaging.containers.bmp_header import read_bmp
 from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
 from worker.imaging.containers.file_view import FileView
 from worker.imaging.containers.gif_blocks import read_gif
@@ -70,7 +71,12 @@ _TRANSPOSITIONS = {
 _TRANSPOSED = range(5, 9)  # orientations that swap width and height
 FIRST_PAGE_ONLY = "The image has several pages: only the first was used."
 _BUFFER_BYTES = 64 * 1024
-_WALKS: dict[str, Callable[[mmap], Contents]] = {"PNG": read_png, "JPEG": read_jpeg, "GIF": read_gif}
+_WALKS: dict[str, Callable[[mmap], Contents]] = {
+    "PNG": read_png,
+    "JPEG": read_jpeg,
+    "GIF": read_gif,
+    "BMP": read_bmp,
+}
 Value = TypeVar("Value")
 
 

@@ -55,6 +55,8 @@ class GifWalk:
         while length := content[position]:
             position += length + 1
             count += 1
+            if count > self._blocks_left:
+                break
         self.position = position + 1
         self._count_blocks(count)
 

@@ -85,11 +85,11 @@ class JpegWalk:
             return False
         if self._content[start : start + len(identifier)] != identifier:
             return False
-        if marker == _EXIF and not is_plausible_exif(self._content[start:end]):
-            return False
         self._metadata_counts[marker] += 1
         # Cameras write one of each kind; only a profile takes several segments.
-        return self._metadata_counts[marker] <= (_MAX_PROFILE_SEGMENTS if marker == _ICC else 1)
+        if self._metadata_counts[marker] > (_MAX_PROFILE_SEGMENTS if marker == _ICC else 1):
+            return False
+        return marker != _EXIF or is_plausible_exif(self._content[start:end])
 
 
 def read_jpeg(content: mmap) -> Contents:
