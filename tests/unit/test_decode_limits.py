@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import DamagedImage
+from tests.heif_files import grid
 from tests.photos import encoded
 from tests.raw_images import chunk
 from worker.imaging.containers import file_view
@@ -138,6 +139,26 @@ def tiff_of_pages(count: int) -> bytes:
 def test_needless_metadata_cost_no_time(tmp_path: Path, make: Callable[[], bytes]) -> None:
     """They hold no pixels, so the image is read without them."""
     assert decode_quickly(make(), tmp_path).rgb.size == IMAGE.size
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(4, 8), (200, 200)])
+def test_a_grid_that_refers_to_its_tile_too_often_is_refused(tmp_path: Path, rows: int, columns: int) -> None:
+    """A HEIC of 16 kB, with 256 references to a tile of 67 megapixels, took two minutes."""
+    tile = Image.new("RGB", (1024, 1024) if rows < 9 else (8, 8), (200, 30, 40))
+    with pytest.raises(DamagedImage, match="tiles than an image of its size needs"):
+        decode_quickly(grid(tile, rows, columns, (512, 512)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("side", "rows", "columns", "size"),
+    [(256, 2, 3, (700, 500)), (512, 1, 1, (20, 30)), (1024, 2, 2, (1030, 1030)), (64, 20, 20, (1280, 1280))],
+)
+def test_a_grid_whose_tiles_exceed_its_canvas_is_read(
+    tmp_path: Path, side: int, rows: int, columns: int, size: tuple[int, int]
+) -> None:
+    """Phones store photos in tiles, the last of which are cut off."""
+    image = decode_quickly(grid(Image.new("RGB", (side, side), "red"), rows, columns, size), tmp_path)
+    assert image.rgb.size == size
 
 
 def test_a_decoder_that_reads_for_too_long_is_stopped(

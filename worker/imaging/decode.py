@@ -24,6 +24,7 @@ from worker.imaging.containers.bmp_header import read_bmp
 from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
 from worker.imaging.containers.file_view import FileView
 from worker.imaging.containers.gif_blocks import read_gif
+from worker.imaging.containers.heif_boxes import check_heif
 from worker.imaging.containers.jpeg_segments import read_jpeg
 from worker.imaging.containers.png_chunks import MAX_PROFILE_BYTES, read_png
 from worker.imaging.containers.tiff_directories import (
@@ -140,6 +141,9 @@ def decode(path: Path, max_pixels: int) -> DecodedImage:
 def _decode_file(file: BinaryIO, content: mmap, name: str, max_pixels: int) -> DecodedImage:
     if name == "TIFF":
         return _decode_tiff(file, content, max_pixels)
+    if name == "HEIF":
+        _register_heif()
+        check_heif(content)
     if name not in _WALKS:
         return _decode_plain(file, name, max_pixels)
     contents = _WALKS[name](content)
@@ -161,8 +165,6 @@ def _decode_tiff(file: BinaryIO, content: mmap, max_pixels: int) -> DecodedImage
 
 def _decode_plain(file: BinaryIO, name: str, max_pixels: int) -> DecodedImage:
     """Decode a file as it is."""
-    if name == "HEIF":
-        _register_heif()
     # Not by its path: Pillow then memory-maps plain TIFFs with the size after rotation, which scrambles them.
     with Image.open(file, formats=[name]) as image:
         _check_size(image, max_pixels)
