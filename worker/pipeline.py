@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 from shared.errors import StorageFailed
 from shared.file_replace import replace_with_retry
 from shared.formats import result_name
@@ -19,7 +17,7 @@ from worker.engines import Engine, ProgressFn
 from worker.imaging import compositing, decode, geometry
 from worker.imaging.encoding import Encoder, OutputImage
 from worker.imaging.geometry import Box, Matted, Pixels
-from worker.imaging.matting import compute_matte
+from worker.imaging.matting import compute_matte, multiply_alpha
 
 INFERENCE_PERCENT, REFINE_PERCENT, SAVE_PERCENT = 45, 80, 85
 ReportFn = Callable[[float, str], None]
@@ -64,17 +62,23 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
         box, coverage = geometry.find_subject_box(whole.alpha), geometry.measure_coverage(whole.alpha)
         frame = _choose_frame(box, whole.rgb.size, options)
         matted = _resize_result(whole.crop(frame), options)
-        encoder.check_size(matted.rgb.size)
+        size = matted.rgb.size
+        encoder.check_size(size)
+        icc_profile, dpi = image.icc_profile, image.dpi
+        del image, whole, alpha  # here and below: whole images, and encoding takes much memory
     with timer.measure("refine"):
         estimate = compositing.foreground_colours if _is_refined(options) else compositing.original_colours
-        colours = estimate(matted)
+        colours, alpha = estimate(matted), matted.alpha
+        del matted
     report(SAVE_PERCENT, "Saving the result")
     with timer.measure("encode"):
-        images = _composite(image, matted, colours, background, options)
+        images = _composite(alpha, colours, background, options, icc_profile, dpi)
+        del colours, alpha, background
+        count = len(images)
         _save(job, images, encoder)
     return RemovalResult(
-        *matted.rgb.size,
-        options.format if len(images) == 1 else "zip",
+        *size,
+        options.format if count == 1 else "zip",
         model.model_id,
         model.device,
         timer.timings_ms,
@@ -115,8 +119,8 @@ def _apply_input_alpha(image: decode.DecodedImage, alpha: Pixels) -> Matted:
     input_alpha = image.alpha
     if input_alpha is None or input_alpha.min(initial=255) == 255:
         return Matted(image.rgb, None, alpha)
-    product = ((alpha.astype(np.uint16) * input_alpha + 127) // 255).astype(np.uint8)
-    return Matted(image.rgb, input_alpha, product)
+    multiply_alpha(alpha, input_alpha)
+    return Matted(image.rgb, input_alpha, alpha)
 
 
 def _choose_frame(box: Box | None, size: tuple[int, int], options: RemovalOptions) -> Box:
@@ -136,25 +140,26 @@ def _resize_result(matted: Matted, options: RemovalOptions) -> Matted:
 
 
 def _composite(
-    image: decode.DecodedImage,
-    matted: Matted,
+    alpha: Pixels,
     colours: compositing.ColourRows,
     background: compositing.BackgroundSource | None,
     options: RemovalOptions,
+    icc_profile: bytes | None,
+    dpi: tuple[float, float] | None,
 ) -> dict[str, OutputImage]:
     """Return the images to write, by their content: "cutout", "mask" or both."""
-    shape, images = matted.alpha.shape, {}
+    shape, images = alpha.shape, {}
     if options.output != "mask":
-        rows, channels = compositing.cutout_rows(matted.alpha, colours), 4
+        rows, channels = compositing.cutout_rows(alpha, colours), 4
         if background is not None:
-            layer = background.to_layer(matted.rgb.size, image.icc_profile)
+            layer = background.to_layer(shape[::-1], icc_profile)
             layer = layer.flatten_on_white() if options.format == "jpeg" else layer
-            rows = compositing.composite_over(layer, matted.alpha, colours)
+            rows = compositing.composite_over(layer, alpha, colours)
             channels = 3 if layer.is_opaque else 4
-        images["cutout"] = OutputImage((*shape, channels), rows, image.icc_profile, image.dpi)
+        images["cutout"] = OutputImage((*shape, channels), rows, icc_profile, dpi)
     if options.output != "cutout":
         # A mask holds no colours: with a colour profile, viewers would change its greys.
-        images["mask"] = OutputImage(shape, lambda top, bottom: matted.alpha[top:bottom], None, image.dpi)
+        images["mask"] = OutputImage(shape, lambda top, bottom: alpha[top:bottom], None, dpi)
     return images
 
 

@@ -12,16 +12,27 @@ SPAWN_RETRY_S = 1.0  # before the next start, when the supervisor lacked descrip
 
 class RestartPolicy:
     """Counts deaths. After five in five minutes the circuit opens: only an explicit load or restart, or the
-    end of the five minutes, lets another process start."""
+    end of the five minutes, lets another process start. Deaths that a job causes count for the back-off only.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._deaths: deque[float] = deque(maxlen=CIRCUIT_DEATHS)
+        self._deaths: deque[float] = deque(maxlen=len(BACKOFF_S))  # since the last success
+        self._load_deaths: deque[float] = deque(maxlen=CIRCUIT_DEATHS)
+        self._job_deaths: deque[float] = deque(maxlen=CIRCUIT_DEATHS)
         self._not_before = 0.0
 
-    def record_death(self) -> None:
-        """Count a death that nobody requested."""
-        self._deaths.append(self._clock())
+    def record_load_death(self) -> None:
+        """Count a death without jobs, which nobody requested."""
+        self._load_deaths.append(self._record())
+
+    def record_job_death(self, *, alone: bool) -> None:
+        """Count a death while jobs ran. One that ran `alone`, as a retry, caused this death and its first."""
+        now_s = self._record()
+        if not alone:
+            self._job_deaths.append(now_s)
+        elif self._job_deaths:
+            self._job_deaths.pop()
 
     def record_spawn_failure(self) -> None:
         """Have the next start wait a moment. A process that was never spawned is no death."""
@@ -29,15 +40,22 @@ class RestartPolicy:
 
     def reset(self) -> None:
         """Clear the count: a job succeeded, or a start was requested."""
-        self._deaths.clear()
+        for deaths in (self._deaths, self._load_deaths, self._job_deaths):
+            deaths.clear()
 
     @property
     def circuit_open(self) -> bool:
         """Whether no process may be started."""
-        return len(self._deaths) == CIRCUIT_DEATHS and self._clock() - self._deaths[0] < CIRCUIT_WINDOW_S
+        since_s = self._clock() - CIRCUIT_WINDOW_S
+        counted = [death_s for death_s in (*self._load_deaths, *self._job_deaths) if death_s > since_s]
+        return len(counted) >= CIRCUIT_DEATHS
 
     @property
     def wait_s(self) -> float:
         """The back-off before the next start, in seconds."""
         backoff_end = self._deaths[-1] + BACKOFF_S[len(self._deaths) - 1] if self._deaths else 0.0
         return max(0.0, max(backoff_end, self._not_before) - self._clock())
+
+    def _record(self) -> float:
+        self._deaths.append(now_s := self._clock())
+        return now_s

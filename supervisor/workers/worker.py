@@ -237,8 +237,10 @@ class Worker:
             if self.state is WorkerState.FAILED and last is not None:
                 if last.code is None:
                     self._policy.record_spawn_failure()
+                elif before is WorkerState.BUSY:
+                    self._policy.record_job_death(alone=any(slot.exclusive for slot in self._slots))
                 else:
-                    self._policy.record_death()
+                    self._policy.record_load_death()
                 details = {"pid": last.pid, "code": last.code, "reason": last.reason, "detail": last.detail}
                 tail = "\n".join(last.stderr)
                 log.warning("worker died", extra={"worker": self.name, **details, "stderr_tail": tail})

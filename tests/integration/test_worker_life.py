@@ -189,17 +189,16 @@ def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Call
     assert service.worker()["problem"] is None
 
 
-def test_an_explicit_load_closes_the_circuit(start: Callable[..., Service], tmp_path: Path) -> None:
-    """Once the cause is mended, one click brings the service back."""
+def test_images_that_kill_their_workers_keep_nobody_elses_out(start: Callable[..., Service]) -> None:
+    """Their deaths are their own, so the circuit stays closed."""
     service = start(command=QUICK_BACKOFF, builtin_worker=OBEYS)
     for _ in range(3):
-        service.finished(service.upload(wish("exit 1")))
-    assert service.worker()["problem"] is not None
-    refuse(service)
-    task_id = load(service)
-    assert task_id is not None
-    assert service.finished(task_id)["status"] == "complete"
-    service.cut(wish(f"crash-once {tmp_path / 'crashed'}"))
+        task_id = service.upload(wish("exit 1"))
+        assert service.finished(task_id, timeout_s=40)["code"] == "worker_crashed"
+    assert service.worker()["generation"] == 6
+    assert service.worker()["problem"] is None
+    assert load(service) is not None  # which ends the back-off
+    service.cut(wish())
 
 
 def test_a_late_answer_never_reaches_another_task(start: Callable[..., Service]) -> None:

@@ -203,8 +203,10 @@ def test_foreground_estimation_removes_the_old_background_from_soft_edges() -> N
         result = whole(compositing.composite_over(white, alpha, colours))
         return float(np.abs(result.astype(int) - expected).mean())
 
-    assert error(foreground_colours(matted)) < error(original_colours(matted)) / 2
-    assert np.array_equal(whole_colours(foreground_colours(matted))[:, -1], np.asarray(photo)[:, -1])
+    before, opaque = error(original_colours(matted)), np.array(photo)[:, -1]
+    refined = foreground_colours(matted)
+    assert error(refined) < before / 2
+    assert np.array_equal(whole_colours(refined)[:, -1], opaque)
 
 
 def whole_colours(colours: compositing.ColourRows) -> Pixels:
@@ -215,8 +217,8 @@ def whole_colours(colours: compositing.ColourRows) -> Pixels:
 def test_an_input_alpha_of_254_counts_as_opaque() -> None:
     """Some programs save 254 of 255 everywhere: that image still has a background to remove."""
     photo, alpha = noise(), ramp()
-    opaque = whole_colours(foreground_colours(Matted(photo, None, alpha)))
-    nearly_opaque = whole_colours(foreground_colours(Matted(photo, np.full_like(alpha, 254), alpha)))
+    opaque = whole_colours(foreground_colours(Matted(photo.copy(), None, alpha)))
+    nearly_opaque = whole_colours(foreground_colours(Matted(photo.copy(), np.full_like(alpha, 254), alpha)))
     assert np.array_equal(nearly_opaque, opaque)
     assert not np.array_equal(opaque, np.asarray(photo))
 

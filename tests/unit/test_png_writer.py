@@ -87,13 +87,18 @@ def test_round_trip_around_strip_boundaries(strips: int, beyond: int, channels: 
     assert len(inflated(file)) == pixels.size + len(pixels)
 
 
-@given(data=st.data(), strip_bytes=st.integers(1, 300), threads=st.integers(1, 4))
-def test_round_trip_of_random_images(data: st.DataObject, strip_bytes: int, threads: int) -> None:
+@given(data=st.data(), strip_bytes=st.integers(1, 300), threads=st.integers(1, 4), graphics=st.booleans())
+def test_round_trip_of_random_images(
+    data: st.DataObject, strip_bytes: int, threads: int, *, graphics: bool
+) -> None:
     """Random values, shapes, strip sizes and thread counts."""
     sides = st.integers(1, 24)
     shapes = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.sampled_from([3, 4])))
     pixels = data.draw(arrays(np.uint8, shapes))
-    with mock.patch.object(png_writer, "_STRIP_BYTES", strip_bytes):
+    with (
+        mock.patch.object(png_writer, "_STRIP_BYTES", strip_bytes),
+        mock.patch.object(png_writer, "is_graphics", return_value=graphics),
+    ):
         file = encoded(pixels, threads=threads)
     np.testing.assert_array_equal(decoded(file), pixels)
     assert len(inflated(file)) == pixels.size + len(pixels)
@@ -229,7 +234,7 @@ def test_an_invalid_shape_is_rejected_before_anything_is_written(
 )
 def test_rows_of_another_type_or_shape_are_rejected(rows: npt.NDArray[Any]) -> None:
     """They would make an invalid file."""
-    with pytest.raises(ValueError, match="Rows 0 to 4"):
+    with pytest.raises(ValueError, match="Rows 0 to 2 of an image"):
         png_writer.encode((4, 5), lambda _top, _bottom: rows, io.BytesIO())
 
 

@@ -25,7 +25,7 @@ def test_the_first_restart_is_at_once_and_later_ones_wait_longer_and_longer() ->
     policy = RestartPolicy(clock)
     waits = []
     for _ in range(CIRCUIT_DEATHS):
-        policy.record_death()
+        policy.record_load_death()
         waits.append(policy.wait_s)
     assert waits == list(BACKOFF_S)
     clock.now_s += 4
@@ -38,9 +38,32 @@ def test_five_deaths_in_five_minutes_open_the_circuit() -> None:
     policy = RestartPolicy(clock)
     for _ in range(CIRCUIT_DEATHS):
         assert not policy.circuit_open
-        policy.record_death()
+        policy.record_load_death()
     assert policy.circuit_open
     clock.now_s += CIRCUIT_WINDOW_S
+    assert not policy.circuit_open
+
+
+def test_a_job_that_kills_two_workers_never_opens_the_circuit() -> None:
+    """Four large images in a small container refused everybody's for five minutes."""
+    policy = RestartPolicy(Clock())
+    for _ in range(2 * CIRCUIT_DEATHS):
+        policy.record_job_death(alone=False)
+        assert policy.wait_s in BACKOFF_S
+        policy.record_job_death(alone=True)  # the first of two that died together
+        policy.record_job_death(alone=True)  # the second
+    assert policy.wait_s == BACKOFF_S[-1]
+    assert not policy.circuit_open
+
+
+def test_deaths_in_jobs_and_in_loads_add_up() -> None:
+    """A worker may die at any moment for a reason of the machine's."""
+    policy = RestartPolicy(Clock())
+    for _ in range(CIRCUIT_DEATHS - 1):
+        policy.record_job_death(alone=False)
+    policy.record_load_death()
+    assert policy.circuit_open
+    policy.record_job_death(alone=True)
     assert not policy.circuit_open
 
 
@@ -48,7 +71,7 @@ def test_a_success_or_a_request_forgets_the_deaths() -> None:
     """Rare crashes between many good results are not a loop."""
     policy = RestartPolicy(Clock())
     for _ in range(CIRCUIT_DEATHS):
-        policy.record_death()
+        policy.record_load_death()
     policy.reset()
     assert not policy.circuit_open
     assert policy.wait_s == 0

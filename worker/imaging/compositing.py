@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageColor, ImageOps
@@ -53,8 +54,8 @@ class BackgroundLayer:
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
-        (least, _) = image.getchannel("A").getextrema()
-        self.is_opaque = least == 255
+        (*_, alpha_range) = cast("tuple[tuple[int, int], ...]", image.getextrema())
+        self.is_opaque = alpha_range[0] == 255
 
     def flatten_on_white(self) -> "BackgroundLayer":
         """Return it over white, for formats without transparency."""
@@ -127,7 +128,8 @@ def foreground_colours(matted: Matted) -> ColourRows:
     """Return the image's pixels with the estimated foreground colour where the matte is soft.
 
     Where the input was transparent already, it had no background: its pixels stay. The whole image is
-    computed here, not by rows, so that its time counts as `refine` and not as `encode`.
+    computed here, not by rows, so that its time counts as `refine` and not as `encode`; without an input
+    alpha, in place.
     """
     if matted.input_alpha is None:
         return _read_rows(estimate_foreground(matted.rgb, matted.alpha))

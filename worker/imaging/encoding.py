@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from shared.errors import ResultTooLarge
@@ -26,9 +27,10 @@ _WEBP_LOSSLESS_EFFORT = 20
 # From this quality on, no chroma subsampling: it blurs hard edges against a bright background.
 _FULL_CHROMA_QUALITY = 90
 _BLEED_CELL = 8  # pixels wide and high: smaller cells take longer without a visible difference
+_BLEED_ROWS = 16 * _BLEED_CELL  # at a time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OutputImage:
     """An image to encode, of `shape` (H, W) grey, (H, W, 3) RGB or (H, W, 4) straight RGBA.
 
@@ -39,6 +41,20 @@ class OutputImage:
     rows: png_writer.Rows
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
+
+    def compute_pixels(self) -> Pixels:
+        """Return all rows, computed on all cores. Call once: it releases the images that `rows` reads.
+
+        Encoders of whole images take much memory of their own.
+        """
+        pixels: Pixels = np.empty(self.shape, np.uint8)
+
+        def compute(top: int, bottom: int) -> None:
+            pixels[top:bottom] = self.rows(top, bottom)
+
+        for_each_strip(len(pixels), compute)
+        self.rows = lambda top, bottom: pixels[top:bottom]
+        return pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +90,7 @@ class Encoder:
             case "webp":
                 self._write_webp(image, stream)
             case "jpeg":
-                Image.fromarray(_compute_pixels(image)).save(
+                Image.fromarray(image.compute_pixels()).save(
                     stream,
                     "JPEG",
                     quality=self.quality,
@@ -86,7 +102,7 @@ class Encoder:
     def _write_webp(self, image: OutputImage, stream: IO[bytes]) -> None:
         height, width, *_ = image.shape
         fastest = self.lossless or height * width <= _WEBP_FASTEST_MAX_PIXELS
-        pixels = _compute_pixels(image)
+        pixels = image.compute_pixels()
         if not self.lossless and pixels.shape[2:] == (4,):
             _bleed_colours(pixels)
         Image.fromarray(pixels).save(
@@ -100,35 +116,31 @@ class Encoder:
         )
 
 
-def _compute_pixels(image: OutputImage) -> Pixels:
-    """Return all of an image's rows, computed on all cores."""
-    pixels: Pixels = np.empty(image.shape, np.uint8)
-
-    def compute(top: int, bottom: int) -> None:
-        pixels[top:bottom] = image.rows(top, bottom)
-
-    for_each_strip(len(pixels), compute)
-    return pixels
-
-
 def _bleed_colours(rgba: Pixels) -> None:
     """Alpha bleeding: fill transparent pixels with the mean colour around them, in place. They must be black.
 
     Lossy encoders blur: black pixels would darken the edge next to them.
     """
-    transparent = rgba[..., 3] == 0
-    blur = ImageFilter.BoxBlur(1)
-    visible = np.asarray(
-        Image.fromarray(~transparent).convert("L").reduce(_BLEED_CELL).filter(blur), np.float32
+    height, width = rgba.shape[:2]
+    cells = -(-height // _BLEED_CELL), -(-width // _BLEED_CELL)
+    visible, sums = np.empty(cells, np.uint8), np.empty((*cells, 4), np.uint8)
+    for top in range(0, height, _BLEED_ROWS):
+        rows = rgba[top : top + _BLEED_ROWS]
+        reduced = slice(top // _BLEED_CELL, (top + _BLEED_ROWS) // _BLEED_CELL)
+        visible[reduced] = Image.fromarray(rows[..., 3] != 0).convert("L").reduce(_BLEED_CELL)
+        # As RGBX, or Pillow would weight colours by their alpha.
+        sums[reduced] = Image.frombuffer("RGBX", (width, len(rows)), rows).reduce(_BLEED_CELL)
+    means = (
+        _blur(Image.frombuffer("RGBX", cells[::-1], sums))
+        * (255 / np.maximum(_blur(Image.fromarray(visible)), 1))[..., np.newaxis]
     )
-    # As RGBX, or Pillow would weight colours by their alpha.
-    sums = np.asarray(
-        Image.frombuffer("RGBX", transparent.shape[::-1], rgba).reduce(_BLEED_CELL).filter(blur)
-    )
-    means = np.minimum(sums * (255 / np.maximum(visible, 1))[..., np.newaxis], 255).astype(np.uint8)
-    means[..., 3] = 0
-    packed, width = rgba.view(np.uint32)[..., 0], transparent.shape[1]
-    cell_rows = zip(means.view(np.uint32)[..., 0], range(0, len(rgba), _BLEED_CELL), strict=True)
-    for cells, top in cell_rows:
-        rows = slice(top, top + _BLEED_CELL)
-        np.copyto(packed[rows], np.repeat(cells, _BLEED_CELL)[:width], where=transparent[rows])
+    colours = np.minimum(means, 255).astype(np.uint8)
+    colours[..., 3] = 0
+    packed, packed_cells = rgba.view(np.uint32)[..., 0], colours.view(np.uint32)[..., 0]
+    for cell_row, top in zip(packed_cells, range(0, height, _BLEED_CELL), strict=True):
+        down = slice(top, top + _BLEED_CELL)
+        np.copyto(packed[down], np.repeat(cell_row, _BLEED_CELL)[:width], where=rgba[down, :, 3] == 0)
+
+
+def _blur(cells: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(cells.filter(ImageFilter.BoxBlur(1)), np.float32)

@@ -12,7 +12,9 @@ _VISIBLE = 128
 
 def flatten_onto(rgb: Image.Image, alpha: NDArray[np.uint8], grey: int) -> Image.Image:
     """Composite an RGB image with its `alpha`, (H, W), over a solid grey of 0 to 255."""
-    return Image.composite(rgb, Image.new("RGB", rgb.size, (grey,) * 3), Image.fromarray(alpha))
+    flat = Image.new("RGB", rgb.size, (grey,) * 3)
+    flat.paste(rgb, (0, 0), Image.fromarray(alpha))
+    return flat
 
 
 def contrasting_grey(rgb: Image.Image, alpha: NDArray[np.uint8]) -> int:

@@ -14,6 +14,7 @@ Lumigraph", SIGGRAPH 1996 (push-pull).
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from worker.imaging.geometry import Pixels
 
 Floats = NDArray[np.float32]
 Tile = tuple[slice, slice]  # rows, columns
+Patch = tuple[Image.Image, tuple[int, int], Image.Image]  # colours, upper left corner, mask
 
 # Alpha this close to 0 or 255 is not soft: a wrong colour changes the composite by no more than these levels.
 MAX_NEGLIGIBLE = 2
@@ -42,21 +44,33 @@ _TILE_ROWS, _TILE_COLUMNS = 128, 256
 
 
 def estimate_foreground(image: Image.Image, alpha: Pixels) -> Image.Image:
-    """Return the RGB image with the subject's own colour where `alpha`, (H, W), is soft.
+    """Give the RGB image the subject's own colour where `alpha`, (H, W), is soft: in place, and return it.
 
-    Returns the same image if nothing is soft. Single-threaded: NumPy's calls on a tile are too short for
-    threads to gain anything, and larger tiles do not fit the cache.
+    Single-threaded: NumPy's calls on a tile are too short for threads to gain anything, and larger tiles do
+    not fit the cache.
     """
     tiles = list(_find_soft_tiles(alpha))
     if not tiles:
         return image
     priors = ColourPriors(image, alpha)
-    corrected = image.copy()
-    for tile in tiles:
-        down, across = tile
-        soft = Image.fromarray(_mark_soft(alpha[tile]).view(np.uint8) * 255)
-        corrected.paste(_estimate_tile(image, alpha, priors, tile), (across.start, down.start), soft)
-    return corrected
+    previous: list[Patch] = []
+    for _, band in groupby(tiles, key=lambda tile: tile[0].start // _TILE_ROWS):
+        patches = [_correct_tile(image, alpha, priors, tile) for tile in band]
+        _paste(image, previous)  # only now: the band below reads the rows at its border
+        previous = patches
+    _paste(image, previous)
+    return image
+
+
+def _correct_tile(image: Image.Image, alpha: Pixels, priors: "ColourPriors", tile: Tile) -> Patch:
+    down, across = tile
+    soft = Image.fromarray(_mark_soft(alpha[tile]).view(np.uint8) * 255)
+    return _estimate_tile(image, alpha, priors, tile), (across.start, down.start), soft
+
+
+def _paste(image: Image.Image, patches: list[Patch]) -> None:
+    for colours, corner, soft in patches:
+        image.paste(colours, corner, soft)
 
 
 class ColourPriors:

@@ -83,6 +83,18 @@ def blend_crop(first: Pixels, second: Pixels, box: Box) -> Pixels:
     return blended
 
 
+def multiply_alpha(alpha: Pixels, other: Pixels) -> None:
+    """Multiply a matte by another alpha channel of its size, in place."""
+
+    def multiply(top: int, bottom: int) -> None:
+        product = alpha[top:bottom].astype(np.uint16)
+        product *= other[top:bottom]
+        product += 127
+        alpha[top:bottom] = product // 255
+
+    for_each_strip(len(alpha), multiply)
+
+
 def _ramp(length: int, fade: int, *, start: bool, end: bool) -> NDArray[np.float32]:
     """Return a weight of 0..1 per pixel of a side, rising at its start and falling at its end, as asked."""
     position = np.arange(length, dtype=np.float32)
