@@ -16,6 +16,7 @@ from supervisor.api.compat.removebg_errors import removebg_error_response
 from supervisor.api.error_handlers import METHODS, ErrorBody, ErrorFormats, install_error_handlers
 from supervisor.api.middleware.auth import AuthMiddleware
 from supervisor.api.middleware.body_limit import BodyLimitMiddleware
+from supervisor.api.middleware.shutdown import ShutdownMiddleware
 from supervisor.api.middleware.trusted_host import TrustedHostMiddleware
 from supervisor.api.routes import env, files, models, removals, status, task_list
 from supervisor.api.sse import EventStream
@@ -149,3 +150,4 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
             expose_headers=["Content-Disposition", "Retry-After", *removebg_routes.RESULT_HEADERS],
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, formats=formats)
+    app.add_middleware(ShutdownMiddleware, formats=formats)

@@ -21,7 +21,6 @@ from shared.errors import (
     NotFound,
     Overloaded,
     QueueFull,
-    Stopping,
     StorageFailed,
     Unauthorized,
     UploadStalled,
@@ -137,7 +136,6 @@ def _from_framework(error: HTTPException) -> BgremoveError:
         413: UploadTooLarge(error.detail),
         422: BadInput(error.detail),
         429: QueueFull(error.detail),
-        503: Stopping(),
     }
     if error.status_code in known:
         return known[error.status_code]

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import BgremoveError, MalformedRequest, QueueFull, Stopping, UploadStalled, UploadTooLarge
+from shared.errors import BgremoveError, MalformedRequest, QueueFull, UploadStalled, UploadTooLarge
 from supervisor.api.error_handlers import ErrorFormats, response_for
 from supervisor.api.field_limits import CHARSETS
 
@@ -126,10 +126,6 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(UploadStalled.status) from None
-        except asyncio.CancelledError:
-            if not self._more:
-                raise
-            raise HTTPException(Stopping.status) from None  # the shutdown waits for no upload
         if message["type"] == "http.request":
             self._received_bytes += len(message.get("body", b""))
             self._more = message.get("more_body", False)
