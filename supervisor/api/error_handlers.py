@@ -42,7 +42,7 @@ ErrorFormats = Mapping[str, ErrorRenderer]
 
 
 class ErrorBody(BaseModel):
-    """Every error's body: a sentence for a person, and a code for a machine."""
+    """The body of every error response: a sentence for people, and a code for programs."""
 
     detail: str
     code: str

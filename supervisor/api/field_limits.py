@@ -1,11 +1,11 @@
-"""Limits of text that clients send: no name or value is as long as a photo, nor quoted in full."""
+"""Length limits for the text that clients send, and for its quotation in error messages."""
 
 MAX_TEXT_BYTES = 2048  # of a field's name or value
 MAX_QUOTED = 60  # characters of a client's text in an error
 
 
 def quote_text(text: str) -> str:
-    """Return a client's text as an error quotes it: cut, and without control characters."""
+    """Return a client's text quoted for an error message: truncated, control characters escaped."""
     return repr(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…")
 
 

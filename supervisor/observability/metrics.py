@@ -93,7 +93,7 @@ def render_metrics(
 
 
 class _Snapshot(Collector):
-    """Metrics as they were at one moment."""
+    """Collector of the metrics' values at one moment."""
 
     def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
