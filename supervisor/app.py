@@ -130,7 +130,7 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
         formats=formats,
     )
     if "null" in settings.allowed_origins and settings.token is None:
-        log.warning("CORS: origin null allowed without a token; any website can call this API")
+        log.warning("origin null allowed without a token: any website can call this API")
     # Outside of the authentication, so that an allowed page can read a refusal.
     if settings.allowed_origins:
         app.add_middleware(

@@ -100,7 +100,7 @@ class Server(uvicorn.Server):
         try:
             print(json.dumps(ready), flush=True)  # noqa: T201  # unlike write(), does nothing without a stdout
         except OSError as error:
-            log.warning("cannot write ready line to stdout", extra={"reason": str(error)})
+            log.warning("ready line not written", extra={"reason": str(error)})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the container before the connections: the tasks' last events let open streams finish."""

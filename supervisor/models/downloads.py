@@ -97,5 +97,5 @@ class Downloads:
             return
         if not isinstance(error, Cancelled):
             self.error = error.detail
-            log.warning("download failed", extra={"code": error.code, "detail": error.detail})
+            log.warning("download failed", extra={"error": error.code, "reason": error.detail})
         task.fail(error)
