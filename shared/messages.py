@@ -53,7 +53,7 @@ class RemovalJob:
 
 @dataclass(frozen=True, slots=True)
 class RemovalResult:
-    """What a finished removal made. Sizes are in pixels, times in milliseconds.
+    """The result of a finished removal. Sizes are in pixels, times in milliseconds.
 
     `width`, `height` and `format` are the result's: of the pictures in it, and "zip", where it is an archive.
     `subject`: whether there is one, `coverage` the alpha's mean over the photo, 0 to 1; `box` is the
@@ -88,14 +88,14 @@ class DownloadConfig:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Cut out one photo."""
+    """Command to remove the background of one photo."""
 
     job: RemovalJob
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop working on a removal at the next step."""
+    """Command to stop a removal at its next step."""
 
     task_id: str
 
@@ -142,7 +142,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A removal has come to a new step."""
+    """A removal has reached a new step or percentage."""
 
     task_id: str
     percent: float
@@ -171,7 +171,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """How far a download has come; `percent` counts the bytes that are there, 0 to 100.
+    """The progress of a download; `percent` is the share of its bytes on disk, 0 to 100.
 
     Comes at least every few seconds, as a sign of life. A `passing` message is not worth remembering.
     """

@@ -51,7 +51,7 @@ TOKEN = [
 def create_app(
     settings: Settings, address: Address | None = None, lists: PackageLists | None = None
 ) -> FastAPI:
-    """Return a FastAPI application of its own; nothing is shared between two of them.
+    """Return a new FastAPI application, which shares no state with another one.
 
     `address` is where the server listens, for `/status`; by default that of the settings. `lists` are the
     packages that the environment must have; by default the project's own.
@@ -92,12 +92,12 @@ def create_app(
 
 
 def _operation_id(route: APIRoute) -> str:
-    """Return what generated clients call a route, such as `remove_upload`; FastAPI would add its path."""
+    """Return a route's operation id, such as `remove_upload`; FastAPI's own would include the path."""
     return "_".join([*map(str, route.tags), route.name]).replace("-", "_")
 
 
 def _head_routes(routers: Iterable[APIRouter]) -> APIRouter:
-    """Return HEAD routes for those of GET, which FastAPI adds none for: health checks use it.
+    """Return a HEAD route for each GET route: FastAPI adds none, and health checks use HEAD.
 
     A stream would answer no sooner than at its end, and so is left out.
     """
@@ -131,7 +131,7 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
         formats=formats,
     )
     if "null" in settings.allowed_origins and settings.token is None:
-        log.warning("CORS: origin null allowed without a token; any website can call this API")
+        log.warning("origin null allowed without a token: any website can call this API")
     # Outside of the authentication, so that an allowed page can read a refusal.
     if settings.allowed_origins:
         app.add_middleware(

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         description="folder of uploads and results (default: in the system's temporary folder)",
     )
     model: ModelName = Field(
-        DEFAULT_MODEL, description="BiRefNet model: a name of the family, a hub id owner/name, or a folder"
+        DEFAULT_MODEL, description="BiRefNet model: a catalogue name, a hub id owner/name, or a folder"
     )
     revision: Revision = Field(DEFAULT_REVISION, description="branch, tag or commit of the model on the hub")
     loader: Loader = Field(
@@ -161,7 +161,7 @@ class Settings(BaseSettings):
         description="device of BiRefNet: auto, cpu, cuda, cuda:1 … or mps",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="floating-point precision; auto: bfloat16 if the hardware supports it"
+        "auto", description="floating-point precision of BiRefNet; auto: bfloat16 if the hardware supports it"
     )
     cpu_fallback: bool = Field(
         default=False, description="fall back to the CPU when the GPU runs out of memory"
@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     )
     url_allow_private: bool = Field(
         default=False,
-        description="allow image URLs of private addresses and of this machine's networks",
+        description="allow image URLs on private addresses and on this machine's networks",
     )
     preload: bool = Field(
         default=False, description="load a model at startup: BiRefNet if downloaded, else the built-in model"

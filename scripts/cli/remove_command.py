@@ -36,7 +36,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("images", metavar="IMAGE", nargs="*", help="a file, a folder, a glob pattern, a URL, or -")
     add("-o", "--out", metavar="FILE", help="output file of a single image; - for standard output")
     add("--out-dir", metavar="FOLDER", type=Path, help="output folder; created if missing")
-    add("--suffix", help="appended to the names of results (default: -cutout, -mask or -both)")
+    add("--suffix", help="suffix of the results' names (default: -cutout, -mask or -both)")
     add("--recursive", action="store_true", help="include subfolders, which --out-dir reproduces")
     add("--overwrite", action="store_true", help="also process images whose result is up to date")
     add(

@@ -74,22 +74,22 @@ async def get_model_store(request: Request) -> ModelStore:
 
 
 async def get_downloads(request: Request) -> Downloads:
-    """Return the downloads of BiRefNet."""
+    """Return the download manager of BiRefNet."""
     return _container(request).downloads
 
 
 async def get_environment(request: Request) -> Environment:
-    """Return the Python environment."""
+    """Return the reporter on the Python environment."""
     return _container(request).environment
 
 
 async def get_installs(request: Request) -> Installer:
-    """Return the installs into the Python environment."""
+    """Return the installer of the Python environment."""
     return _container(request).installs
 
 
 async def get_uploads(request: Request) -> Uploads:
-    """Return what accepts images and queues their removals."""
+    """Return the `Uploads` that accept images and queue their removals."""
     container = _container(request)
     return Uploads(
         container.dispatcher, container.spool, container.metrics, container.settings.max_upload_bytes

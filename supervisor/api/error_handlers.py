@@ -41,7 +41,7 @@ ErrorFormats = Mapping[str, ErrorRenderer]
 
 
 class ErrorBody(BaseModel):
-    """Every error's body: a sentence for a person, and a code for a machine."""
+    """The body of every error response: a sentence for people, and a code for programs."""
 
     detail: str
     code: str
@@ -147,9 +147,9 @@ def _from_framework(error: HTTPException) -> BgremoveError:
 def _from_unknown(error: Exception, path: str) -> BgremoveError:
     """Return the error for an exception that no route handles, and log it."""
     if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
-        log.warning("request refused: no more threads", extra={"path": path})
+        log.warning("request refused", extra={"path": path, "reason": "no more threads"})
         return Overloaded()
-    log.error("unhandled exception in request", extra={"path": path}, exc_info=error)
+    log.error("request failed", extra={"path": path}, exc_info=error)
     return BgremoveError()
 
 

@@ -1,4 +1,4 @@
-"""Forms with images: multipart, or an image as the whole body. Text is bounded; files can be linked."""
+"""Parsing of forms with images: multipart, or an image as the body. Text is bounded, files are linkable."""
 
 import base64
 from collections.abc import Callable, Coroutine
@@ -44,7 +44,7 @@ class _Part:
         self.undecoded = b""
 
     def decode(self, data: bytes) -> bytes:
-        """Decode what of base64 is complete."""
+        """Decode base64 as far as its groups of four characters are complete; return other data as it is."""
         if not self.is_base64:
             return data
         text = self.undecoded + b"".join(data.split())
@@ -190,7 +190,7 @@ class _Request(Request):
         return await super()._get_form(max_part_size=max_part_size, **limits)
 
     async def _read_image(self, folder: Path) -> FormData:
-        """Return a form of the query's options and the body as its file."""
+        """Return a form with the query's options as its fields and the body as its file."""
         file = LinkableFile(folder)
         size_bytes = 0
         try:
@@ -211,7 +211,7 @@ def is_image(content_type: str) -> bool:
 
 
 class UploadRoute(APIRoute):
-    """A route whose requests may have images; for a router's `route_class`."""
+    """Route class for requests that may hold images: a router's `route_class`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the route's requests."""

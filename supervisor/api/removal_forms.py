@@ -42,7 +42,7 @@ class OptionFields(BaseModel):
     lossless: bool = _option("lossless")
 
     def options(self) -> RemovalOptions:
-        """Return the options."""
+        """Return the removal options."""
         return RemovalOptions(**self.model_dump(include=set(_OPTIONS)))
 
 

@@ -69,7 +69,7 @@ class SynchronousRemoval:
 
 
 class DeleteAfterSendResponse(StoredFileResponse):
-    """A result as a response; its job's files are deleted when it was sent, or could not be."""
+    """Response with a result; its job's files are deleted once it was sent, or sending failed."""
 
     def __init__(self, spool: Spool, result: Result, stored: StoredFile, headers: Mapping[str, str]) -> None:
         super().__init__(stored.path, stored.media_type, headers)

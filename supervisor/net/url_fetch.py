@@ -67,7 +67,7 @@ async def fetch(
 
 @lru_cache(maxsize=1)
 def _ssl_context() -> ssl.SSLContext:
-    """Return the SSL context of all fetches: each one holds megabytes of certificates."""
+    """Return the SSL context that all fetches share: it holds megabytes of certificates."""
     return httpcore2.default_ssl_context()
 
 

@@ -1,4 +1,4 @@
-"""Tasks: every long action that a client can follow, and the store of those still known."""
+"""Tasks: the long-running actions that clients can follow, and the store of those that are known."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ def new_task_id(kind: TaskKind) -> str:
 
 
 class Task:
-    """The state of one long action. Lives on the event loop; every change wakes the followers."""
+    """The state of one long-running action. Lives on the event loop; every change wakes the followers."""
 
     def __init__(self, kind: TaskKind, task_id: str | None = None) -> None:
         self.kind = kind
@@ -73,7 +73,7 @@ class Task:
 
     @property
     def queue_position(self) -> int | None:
-        """The place among the waiting removals, 1 for the next one; None for a task that does not wait."""
+        """The position among the waiting removals, 1 for the next one; None for a task that does not wait."""
         return self._queue_position
 
     @queue_position.setter
@@ -181,7 +181,7 @@ class Task:
 
 
 class TaskStore:
-    """Every task still known. Finished ones expire after the retention; their ids are remembered."""
+    """Store of the known tasks. Finished ones expire after the retention; their ids are remembered."""
 
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
@@ -199,7 +199,7 @@ class TaskStore:
         return task
 
     def get(self, task_id: str) -> Task:
-        """Return the task of that id. Raises NotFound, or Expired for a deleted one."""
+        """Return the task with that id. Raises NotFound, or Expired for a deleted one."""
         if task_id in self._tasks:
             return self._tasks[task_id]
         raise self._tombstones.error(task_id)

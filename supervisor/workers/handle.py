@@ -59,7 +59,7 @@ class _InFlight:
 
 
 class WorkerHandle:
-    """One process, what is awaited from it, and a timeout for each thing awaited.
+    """Handle of one process: awaits its readiness and its jobs' answers, each with a timeout.
 
     Everything awaited fails when the process ends. `on_change` gets the events of the worker's state machine.
     """

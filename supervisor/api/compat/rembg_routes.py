@@ -19,7 +19,7 @@ _PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 
 
 async def _reject_other_sites(request: Request, settings: SettingsDep) -> None:
-    """Refuse a GET that another page made a browser send: unlike others, this one makes work.
+    """Refuse a cross-origin GET from a browser: unlike other GETs, this one starts a removal.
 
     Browsers name the page's origin only in some GETs, but its relation to this one in all (Fetch Metadata,
     https://www.w3.org/TR/fetch-metadata/). Raises OriginRefused.

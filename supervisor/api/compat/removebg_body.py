@@ -24,7 +24,7 @@ _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
 
 
 async def read_fields(request: Request, max_field_bytes: int) -> Mapping[str, object]:
-    """Return the parameters by name; closing the request deletes its files. Raises RemovebgRefusal."""
+    """Return a request's parameters by name; closing it deletes its files. Raises RemovebgRefusal."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         return _check_lengths(await _json_fields(await request.body()))
@@ -105,7 +105,7 @@ def _parse_urlencoded(body: bytes) -> list[tuple[str, str]]:
 
 
 def _find(body: bytes, mark: bytes, start: int, end: int) -> int:
-    """Return the index of `mark`; `end` if there is none."""
+    """Return the index of the delimiter `mark`; `end` if there is none."""
     found = body.find(mark, start, end)
     return end if found < 0 else found
 
@@ -123,7 +123,7 @@ def _decode_chunks(body: bytes, start: int, end: int) -> Iterator[str]:
 
 
 def _has_too_many(body: bytes, *marks: bytes) -> bool:
-    """Whether there are more of these delimiters than any request needs."""
+    """Whether `body` holds more of the delimiters `marks` than any request needs."""
     count = 0
     for start in range(0, len(body), STRIP_BYTES):
         strip = body[start : start + STRIP_BYTES]
@@ -134,7 +134,7 @@ def _has_too_many(body: bytes, *marks: bytes) -> bool:
 
 
 def _check_lengths(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the parameters. Raises RemovebgRefusal for long names and texts, except the base64 one."""
+    """Return `fields`. Raises RemovebgRefusal for a name or text that is too long, except the base64 text."""
     for name, value in fields.items():
         if is_too_long(name):
             raise RemovebgRefusal("invalid_request", "A parameter's name is too long")

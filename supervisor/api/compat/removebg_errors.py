@@ -29,7 +29,7 @@ _CODES: dict[type[BgremoveError], tuple[int, str]] = {
 
 
 class RemovebgRefusal(BadInput, code="removebg_refusal", status=400):
-    """The request cannot be honoured."""
+    """The refusal of a request to remove.bg's route."""
 
     def __init__(self, removebg_code: str, title: str, detail: str | None = None) -> None:
         super().__init__(detail or title)
@@ -38,7 +38,7 @@ class RemovebgRefusal(BadInput, code="removebg_refusal", status=400):
 
 
 class RemovebgError(BaseModel):
-    """One error, as remove.bg's clients read it."""
+    """One error in remove.bg's format."""
 
     code: str
     title: str
@@ -46,7 +46,7 @@ class RemovebgError(BaseModel):
 
 
 class RemovebgErrors(BaseModel):
-    """Every error's body on remove.bg's route."""
+    """The body of every error response of remove.bg's route."""
 
     errors: list[RemovebgError]
 

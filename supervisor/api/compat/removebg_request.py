@@ -83,7 +83,7 @@ class RemovebgRequest(BaseModel):
     bg_image_file: UploadFile | None = Field(None, description="an image to put behind")
 
     def source(self) -> str:
-        """Return the name of the one parameter that has the image. Raises RemovebgRefusal."""
+        """Return the name of the one parameter that holds the image. Raises RemovebgRefusal."""
         match self._given(SOURCES):
             case []:
                 raise RemovebgRefusal(
@@ -96,7 +96,7 @@ class RemovebgRequest(BaseModel):
                 raise RemovebgRefusal("multiple_sources", "Multiple image sources given", detail)
 
     def background(self) -> str | None:
-        """Return the name of the parameter that has the background, if any. Raises RemovebgRefusal."""
+        """Return the name of the parameter that holds the background, if any. Raises RemovebgRefusal."""
         given = self._given(BACKGROUNDS)
         if len(given) > 1:
             detail = f"Send only one of {', '.join(given)}."

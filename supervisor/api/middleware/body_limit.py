@@ -67,7 +67,7 @@ class BodyLimitMiddleware:
             await self._app(scope, body.receive, send)
 
     async def _receive_within_budget(self, body: "_Body", scope: Scope, send: Send) -> None:
-        """Pass a request on whose body is held in memory until it is answered."""
+        """Pass on a request whose body is held in memory; count it against the budget until the response."""
         held_bytes = 0
 
         async def receive() -> Message:
@@ -86,7 +86,7 @@ class BodyLimitMiddleware:
             self._free_bytes += held_bytes
 
     def _limit_bytes(self, path: str, headers: Headers) -> int:
-        """Return the most that a body may have: images go to the disk, all else is held in memory."""
+        """Return a body's maximum size: images go to the disk, all else is held in memory."""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if path in UPLOAD_PATHS and kind.startswith(("multipart/", "image/")):
             return self._max_form_bytes

@@ -1,4 +1,4 @@
-"""Removals: a photo by upload or URL, progress as a stream, then the result."""
+"""Routes of removals: a photo by upload or URL, progress as a stream, then the result."""
 
 from collections.abc import AsyncIterable
 from typing import Annotated

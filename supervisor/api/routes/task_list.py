@@ -1,4 +1,4 @@
-"""Tasks: listed, read and cancelled."""
+"""Routes of tasks: list, read and cancel."""
 
 from fastapi import APIRouter
 
