@@ -72,10 +72,10 @@ def test_a_lost_device_costs_a_worker_and_no_photo(
 
 
 @pytest.mark.slow
-def test_fifty_deaths_at_random_moments_lose_nothing(fake: Service) -> None:
+def test_thirty_deaths_at_random_moments_lose_nothing(fake: Service) -> None:
     """Whenever the worker dies, the client gets its result, and so does the next one."""
     dice = random.Random(5)
-    for number in range(50):
+    for number in range(30):
         photo = wish(f"photo {number}") if number % 2 else wish(f"sleep {dice.random() * 0.2:.3f}")
         task_id = fake.upload(photo)
         time.sleep(dice.random() * 0.3)
@@ -150,8 +150,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_three_hundred_lives_of_a_worker_leave_no_trace(fake: Service) -> None:
+def test_a_hundred_lives_of_a_worker_leave_no_trace(fake: Service) -> None:
     """Restarting the worker is this design's answer to everything, so it must cost nothing for good."""
 
     def live(count: int) -> None:
@@ -166,11 +165,11 @@ def test_three_hundred_lives_of_a_worker_leave_no_trace(fake: Service) -> None:
     live(20)
     fake.client.post("/remove/unload")
     before, before_bytes = shape(fake), psutil.Process(fake.process.pid).memory_info().rss
-    live(280)
+    live(80)
     fake.client.post("/remove/unload")
     after, after_bytes = shape(fake), psutil.Process(fake.process.pid).memory_info().rss
     assert all(now <= then + 2 for now, then in zip(after, before, strict=True)), (before, after)
-    assert after_bytes - before_bytes < 10 * 1024**2
+    assert after_bytes - before_bytes < 4 * 1024**2  # 50 kB per life
     zombies = [child for child in fake.descendants() if child.status() == psutil.STATUS_ZOMBIE]
     assert not zombies
 

@@ -90,6 +90,22 @@ def test_a_jobs_timeout_counts_from_its_start_and_not_from_its_neighbours(
     case.bench.run(scenario)
 
 
+def test_a_job_that_reports_progress_without_end_times_out_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timeout is for the whole removal: one that goes round in circles would hold its worker."""
+    monkeypatch.setattr(restart_policy, "BACKOFF_S", (0.0,) * 5)
+    case = Case(tmp_path, f"{BEHAVIOURS}:obeys", job_timeout_s=0.6)
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        start = time.monotonic()
+        assert isinstance(await case.bench.outcome("flood 30"), WorkerTimeout)
+        assert 2 * 0.6 <= time.monotonic() - start < 15  # it is tried twice
+
+    case.bench.run(scenario)
+
+
 def test_a_load_that_hangs_after_its_first_progress_is_ended(tmp_path: Path) -> None:
     """The bar would stand at a half until the service ends."""
     case = Case(tmp_path, f"{BEHAVIOURS}:hangs_in_load", load_timeout_s=0.2)

@@ -210,7 +210,9 @@ def without_jfif(content: bytes) -> bytes:
     return content[:2] + content[4 + int.from_bytes(content[4:6]) :] if start else content
 
 
-@pytest.mark.parametrize(("orientation", "dpi"), [(1, (300, 150)), (3, (300, 150)), (6, (150, 300))])
+@pytest.mark.parametrize(
+    ("orientation", "dpi"), [(number, (300, 150) if number < 5 else (150, 300)) for number in range(1, 9)]
+)
 def test_the_dpi_is_transposed_with_the_orientation(
     tmp_path: Path, orientation: int, dpi: tuple[float, float]
 ) -> None:

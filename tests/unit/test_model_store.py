@@ -11,6 +11,7 @@ from shared.catalog import find_model
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
 from shared.hub_cache import HubCache, cache_root, select_files, select_weights
 from supervisor.models.store import ModelStore, import_folder
+from tests.disk_record import DiskRecord
 from tests.hub import WEIGHTS, weights
 
 SPEC = find_model("BiRefNet")
@@ -61,6 +62,17 @@ def test_an_imported_model_is_there_and_whole(source: Path, store: ModelStore, t
     assert import_folder(folder, tmp_path / "data", SPEC, "main", ignore) == commit
     assert ModelStore(tmp_path / "data", SPEC, "main", "transformers").find_snapshot()
     assert not ModelStore(tmp_path / "data", SPEC, "other", "native").find_snapshot()
+
+
+def test_an_imported_file_is_on_the_disk_before_its_name_and_the_manifest_is_last(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut the service must not take a part of a model for the whole."""
+    record = DiskRecord(monkeypatch)
+    import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    assert len(record.renamed) == 5, "three files, the manifest, the branch"
+    assert record.renamed[3].endswith("@main.json")
+    assert record.not_flushed == []
 
 
 def test_without_links_the_files_themselves_are_shown(

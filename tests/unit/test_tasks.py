@@ -40,6 +40,18 @@ def test_only_the_last_lines_of_the_log_are_kept() -> None:
     assert task.payload()["logs"] == [str(number) for number in range(50, LOG_LINES + 50)]
 
 
+def test_transient_messages_are_shown_and_not_logged() -> None:
+    """The byte counts of a download would push its steps out of the log."""
+    task = Task(TaskKind.DOWNLOAD)
+    task.progress(1, "Fetching model.safetensors")
+    for megabytes in range(LOG_LINES + 1):
+        task.progress(2, f"{megabytes} MB", transient=True)
+    task.progress(3, "Checking")
+    task.progress(4, "Checking")
+    assert task.payload()["message"] == "Checking"
+    assert task.payload()["logs"] == ["Fetching model.safetensors", "Checking"]
+
+
 def test_a_follower_sees_the_present_then_the_latest_then_the_end() -> None:
     """Changes that come faster than the interval are merged, and the end is never lost."""
 
