@@ -13,7 +13,6 @@ from PIL import Image, UnidentifiedImageError
 
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.messages import RemovalJob
-from shared.options import RemovalOptions
 from worker.imaging.decode import DECODE_ERRORS
 from worker.imaging.geometry import fit_within
 
@@ -22,10 +21,10 @@ _MARGIN = 1.1
 _DECODE = {"WEBP": 16.5, "AVIF": 11.0, "HEIF": 11.0}  # any other format: 8
 _DECODE_WITH_ALPHA = {"WEBP": 24.5, "AVIF": 19.0, "HEIF": 19.0}  # 15
 _DECODE_DEEP = {"I": 17.0, "F": 21.0}  # by the mode's first letter: 16, 32 bits, and float
-_RETAINED = {"WEBP": 8.0, "JPEG": 1.5}  # by Pillow's decoders, until the job ends
+_RETAINED = {"WEBP": 8.0, "JPEG": 1.5}  # by Pillow's decoders, for a while
 _REFINE, _REFINE_WITH_ALPHA = 8.0, 15.0
-_RESIZE, _RESIZE_WITH_ALPHA = 12.5, 21.0
-_ENCODE = {"png": 8.0, "jpeg": 11.0, "webp": 27.0}  # of the result's pixels, the matte included
+_RESIZE, _RESIZE_WITH_ALPHA = 12.5, 22.0
+_ENCODE = {"png": 8.0, "jpeg": 11.0, "webp": 28.0}  # of the result's pixels, the matte included
 _LAYER = 4.0  # the background at the result's size
 _WEBP_HEADER_BYTES, _VP8X_ALPHA = 30, 0x10
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
@@ -51,7 +50,7 @@ def estimate_removal_bytes(job: RemovalJob, max_pixels: int) -> int:
     header = read_header(Path(job.source_path))
     if header is None or header.pixels > max_pixels:
         return 0
-    need = header.pixels * max(_decode_cost(header), _process_cost(header, job.options))
+    need = header.pixels * max(_decode_cost(header), _process_cost(header, job))
     if job.background_path is not None and job.options.output != "mask":
         background = read_header(Path(job.background_path))
         if background is not None and background.pixels <= max_pixels:
@@ -111,13 +110,15 @@ def _decode_cost(header: Header) -> float:
     )
 
 
-def _process_cost(header: Header, options: RemovalOptions) -> float:
+def _process_cost(header: Header, job: RemovalJob) -> float:
     """Return the bytes per pixel of the image from inference to encoding."""
+    options = job.options
     size = fit_within(header.size, options.max_size)
     share = size[0] * size[1] / header.pixels
-    steps = [_REFINE_WITH_ALPHA if header.has_alpha else _REFINE]
     if share < 1:
-        steps.append(_RESIZE_WITH_ALPHA if header.has_alpha else _RESIZE)
-    has_layer = options.output != "mask" and options.background is not None
-    steps.append(share * (_ENCODE[options.format] + (_LAYER if has_layer else 0)))
-    return _RETAINED.get(header.format, 0) + max(steps)
+        layout = _RESIZE_WITH_ALPHA if header.has_alpha else _RESIZE
+    else:
+        layout = _REFINE_WITH_ALPHA if header.has_alpha else _REFINE
+    has_layer = options.output != "mask" and (job.background_path or options.background) is not None
+    encode = share * (_ENCODE[options.format] + (_LAYER if has_layer else 0))
+    return max(_RETAINED.get(header.format, 0) + layout, encode)
