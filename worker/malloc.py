@@ -1,4 +1,4 @@
-"""Tunes glibc malloc to reuse freed tensor memory instead of returning it to the system."""
+"""Tunes glibc malloc to reuse freed tensor memory instead of returning it, and counts what is free."""
 
 import ctypes
 import sys
@@ -21,3 +21,24 @@ def retain_freed_memory() -> None:
         library.mallopt(M_ARENA_MAX, 1)  # one arena: blocks freed by one thread serve the others too
         library.mallopt(M_MMAP_MAX, 0)
         library.mallopt(M_TRIM_THRESHOLD, INT_MAX)
+
+
+class _Statistics(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def count_free_heap_bytes() -> int:
+    """Return how much freed memory the C library retains for this process; 0 where that is unknown."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallinfo2"):
+        return 0
+    library.mallinfo2.restype = _Statistics
+    return int(library.mallinfo2().fordblks)

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -11,8 +12,10 @@ from shared.messages import Failed, Finished, Progress, RemovalJob
 from worker import pipeline
 from worker.engines import DeviceContextLost
 from worker.event_sender import EventSender
+from worker.imaging.memory_estimate import estimate_removal_bytes
 from worker.imaging.parallel import available_cores
 from worker.inference_thread import InferenceThread
+from worker.memory_gate import MemoryGate
 
 log = logging.getLogger("worker")
 
@@ -30,13 +33,21 @@ def max_concurrency(device: str) -> int:
 
 
 class JobRunner:
-    """Runs removal jobs and tracks the unfinished ones for cancellation."""
+    """Runs removal jobs, as many as the memory allows, and tracks the unfinished ones for cancellation."""
 
-    def __init__(self, pool: Executor, model: InferenceThread, events: EventSender, max_pixels: int) -> None:
+    def __init__(
+        self,
+        pool: Executor,
+        model: InferenceThread,
+        events: EventSender,
+        max_pixels: int,
+        gate: MemoryGate | None = None,
+    ) -> None:
         self._pool = pool
         self._model = model
         self._events = events
         self._max_pixels = max_pixels
+        self._gate = gate or MemoryGate()
         self._cancelled: dict[str, threading.Event] = {}
 
     def submit(self, job: RemovalJob) -> None:
@@ -66,11 +77,15 @@ class JobRunner:
             self._events.put(Progress(job.task_id, percent, message))
 
         try:
-            engine = self._model.create_proxy(check_cancelled)
-            result = pipeline.remove(job, engine, self._max_pixels, report)
-            return Finished(
-                job.task_id, replace(result, timings_ms=engine.separate_queue_time(result.timings_ms))
-            )
+            submitted = time.perf_counter()
+            need_bytes = estimate_removal_bytes(job, self._max_pixels)
+            with self._gate.admit(need_bytes, check_cancelled):  # no progress before: it starts the timeout
+                waited_ms = (time.perf_counter() - submitted) * 1000
+                engine = self._model.create_proxy(check_cancelled)
+                result = pipeline.remove(job, engine, self._max_pixels, report)
+            timings_ms = engine.separate_queue_time(result.timings_ms)
+            timings_ms["queued"] = round(timings_ms["queued"] + waited_ms, 1)
+            return Finished(job.task_id, replace(result, timings_ms=timings_ms))
         except BgremoveError as error:
             if isinstance(error, StorageFailed):
                 log.warning("result not stored", extra={"reason": error.__cause__})

@@ -120,7 +120,7 @@ class WorkerHandle:
             self._on_change(WorkerEvent.JOB_STARTED)
         answer: asyncio.Future[RemovalResult] = self._loop.create_future()
         answer.add_done_callback(lambda _: self._forget(job.task_id))
-        self._in_flight[job.task_id] = _InFlight(answer, on_progress, self._job_deadline())
+        self._in_flight[job.task_id] = _InFlight(answer, on_progress, self._start_deadline(job.task_id))
         try:
             self._process.send(Remove(job))
             return await asyncio.shield(answer)
@@ -232,6 +232,17 @@ class WorkerHandle:
             last = last_line(self._log_path)
             return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")
         return WorkerCrashed(f"The worker ended {how}.")
+
+    def _start_deadline(self, task_id: str) -> Deadline:
+        return Deadline(self._spec.job_timeout_s, partial(self._check_start, task_id))
+
+    def _check_start(self, task_id: str) -> None:
+        """Kill a process that starts no job. One job may wait until others have released their memory."""
+        if any(in_flight.started for in_flight in self._in_flight.values()):
+            self._in_flight[task_id].deadline = self._start_deadline(task_id)
+        else:
+            timeout_s = self._spec.job_timeout_s
+            self.kill(WorkerTimeout(f"The worker started no removal within {timeout_s:g} s and was ended."))
 
     def _job_deadline(self) -> Deadline:
         return self._deadline(self._spec.job_timeout_s, "did not finish a removal")

@@ -32,3 +32,9 @@ def _obey(job: RemovalJob, events: Any) -> None:
         obey(job, events)
     except OSError:  # the files of a cancelled job are deleted
         events.put(Failed(job.task_id, "storage_failed", "The result could not be stored."))
+
+
+def in_turn(commands: Connection, events: Any, _: WorkerConfig) -> None:
+    """Take three removals and run one after the other, as if there was memory for one only."""
+    for job in jobs(commands, events, replace(MODEL, max_concurrency=3)):
+        obey(job, events)

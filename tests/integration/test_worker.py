@@ -106,6 +106,18 @@ def test_a_job_that_reports_progress_without_end_times_out_as_well(
     case.bench.run(scenario)
 
 
+def test_a_job_that_waits_in_the_worker_for_running_ones_does_not_time_out(tmp_path: Path) -> None:
+    """Large images run one after the other when the memory is short."""
+    case = Case(tmp_path, f"{TWO_AT_ONCE}:in_turn", job_timeout_s=1.5)
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        outcomes = await asyncio.gather(*(case.bench.outcome("sleep 1") for _ in range(3)))
+        assert not any(isinstance(outcome, BgremoveError) for outcome in outcomes)
+
+    case.bench.run(scenario)
+
+
 def test_a_load_that_hangs_after_its_first_progress_is_ended(tmp_path: Path) -> None:
     """The bar would stand at a half until the service ends."""
     case = Case(tmp_path, f"{BEHAVIOURS}:hangs_in_load", load_timeout_s=0.2)

@@ -28,10 +28,11 @@ from shared.options import RemovalOptions
 from tests.fake_workers.by_light import Light
 from tests.fake_workers.talk import MODEL
 from tests.photos import encoded
-from worker import main, runner
+from worker import main, memory_gate, runner
 from worker.engines import ProgressFn, loaders
 from worker.imaging import decode
 from worker.imaging.geometry import Pixels
+from worker.imaging.memory_estimate import estimate_removal_bytes
 from worker.inference_thread import InferenceThread
 
 WAIT_S = 20
@@ -112,3 +113,32 @@ def test_max_concurrency_on_a_gpu_follows_the_cores_within_bounds(
     """With fewer jobs the GPU waits for decoding; with more, decoded images only fill the memory."""
     monkeypatch.setattr(runner, "available_cores", lambda: cores)
     assert runner.max_concurrency(device) == concurrency
+
+
+def test_a_removal_that_does_not_fit_is_refused_and_one_that_waits_sends_no_progress(
+    tmp_path: Path, model: InferenceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor counts a job's timeout from its first progress."""
+    monkeypatch.setattr(memory_gate, "PATIENCE_S", 0.2)
+    (tmp_path / "photo").write_bytes(encoded(Image.new("RGB", (40, 30), "white")))
+    job = RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions())
+    need_bytes = estimate_removal_bytes(job, 10_000)
+    assert need_bytes > 1200 * 8
+    available = [need_bytes - 1]
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    with ThreadPoolExecutor(2) as pool:
+        gate = memory_gate.MemoryGate(lambda: available[0])
+        jobs = runner.JobRunner(pool, model, events, 10_000, gate)  # type: ignore[arg-type]
+        jobs.submit(job)
+        refused = events.get(timeout=WAIT_S)
+        assert isinstance(refused, Failed)
+        assert refused.code == "out_of_memory"
+        available[0] = need_bytes
+        with gate.admit(need_bytes, lambda: None):
+            jobs.submit(job)
+            with pytest.raises(queue.Empty):
+                events.get(timeout=0.3)
+            jobs.cancel("a")
+            cancelled = events.get(timeout=WAIT_S)
+        assert isinstance(cancelled, Failed)
+        assert cancelled.code == "cancelled"

@@ -1,0 +1,124 @@
+"""Estimates the peak memory of a removal from its image's header and options, before anything is decoded.
+
+The figures are bytes per pixel: the growth of the process's peak resident set size, for 25 megapixels.
+`tests/model/test_memory.py` compares them with removals.
+
+Source: RFC 9649 (WebP container and lossless bitstream), RFC 6386, 9.1 (VP8 frame header).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from shared.formats import SIGNATURE_BYTES, detect_format
+from shared.messages import RemovalJob
+from worker.imaging.decode import DECODE_ERRORS
+from worker.imaging.geometry import fit_within
+
+FIXED_BYTES = 64_000_000  # the network's input and output, Pillow's block cache, the threads' strips
+_MARGIN = 1.1
+_DECODE = {"WEBP": 16.5, "AVIF": 11.0, "HEIF": 11.0}  # any other format: 8
+_DECODE_WITH_ALPHA = {"WEBP": 24.5, "AVIF": 19.0, "HEIF": 19.0}  # 15
+_DECODE_DEEP = {"I": 17.0, "F": 21.0}  # by the mode's first letter: 16, 32 bits, and float
+_RETAINED = {"WEBP": 8.0, "JPEG": 1.5}  # by Pillow's decoders, for a while
+_REFINE, _REFINE_WITH_ALPHA = 8.0, 15.0
+_RESIZE, _RESIZE_WITH_ALPHA = 12.5, 22.0
+_ENCODE = {"png": 8.0, "jpeg": 11.0, "webp": 28.0}  # of the result's pixels, the matte included
+_LAYER = 4.0  # the background at the result's size
+_WEBP_HEADER_BYTES, _VP8X_ALPHA = 30, 0x10
+_ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image's header says: its format and mode (as Pillow names them) and its size."""
+
+    format: str
+    mode: str
+    size: tuple[int, int]
+    has_alpha: bool
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixels."""
+        return self.size[0] * self.size[1]
+
+
+def estimate_removal_bytes(job: RemovalJob, max_pixels: int) -> int:
+    """Return the peak memory of a removal, in bytes; an image that decoding will refuse counts as nothing."""
+    header = read_header(Path(job.source_path))
+    if header is None or header.pixels > max_pixels:
+        return 0
+    need = header.pixels * max(_decode_cost(header), _process_cost(header, job))
+    if job.background_path is not None and job.options.output != "mask":
+        background = read_header(Path(job.background_path))
+        if background is not None and background.pixels <= max_pixels:
+            # It stays while the image is processed.
+            need += background.pixels * max(_decode_cost(background), 4 + _REFINE)
+    return FIXED_BYTES + round(_MARGIN * need)
+
+
+def read_header(path: Path) -> Header | None:
+    """Read the header of an image file; None if it cannot be read, which decoding then reports."""
+    try:
+        with path.open("rb") as file:
+            image_format = detect_format(file.read(SIGNATURE_BYTES))
+            if image_format is None:
+                return None
+            if image_format.name == "WEBP":
+                file.seek(0)
+                return _read_webp_header(file.read(_WEBP_HEADER_BYTES))
+            if image_format.name == "HEIF":
+                return _read_heif_header(path)
+            with Image.open(file, formats=[image_format.name]) as image:
+                has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
+                return Header(image_format.name, image.mode, image.size, has_alpha)
+    except (UnidentifiedImageError, ImportError, *DECODE_ERRORS):
+        return None
+
+
+def _read_webp_header(start: bytes) -> Header | None:
+    """Parse the first chunk. Pillow would allocate, and clear, the decoder's canvases."""
+    match start[12:16]:
+        case b"VP8X":
+            has_alpha = bool(start[20] & _VP8X_ALPHA)
+            width, height = (1 + int.from_bytes(start[at : at + 3], "little") for at in (24, 27))
+        case b"VP8L":
+            bits = int.from_bytes(start[21:25], "little")
+            has_alpha, width, height = bool(bits >> 28 & 1), 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case b"VP8 ":
+            has_alpha = False
+            width, height = (int.from_bytes(start[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+        case _:
+            return None
+    return Header("WEBP", "RGBA" if has_alpha else "RGB", (width, height), has_alpha)
+
+
+def _read_heif_header(path: Path) -> Header:
+    from pillow_heif import open_heif  # noqa: PLC0415 - takes 50 ms to load, and few images need it
+
+    image = open_heif(path)
+    return Header("HEIF", image.mode, image.size, image.has_alpha)
+
+
+def _decode_cost(header: Header) -> float:
+    if header.mode[0] in _DECODE_DEEP:
+        return _DECODE_DEEP[header.mode[0]]
+    return (_DECODE_WITH_ALPHA if header.has_alpha else _DECODE).get(
+        header.format, 15.0 if header.has_alpha else 8.0
+    )
+
+
+def _process_cost(header: Header, job: RemovalJob) -> float:
+    """Return the bytes per pixel of the image from inference to encoding."""
+    options = job.options
+    size = fit_within(header.size, options.max_size)
+    share = size[0] * size[1] / header.pixels
+    if share < 1:
+        layout = _RESIZE_WITH_ALPHA if header.has_alpha else _RESIZE
+    else:
+        layout = _REFINE_WITH_ALPHA if header.has_alpha else _REFINE
+    has_layer = options.output != "mask" and (job.background_path or options.background) is not None
+    encode = share * (_ENCODE[options.format] + (_LAYER if has_layer else 0))
+    return max(_RETAINED.get(header.format, 0) + layout, encode)
