@@ -28,11 +28,17 @@ from worker.imaging.containers.heif_boxes import check_heif
 from worker.imaging.containers.jpeg_segments import read_jpeg
 from worker.imaging.containers.png_chunks import MAX_PROFILE_BYTES, read_png
 from worker.imaging.containers.tiff_directories import (
+    LENGTH,
+    ORIENTATION,
+    TILE_LENGTH,
+    TILE_WIDTH,
+    WIDTH,
     TiffFile,
     check_tiff,
     has_more_pages,
     is_plausible_exif,
 )
+from worker.imaging.containers.tiff_planes import decode_planes, read_layout
 from worker.imaging.dpi import read_exif_dpi, read_header_dpi
 from worker.imaging.flatten import contrasting_grey, flatten_onto
 from worker.imaging.icc_profiles import read_exif_profile
@@ -159,7 +165,15 @@ def _decode_file(file: BinaryIO, content: mmap, name: str, max_pixels: int) -> D
 def _decode_tiff(file: BinaryIO, content: mmap, max_pixels: int) -> DecodedImage:
     tiff = TiffFile(content)
     check_tiff(tiff, len(content))
-    decoded = _decode_plain(file, "TIFF", max_pixels)
+    layout = read_layout(tiff.chain[0]) if tiff.chain else None
+    if layout is None:
+        decoded = _decode_plain(file, "TIFF", max_pixels)
+    else:
+        first = tiff.chain[0]
+        _check_pixels("has", first.read_one(WIDTH), first.read_one(LENGTH), max_pixels)
+        _check_pixels("has tiles of", first.read_one(TILE_WIDTH), first.read_one(TILE_LENGTH), max_pixels)
+        image = decode_planes(content, tiff, layout)
+        decoded = _decode_image(image, orientation=first.read_one(ORIENTATION, 1))
     return replace(decoded, warnings=(FIRST_PAGE_ONLY,)) if has_more_pages(tiff) else decoded
 
 
@@ -174,10 +188,14 @@ def _decode_plain(file: BinaryIO, name: str, max_pixels: int) -> DecodedImage:
 
 def _check_size(image: ImageFile, max_pixels: int) -> None:
     for has, (width, height) in (("has", image.size), ("has tiles of", pixel_formats.read_tile_size(image))):
-        if width * height > max_pixels:
-            raise TooManyPixels(
-                f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
-            )
+        _check_pixels(has, width, height, max_pixels)
+
+
+def _check_pixels(has: str, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
+        )
 
 
 def _register_heif() -> None:
@@ -192,18 +210,24 @@ def _register_heif() -> None:
     )
 
 
-def _decode_image(image: ImageFile, profile: bytes | None = None) -> DecodedImage:
+def _decode_image(
+    image: Image.Image, profile: bytes | None = None, orientation: object = None
+) -> DecodedImage:
+    """Load and convert an opened image. `profile` and `orientation` come before those that Pillow finds."""
     profile, dpi = profile or image.info.get("icc_profile"), read_header_dpi(image)
     profile = profile if profile and len(profile) <= MAX_PROFILE_BYTES else None
     pixel_formats.scale_transparent_colour(image)
     frame_box = pixel_formats.find_first_frame_box(image)
-    orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)  # Pillow rotates TIFFs in load()
+    is_rotated = orientation is None and pixel_formats.read_tiff_tag(image, _ORIENTATION) is not None
+    if is_rotated:  # in load(), as Pillow does for TIFFs
+        orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)
     _drop_unused_metadata(image)
     image.load()
     _drop_unused_metadata(image)  # some plugins read them in load()
     exif = _read_or_none(image.getexif) or Image.Exif()
     if orientation is None:
         orientation = _read_or_none(lambda: exif.get(_ORIENTATION))
+    if not is_rotated:
         _transpose(image, orientation)
     dpi = dpi or _read_or_none(lambda: read_exif_dpi(exif))
     if dpi is not None and orientation in _TRANSPOSED:
@@ -218,7 +242,7 @@ def _decode_image(image: ImageFile, profile: bytes | None = None) -> DecodedImag
     return DecodedImage(rgb, alpha, icc_profile, dpi)
 
 
-def _drop_unused_metadata(image: ImageFile) -> None:
+def _drop_unused_metadata(image: Image.Image) -> None:
     """Drop XMP, whose orientation Pillow would apply and browsers do not, and EXIF data that are a bomb."""
     for key in ("xmp", "XML:com.adobe.xmp"):
         image.info.pop(key, None)
@@ -234,7 +258,7 @@ def _read_or_none(read: Callable[[], Value]) -> Value | None:
     return None
 
 
-def _transpose(image: ImageFile, orientation: object) -> None:
+def _transpose(image: Image.Image, orientation: object) -> None:
     """Turn a loaded image upright in place. Pillow's own function fails on EXIF that it cannot rewrite."""
     method = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
     if method is not None:
