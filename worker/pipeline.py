@@ -82,6 +82,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
         coverage=round(coverage, 4),
         box=None if box is None else (*box,),  # plain tuples: the supervisor cannot import Box
         frame=(*frame,),
+        warnings=image.warnings,
     )
 
 
