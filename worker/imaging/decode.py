@@ -21,8 +21,9 @@ from shared.formats import SIGNATURE_BYTES, detect_format
 from worker.imaging import colour, pixel_formats
 from worker.imaging.containers import jpeg_segments
 from worker.imaging.containers.bmp_header import read_bmp
+from worker.imaging.containers.camera_raw import check_signature, find_preview
 from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
-from worker.imaging.containers.file_view import FileView
+from worker.imaging.containers.file_view import Bytes, FileView
 from worker.imaging.containers.gif_blocks import read_gif
 from worker.imaging.containers.heif_boxes import check_heif
 from worker.imaging.containers.jpeg_segments import read_jpeg
@@ -130,7 +131,9 @@ def decode(path: Path, max_pixels: int) -> DecodedImage:
     `max_pixels`, DamagedImage if decoding fails, MemoryError.
     """
     with path.open("rb") as file:
-        image_format = detect_format(file.read(SIGNATURE_BYTES))
+        head = file.read(SIGNATURE_BYTES)
+        check_signature(head)
+        image_format = detect_format(head)
         if image_format is None:
             raise NotAnImage
         try:
@@ -152,19 +155,29 @@ def _decode_file(file: BinaryIO, content: mmap, name: str, max_pixels: int) -> D
         check_heif(content)
     if name not in _WALKS:
         return _decode_plain(file, name, max_pixels)
-    contents = _WALKS[name](content)
+    return _decode_parts(content, _WALKS[name](content), name, max_pixels)
+
+
+def _decode_parts(
+    content: Bytes, contents: Contents, name: str, max_pixels: int, orientation: int | None = None
+) -> DecodedImage:
+    """Decode the parts of a file that a walk over its container has kept."""
     view = FileView(content, contents.parts)
     with Image.open(io.BufferedReader(view, _BUFFER_BYTES), formats=[name]) as image:
         _check_size(image, max_pixels)
         view.extend_budget(image.width * image.height)
         if not contents.is_ended:
             jpeg_segments.check_complete(content, contents.parts)
-        return replace(_decode_image(image, contents.icc_profile), warnings=contents.warnings)
+        decoded = _decode_image(image, contents.icc_profile, orientation)
+        return replace(decoded, warnings=contents.warnings)
 
 
 def _decode_tiff(file: BinaryIO, content: mmap, max_pixels: int) -> DecodedImage:
     tiff = TiffFile(content)
     check_tiff(tiff, len(content))
+    if preview := find_preview(content, tiff):
+        contents = replace(read_jpeg(preview.content), warnings=(preview.warning,))
+        return _decode_parts(preview.content, contents, "JPEG", max_pixels, preview.orientation)
     layout = read_layout(tiff.chain[0]) if tiff.chain else None
     if layout is None:
         decoded = _decode_plain(file, "TIFF", max_pixels)
