@@ -12,6 +12,7 @@ from cli.batch_plan import Plan, make_plan
 from cli.batch_report import Report
 from cli.command_errors import CommandFailed, Terminated
 from cli.connect import Service, connect, parse_server_url, read_token, start_service
+from cli.inputs import describe_unread
 from cli.option_flags import add_options
 from cli.progress_line import Progress
 from cli.removal_client import RemovalClient
@@ -99,6 +100,8 @@ def _run_batch(arguments: argparse.Namespace, plan: Plan, report: Report) -> int
         _ensure_environment(arguments)  # may re-execute this program: nothing is reported before
     if plan.skipped_results:
         report.note(f"skipped {len(plan.skipped_results)} results of earlier runs, recognised by their names")
+    if plan.unread:
+        report.note(f"not read: {describe_unread(plan.unread)}; convert them to JPEG or TIFF")
     for result in plan.skipped_results:
         if not result.in_folder:  # named itself: a program expects a line for it
             report.add_skipped_result(result)

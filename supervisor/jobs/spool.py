@@ -107,6 +107,7 @@ class Spool:
             coverage=made.coverage,
             box=made.box,
             frame=made.frame,
+            warnings=list(made.warnings),
             model_id=made.model_id,
             device=made.device,
             timings_ms=dict(timings_ms),

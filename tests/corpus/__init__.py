@@ -24,6 +24,7 @@ from tests.corpus.pictures import (
     veil,
     veiled,
 )
+from tests.corpus.planar_tiff import planar_tiff
 from tests.corpus.png_files import png
 from tests.corpus.tiff_files import tiff
 from tests.photos import encoded, opened
@@ -37,7 +38,7 @@ def cases(kind: str) -> list[Case]:
     """Return all cases of one file format."""
     special = {"PNG": png, "JPEG": _jpeg, "WEBP": _modern, "AVIF": _modern, "HEIF": _modern, "TIFF": tiff}
     found = list({**special, "BMP": _bmp, "GIF": _gif}[kind](kind))
-    found += {"PNG": odd_png, "JPEG": odd_jpeg}.get(kind, list)()
+    found += {"PNG": odd_png, "JPEG": odd_jpeg, "TIFF": planar_tiff}.get(kind, list)()
     if kind in TURNED_FORMATS:
         found += [turned(kind, orientation) for orientation in range(1, 9)]
         found += [_profiled(kind, "Display P3", P3), _profiled(kind, "Adobe RGB", ADOBE)]

@@ -271,3 +271,27 @@ def test_ctrl_c_cancels_running_tasks_and_leaves_no_partial_file(photos: Path) -
     assert script.cancelled
     assert len(script.uploads) == 2
     assert tree(photos) == before
+
+
+def test_warnings_of_a_result_are_printed(photos: Path) -> None:
+    """As for an animation, of which the first frame was used: as a sentence, and as JSON."""
+    script = Script()
+    script.result["warnings"] = ["The image is animated: only its first frame was used."]
+    done = remove(script, photos / "one.jpg")
+    assert f"{photos / 'one.jpg'}: The image is animated: only its first frame was used." in done.stderr
+    done = remove(script, photos, "--json", "--overwrite")
+    assert all(line["warnings"] == script.result["warnings"] for line in lines(done))
+
+
+def test_images_of_kinds_that_are_not_read_are_counted(photos: Path) -> None:
+    """A folder from a camera holds the raw files, too: the user should know that they were not processed."""
+    for name in ("a.NEF", "b.cr2", "c.jxl", "d.jp2", "e.ico", "f.txt"):
+        (photos / name).write_bytes(b"another kind")
+    done = remove(Script(), photos)
+    assert (
+        "not read: 1 ICO, 1 JPEG 2000, 1 JPEG XL, 2 camera raw; convert them to JPEG or TIFF" in done.stderr
+    )
+    for path in photos.iterdir():
+        if path.is_file() and path.suffix.lower() not in (".nef", ".ico"):
+            path.unlink()
+    assert "not read: 1 ICO, 1 camera raw" in remove(Script(), photos).stderr

@@ -38,7 +38,7 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
             assert properties[option.name].get("default") == option.default
             assert properties[option.name]["description"] == option.help
     fields = schema["components"]["schemas"]["Result"]["properties"]
-    assert {"subject", "coverage", "box", "frame"} <= set(fields)
+    assert {"subject", "coverage", "box", "frame", "warnings"} <= set(fields)
     upload = schema["paths"]["/api/v1/remove/upload"]["post"]["responses"]
     assert "Retry-After" in upload["429"]["headers"]
     assert {"invalid_option", "not_an_image", "queue_full", "worker_start_failed"} <= set(

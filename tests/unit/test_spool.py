@@ -3,12 +3,16 @@
 import asyncio
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from shared.messages import RemovalResult
+from shared.options import RemovalOptions
+from supervisor.jobs.job import Job, StoredImage
 from supervisor.jobs.spool import Spool
 from supervisor.platform.private_dir import make_private_dir
 
@@ -73,3 +77,33 @@ def test_a_process_id_that_was_given_to_another_process_keeps_no_leftovers(tmp_p
         os.utime(folder, (0, 0))
     asyncio.run(Spool(tmp_path, 60).delete_orphans())
     assert (mine.exists(), others.exists()) == (True, False)
+
+
+def test_warnings_reach_clients_as_a_list(tmp_path: Path) -> None:
+    """As JSON has no tuples."""
+    whole = (0, 0, 1, 1)
+    warnings = ("One frame.",)
+    made = RemovalResult(
+        *(1, 1, "png", "fake", "cpu", {}),
+        subject=True,
+        coverage=1.0,
+        box=whole,
+        frame=whole,
+        warnings=warnings,
+    )
+    job = Job(
+        id="bgremove_1",
+        options=RemovalOptions(),
+        image=StoredImage("source"),
+        background=None,
+        file_name="photo.png",
+        client="one",
+        submitted_at=datetime.now(UTC),
+    )
+
+    async def finish() -> Any:
+        spool = Spool(tmp_path, 60)
+        await spool.accept(job, {"source": Path.touch})
+        return await spool.finish(job, made, {})
+
+    assert asyncio.run(finish())["warnings"] == ["One frame."]

@@ -21,18 +21,25 @@ from shared.formats import SIGNATURE_BYTES, detect_format
 from worker.imaging import colour, pixel_formats
 from worker.imaging.containers import jpeg_segments
 from worker.imaging.containers.bmp_header import read_bmp
+from worker.imaging.containers.camera_raw import check_signature, find_preview
 from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
-from worker.imaging.containers.file_view import FileView
+from worker.imaging.containers.file_view import Bytes, FileView
 from worker.imaging.containers.gif_blocks import read_gif
 from worker.imaging.containers.heif_boxes import check_heif
 from worker.imaging.containers.jpeg_segments import read_jpeg
 from worker.imaging.containers.png_chunks import MAX_PROFILE_BYTES, read_png
 from worker.imaging.containers.tiff_directories import (
+    LENGTH,
+    ORIENTATION,
+    TILE_LENGTH,
+    TILE_WIDTH,
+    WIDTH,
     TiffFile,
     check_tiff,
     has_more_pages,
     is_plausible_exif,
 )
+from worker.imaging.containers.tiff_planes import decode_planes, read_layout
 from worker.imaging.dpi import read_exif_dpi, read_header_dpi
 from worker.imaging.flatten import contrasting_grey, flatten_onto
 from worker.imaging.icc_profiles import read_exif_profile
@@ -124,7 +131,9 @@ def decode(path: Path, max_pixels: int) -> DecodedImage:
     `max_pixels`, DamagedImage if decoding fails, MemoryError.
     """
     with path.open("rb") as file:
-        image_format = detect_format(file.read(SIGNATURE_BYTES))
+        head = file.read(SIGNATURE_BYTES)
+        check_signature(head)
+        image_format = detect_format(head)
         if image_format is None:
             raise NotAnImage
         try:
@@ -146,20 +155,38 @@ def _decode_file(file: BinaryIO, content: mmap, name: str, max_pixels: int) -> D
         check_heif(content)
     if name not in _WALKS:
         return _decode_plain(file, name, max_pixels)
-    contents = _WALKS[name](content)
+    return _decode_parts(content, _WALKS[name](content), name, max_pixels)
+
+
+def _decode_parts(
+    content: Bytes, contents: Contents, name: str, max_pixels: int, orientation: int | None = None
+) -> DecodedImage:
+    """Decode the parts of a file that a walk over its container has kept."""
     view = FileView(content, contents.parts)
     with Image.open(io.BufferedReader(view, _BUFFER_BYTES), formats=[name]) as image:
         _check_size(image, max_pixels)
         view.extend_budget(image.width * image.height)
         if not contents.is_ended:
             jpeg_segments.check_complete(content, contents.parts)
-        return replace(_decode_image(image, contents.icc_profile), warnings=contents.warnings)
+        decoded = _decode_image(image, contents.icc_profile, orientation)
+        return replace(decoded, warnings=contents.warnings)
 
 
 def _decode_tiff(file: BinaryIO, content: mmap, max_pixels: int) -> DecodedImage:
     tiff = TiffFile(content)
     check_tiff(tiff, len(content))
-    decoded = _decode_plain(file, "TIFF", max_pixels)
+    if preview := find_preview(content, tiff):
+        contents = replace(read_jpeg(preview.content), warnings=(preview.warning,))
+        return _decode_parts(preview.content, contents, "JPEG", max_pixels, preview.orientation)
+    layout = read_layout(tiff.chain[0]) if tiff.chain else None
+    if layout is None:
+        decoded = _decode_plain(file, "TIFF", max_pixels)
+    else:
+        first = tiff.chain[0]
+        _check_pixels("has", first.read_one(WIDTH), first.read_one(LENGTH), max_pixels)
+        _check_pixels("has tiles of", first.read_one(TILE_WIDTH), first.read_one(TILE_LENGTH), max_pixels)
+        image = decode_planes(content, tiff, layout)
+        decoded = _decode_image(image, orientation=first.read_one(ORIENTATION, 1))
     return replace(decoded, warnings=(FIRST_PAGE_ONLY,)) if has_more_pages(tiff) else decoded
 
 
@@ -174,10 +201,14 @@ def _decode_plain(file: BinaryIO, name: str, max_pixels: int) -> DecodedImage:
 
 def _check_size(image: ImageFile, max_pixels: int) -> None:
     for has, (width, height) in (("has", image.size), ("has tiles of", pixel_formats.read_tile_size(image))):
-        if width * height > max_pixels:
-            raise TooManyPixels(
-                f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
-            )
+        _check_pixels(has, width, height, max_pixels)
+
+
+def _check_pixels(has: str, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
+        )
 
 
 def _register_heif() -> None:
@@ -192,18 +223,24 @@ def _register_heif() -> None:
     )
 
 
-def _decode_image(image: ImageFile, profile: bytes | None = None) -> DecodedImage:
+def _decode_image(
+    image: Image.Image, profile: bytes | None = None, orientation: object = None
+) -> DecodedImage:
+    """Load and convert an opened image. `profile` and `orientation` come before those that Pillow finds."""
     profile, dpi = profile or image.info.get("icc_profile"), read_header_dpi(image)
     profile = profile if profile and len(profile) <= MAX_PROFILE_BYTES else None
     pixel_formats.scale_transparent_colour(image)
     frame_box = pixel_formats.find_first_frame_box(image)
-    orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)  # Pillow rotates TIFFs in load()
+    is_rotated = orientation is None and pixel_formats.read_tiff_tag(image, _ORIENTATION) is not None
+    if is_rotated:  # in load(), as Pillow does for TIFFs
+        orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)
     _drop_unused_metadata(image)
     image.load()
     _drop_unused_metadata(image)  # some plugins read them in load()
     exif = _read_or_none(image.getexif) or Image.Exif()
     if orientation is None:
         orientation = _read_or_none(lambda: exif.get(_ORIENTATION))
+    if not is_rotated:
         _transpose(image, orientation)
     dpi = dpi or _read_or_none(lambda: read_exif_dpi(exif))
     if dpi is not None and orientation in _TRANSPOSED:
@@ -218,7 +255,7 @@ def _decode_image(image: ImageFile, profile: bytes | None = None) -> DecodedImag
     return DecodedImage(rgb, alpha, icc_profile, dpi)
 
 
-def _drop_unused_metadata(image: ImageFile) -> None:
+def _drop_unused_metadata(image: Image.Image) -> None:
     """Drop XMP, whose orientation Pillow would apply and browsers do not, and EXIF data that are a bomb."""
     for key in ("xmp", "XML:com.adobe.xmp"):
         image.info.pop(key, None)
@@ -234,7 +271,7 @@ def _read_or_none(read: Callable[[], Value]) -> Value | None:
     return None
 
 
-def _transpose(image: ImageFile, orientation: object) -> None:
+def _transpose(image: Image.Image, orientation: object) -> None:
     """Turn a loaded image upright in place. Pillow's own function fails on EXIF that it cannot rewrite."""
     method = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
     if method is not None:

@@ -6,7 +6,6 @@ Sources: JFIF 1.02 (units); EXIF 2.32, 4.6.5 (XResolution, YResolution, Resoluti
 import struct
 
 from PIL import ExifTags, Image
-from PIL.ImageFile import ImageFile
 
 MIN_DPI, MAX_DPI = 2, 65_535  # Pillow gives 1 for a TIFF without a resolution; a JPEG stores 16 bits
 _JFIF_UNITS = (1, 2)
@@ -15,7 +14,7 @@ _EXIF_UNITS_PER_INCH: dict[float, float] = {2: 1.0, 3: 2.54}
 Dpi = tuple[float, float]
 
 
-def read_header_dpi(image: ImageFile) -> Dpi | None:
+def read_header_dpi(image: Image.Image) -> Dpi | None:
     """Return the resolution in an opened file's header. For a JPEG without one, Pillow invents 72."""
     invented = image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in _JFIF_UNITS
     return None if invented else _plausible_or_none(image.info.get("dpi"))

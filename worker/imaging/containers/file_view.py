@@ -13,6 +13,7 @@ from shared.errors import DamagedImage
 # Seconds of the decoding thread's CPU time: ten times what the slowest format takes on a slow machine.
 BASE_BUDGET_S, BUDGET_PER_MEGAPIXEL_S = 10.0, 2.0
 
+Bytes = mmap | bytes
 Part = tuple[int, int] | bytes  # start and end in the file, or bytes to insert
 
 
@@ -24,9 +25,9 @@ class WritableBuffer(Protocol):
 
 
 class FileView(io.RawIOBase):
-    """Parts of a memory-mapped file, one after the other. Read it through `io.BufferedReader`."""
+    """Parts of a file, in memory or mapped, one after the other. Read it through `io.BufferedReader`."""
 
-    def __init__(self, content: mmap, parts: Iterable[Part]) -> None:
+    def __init__(self, content: Bytes, parts: Iterable[Part]) -> None:
         self._content = content
         self._parts = [part for part in _join_adjacent(parts) if _length(part)]
         self._ends = list(accumulate(map(_length, self._parts)))

@@ -6,13 +6,13 @@ Source: ITU-T T.81, annex B: the markers and their segments; JFIF 1.02; EXIF 2.3
 import hashlib
 import io
 import re
-from mmap import mmap
+import struct
 
 from PIL import Image
 
 from shared.errors import DamagedImage
 from worker.imaging.containers.contents import Contents
-from worker.imaging.containers.file_view import FileView, Part
+from worker.imaging.containers.file_view import Bytes, FileView, Part
 from worker.imaging.containers.tiff_directories import EXIF_PREFIX, is_plausible_exif
 
 # Encoders write about ten. Hundreds fit into a small file, and each takes 0.2 s to decode at 100 megapixels.
@@ -24,6 +24,7 @@ _APP0, _EXIF, _ICC, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _END = b"\xff\xd9"
 # Markers of segments with a length: neither stuffing bytes within a scan, nor TEM, RST, SOI and fill bytes.
 _SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_FRAMES = frozenset([0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)])
 # The frame header, tables and scans: what the pixels need.
 _PIXELS = frozenset([*range(0xC0, 0xC8), *range(0xC9, 0xD0), *range(0xDA, 0xE0)])
 _RESTARTS = range(0xD0, 0xD8)
@@ -40,7 +41,7 @@ _STRIP_ROWS = 256
 class JpegWalk:
     """The state of one walk over the first image of a JPEG file."""
 
-    def __init__(self, content: mmap) -> None:
+    def __init__(self, content: Bytes) -> None:
         self.parts: list[Part] = [(0, 2)]
         self.scans = self.segments = 0
         self.is_ended = False
@@ -92,7 +93,7 @@ class JpegWalk:
         return marker != _EXIF or is_plausible_exif(self._content[start:end])
 
 
-def read_jpeg(content: mmap) -> Contents:
+def read_jpeg(content: Bytes) -> Contents:
     """Return the segments of the first image in a JPEG file that hold pixels or valid metadata.
 
     A missing end marker is added. Raises DamagedImage for a file that would take minutes to decode.
@@ -102,7 +103,24 @@ def read_jpeg(content: mmap) -> Contents:
     return Contents([*walk.parts, _END], is_ended=walk.is_ended)
 
 
-def check_complete(content: mmap, parts: list[Part]) -> None:
+def read_frame(content: Bytes, start: int, end: int) -> tuple[int, int, int, int] | None:
+    """Return marker, width, height and components of the frame of a JPEG at `start`; None without one."""
+    if content[start : start + 2] != b"\xff\xd8":
+        return None
+    position, end = start + 2, min(end, len(content))
+    for _ in range(MAX_SEGMENTS):
+        marker = _SEGMENT.search(content, position, end)
+        if marker is None or marker.end() + 8 > end or content[marker.end() - 1] == _START_OF_SCAN:
+            return None
+        position = marker.end()
+        if content[position - 1] in _FRAMES:
+            height, width, components = struct.unpack_from(">HHB", content, position + 3)
+            return content[position - 1], width, height, components
+        position += max(2, int.from_bytes(content[position : position + 2], "big"))
+    return None
+
+
+def check_complete(content: Bytes, parts: list[Part]) -> None:
     """Raise DamagedImage if a JPEG whose end marker was added lacks pixels.
 
     libjpeg decodes missing data without an error. But bytes appended to incomplete data change the pixels,
@@ -114,14 +132,14 @@ def check_complete(content: mmap, parts: list[Part]) -> None:
         raise DamagedImage
 
 
-def _next_restart(content: mmap, scan: Part) -> bytes:
+def _next_restart(content: Bytes, scan: Part) -> bytes:
     """Return the restart marker that follows the last one of a scan."""
     start = scan[0] if isinstance(scan, tuple) else 0
     _, last = max((content.rfind(bytes([0xFF, marker]), start), marker) for marker in _RESTARTS)
     return bytes([0xFF, _RESTARTS[(last + 1) % len(_RESTARTS)]])
 
 
-def _hash_pixels(content: mmap, parts: list[Part]) -> bytes:
+def _hash_pixels(content: Bytes, parts: list[Part]) -> bytes:
     with Image.open(io.BufferedReader(FileView(content, parts)), formats=["JPEG"]) as image:
         image.load()
         digest = hashlib.blake2b()

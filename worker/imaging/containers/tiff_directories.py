@@ -6,14 +6,15 @@ Sources: TIFF 6.0 (Adobe, 1992), sections 2 and 8; BigTIFF (AWare Systems); TIFF
 import struct
 from dataclasses import dataclass
 from functools import cached_property
-from mmap import mmap
 from typing import Literal
 
 from shared.errors import DamagedImage
+from worker.imaging.containers.file_view import Bytes
 
 SUBFILE_TYPE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+ORIENTATION = 274
 STRIP_OFFSETS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP, STRIP_BYTES, PLANAR = 273, 277, 278, 279, 284
-PREDICTOR, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES, SUB_DIRECTORIES = 317, 322, 324, 325, 330
+PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES, SUB_DIRECTORIES = 317, 322, 323, 324, 325, 330
 _EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROP_DIRECTORY = 34665, 34853, 40965
 EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_OFFSET, JPEG_BYTES = 338, 339, 513, 514
 EXIF_PREFIX = b"Exif\0\0"
@@ -61,7 +62,7 @@ class Entry:
 class Directory:
     """The tags of one image in a TIFF file."""
 
-    def __init__(self, content: mmap | bytes, order: str, entries: dict[int, Entry]) -> None:
+    def __init__(self, content: Bytes, order: str, entries: dict[int, Entry]) -> None:
         self._content = content
         self._order = order
         self.entries = entries
@@ -95,7 +96,7 @@ class Directory:
 class TiffFile:
     """The directories of a TIFF file, or of EXIF data without their `Exif` prefix."""
 
-    def __init__(self, content: mmap | bytes) -> None:
+    def __init__(self, content: Bytes) -> None:
         self._content = content
         self.order: Literal["<", ">"] = ">" if content[:2] == b"MM" else "<"
         self.is_big = struct.unpack_from(f"{self.order}H", content, 2)[0] == 43
