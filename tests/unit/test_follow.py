@@ -39,7 +39,7 @@ class Server:
 def follow(monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, Any] | None]) -> Iterator[float]:
     """Follow a task whose server answers like that, and yield its percents."""
     pauses: list[float] = []
-    monkeypatch.setattr(api_client.time, "sleep", pauses.append)
+    monkeypatch.setattr("cli.api_client.time.sleep", pauses.append)
     with Client("http://127.0.0.1:1", None) as client:
         transport = httpx2.MockTransport(Server(answers).respond)
         client._http = httpx2.Client(base_url="http://127.0.0.1:1", transport=transport)
