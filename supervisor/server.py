@@ -119,11 +119,14 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Start the shutdown, from any thread, with a time limit that does not need the event loop."""
-        if not self.should_exit:
+        started, self.should_exit = self.should_exit, True
+        if not started:
             timer = threading.Timer(SHUTDOWN_TIMEOUT_S, _exit_now)
             timer.daemon = True
-            timer.start()
-        self.should_exit = True
+            try:
+                timer.start()
+            except RuntimeError as error:  # threads have run out
+                log.warning("shutdown without time limit", extra={"reason": str(error)})
 
 
 def _bind(settings: Settings) -> socket.socket:

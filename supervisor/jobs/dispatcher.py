@@ -34,6 +34,7 @@ from supervisor.workers.worker import Slot, Worker
 
 MAX_ATTEMPTS = 2  # of a job whose worker dies
 DECODE_PERCENT = 5  # where the worker's own steps begin; before it, the worker is started
+RETRY_S = 1.0  # after a round that failed, as for lack of threads
 log = logging.getLogger("supervisor.dispatcher")
 
 
@@ -123,6 +124,7 @@ class Dispatcher:
                 await self._lease_jobs()
             except Exception:
                 log.exception("dispatch failed")
+                asyncio.get_running_loop().call_later(RETRY_S, self._wake.set)  # nothing else may wake it
 
     async def _lease_jobs(self) -> None:
         """Start every waiting job that has a slot now, in the order of the queue."""

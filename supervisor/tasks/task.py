@@ -16,6 +16,9 @@ from shared.errors import AlreadyFinished, BgremoveError, Cancelled, error_from
 from supervisor.tasks.tombstones import Tombstones
 
 LOG_LINES = 200
+MAX_FINISHED = (
+    10_000  # tasks kept, at some five kilobytes each: an hour of refused photos would take gigabytes
+)
 
 Status = Literal["queued", "running", "complete", "error"]
 
@@ -181,7 +184,7 @@ class Task:
 
 
 class TaskStore:
-    """Store of the known tasks. Finished ones expire after the retention; their ids are remembered."""
+    """Store of the known tasks. Finished ones expire by age and beyond a maximum; their ids are remembered."""
 
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
@@ -220,9 +223,14 @@ class TaskStore:
         task.fail(Cancelled())
 
     def expired(self) -> list[Task]:
-        """Return the tasks that finished longer than the retention ago."""
+        """Return the tasks that finished longer than the retention ago, and the oldest beyond the maximum."""
         deadline = time.monotonic() - self._retention_s
-        return [task for task in self if task.finished_at is not None and task.finished_at <= deadline]
+        finished = [(task, task.finished_at) for task in self if task.finished_at is not None]
+        return [
+            task
+            for number, (task, finished_at) in enumerate(finished)
+            if finished_at <= deadline or number >= MAX_FINISHED
+        ]
 
     def expire(self, task: Task) -> None:
         """Delete an expired task; its id gets 410 Gone from then on."""
