@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import random
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -31,7 +32,13 @@ def is_accepted(path: str, content_type: str, length: int) -> bool:
         pass
 
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(length).encode())]
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": headers,
+    }
     scope["app"] = FastAPI()
     limited = BodyLimitMiddleware(
         application, max_upload_bytes=MAX_UPLOAD_BYTES, base64_paths={BASE64_PATH}, formats={}
