@@ -184,7 +184,7 @@ class Task:
 
 
 class TaskStore:
-    """Store of the known tasks. Finished ones expire by age and beyond a maximum; their ids are remembered."""
+    """Store of the known tasks. Finished ones expire by age and beyond a maximum; ids are remembered."""
 
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s

@@ -98,7 +98,7 @@ window.fetch = async (...request) => {
 def test_a_removal_is_followed_through_more_breaks_than_are_allowed_in_a_row(
     visit: Open, data_dir: Path, tmp_path: Path
 ) -> None:
-    """A proxy that cuts every stream: only breaks without a word between them are a lost server."""
+    """A proxy that cuts every stream: only breaks with no event between them are a lost server."""
     with Scratch(tmp_path / "scratch").service(data_dir) as service:
         page = visit(service.url, scripts=[CUT_AFTER_ONE_EVENT])
         page.drop(("slow.png", "image/png", wish("sleep 5")))

@@ -157,6 +157,18 @@ def test_an_error_of_every_image_is_reported_once(photos: Path) -> None:
     assert done.stderr.count("--max-size is not valid") == 1
 
 
+def test_an_error_that_one_image_of_several_meets_does_not_end_the_run(photos: Path) -> None:
+    """A result was written, so the options are valid: the others are still processed."""
+    refusal = (422, {"detail": "The field 'crop_margin' is not valid.", "code": "invalid_option"})
+    script = Script(refusal=refusal, refused_part=b"photo one.jpg")
+    done = remove(
+        script, photos / "two.PNG", photos / "one.jpg", photos / "no ending", "--jobs", "1", "--json"
+    )
+    assert done.returncode == 1
+    assert [Path(line["input"]).name for line in lines(done)] == ["two.PNG", "one.jpg", "no ending"]
+    assert len(script.uploads) == 3
+
+
 def test_a_full_queue_is_retried(photos: Path) -> None:
     """Other clients may use the same server; a 429 names the delay."""
     script = Script(busy=2)

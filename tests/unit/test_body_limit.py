@@ -32,8 +32,14 @@ def is_accepted(path: str, content_type: str, length: int) -> bool:
         pass
 
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(length).encode())]
-    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "query_string": b""}
-    scope |= {"headers": headers, "app": FastAPI()}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": headers,
+    }
+    scope["app"] = FastAPI()
     limited = BodyLimitMiddleware(
         application, max_upload_bytes=MAX_UPLOAD_BYTES, base64_paths={BASE64_PATH}, formats={}
     )

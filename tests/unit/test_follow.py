@@ -1,4 +1,4 @@
-"""The command line follows a task through restarts of the server and a proxy that drops connections."""
+"""The command line's HTTP client: a task through several outages, and the delay that a full queue names."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from cli import api_client
 from cli.api_client import MAX_FAILURES, Client
-from cli.command_errors import Unreachable
+from cli.command_errors import ServerBusy, Unreachable
 
 ID = "bgremove_1"
 
@@ -68,6 +68,21 @@ def test_a_server_that_is_away_for_longer_is_unreachable(monkeypatch: pytest.Mon
                 monkeypatch, [state(10), None, *OUTAGE[:-2], None, None, None, None, state(100, "complete")]
             )
         )
+
+
+@pytest.mark.parametrize(
+    ("header", "delay_s"), [("5", 5), ("0", 0), ("-3", 0), ("60", 60), ("86400", 60), ("soon", 2), (None, 2)]
+)
+def test_retry_after_is_respected_up_to_a_minute(header: str | None, delay_s: float) -> None:
+    """A server that is set up wrongly must not hold a batch for a day."""
+    headers = {} if header is None else {"Retry-After": header}
+    full = httpx2.Response(429, headers=headers, json={"detail": "The queue is full.", "code": "queue_full"})
+    with Client("http://127.0.0.1:1", None) as client:
+        transport = httpx2.MockTransport(lambda _: full)
+        client._http = httpx2.Client(base_url="http://127.0.0.1:1", transport=transport)
+        with pytest.raises(ServerBusy) as busy:
+            client.submit_url("https://example.org/photo.jpg", {})
+    assert busy.value.retry_after_s == delay_s
 
 
 def test_a_task_that_ends_between_two_events_is_found_by_a_poll(monkeypatch: pytest.MonkeyPatch) -> None:
