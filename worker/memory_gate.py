@@ -11,7 +11,7 @@ from worker.available_memory import measure_available_bytes
 
 POLL_S = 0.1
 # How long a job that does not fit although no other runs waits for the memory of other processes.
-PATIENCE_S = 5.0
+PATIENCE_S = 2.0
 _MB = 1_000_000
 
 
