@@ -57,9 +57,6 @@ def odd_png() -> Iterator[Case]:
     at = palette.index(b"IDAT") - 4
     longer = palette[:at] + chunk(b"tRNS", bytes(256)) + palette[at:]
     yield Case("P, tRNS longer than the palette", longer, rgb_of(in_palette()))
-    large = bytes([*icc.rgb_profile(icc.DISPLAY_P3)]) + bytes(2 << 20)
-    large = struct.pack(">I", len(large)) + large[4:]
-    yield Case("a profile of 2 MB", encoded(cat(), "PNG", icc_profile=large), rgb_of(cat()), profile=large)
     yield Case("without IEND", encoded(cat(), "PNG")[:-12], rgb_of(cat()))
 
 

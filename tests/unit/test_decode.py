@@ -11,7 +11,7 @@ from PIL import Image
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from tests import raw_images
-from tests.corpus import FORMATS
+from tests.corpus import FORMATS, P3
 from tests.photos import encoded
 from worker.imaging.decode import DecodedImage, decode
 
@@ -287,3 +287,13 @@ def test_without_pillow_heif_a_heic_is_rejected_with_the_packages_name(tmp_path:
     command = [sys.executable, "-c", script, str(tmp_path / "image")]
     child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "NotAnImage: HEIC photos cannot be read here: the package pillow-heif is missing." in child.stderr
+
+
+@pytest.mark.parametrize(("megabytes", "is_kept"), [(2, True), (17, False)])
+def test_a_large_profile_does_not_cost_the_image(tmp_path: Path, megabytes: int, is_kept: bool) -> None:  # noqa: FBT001
+    """Press profiles take megabytes; Pillow refuses a PNG with one of more than one."""
+    profile = P3 + bytes(megabytes << 20)
+    profile = len(profile).to_bytes(4, "big") + profile[4:]
+    image = decode_bytes(encoded(colourful(), icc_profile=profile), tmp_path)
+    assert image.rgb.size == (60, 40)
+    assert image.icc_profile == (profile if is_kept else None)

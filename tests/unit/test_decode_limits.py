@@ -18,6 +18,7 @@ from tests.raw_images import chunk
 from worker.imaging.containers import file_view
 from worker.imaging.containers.file_view import FileView
 from worker.imaging.decode import DecodedImage, decode
+from worker.imaging.memory_estimate import read_header
 
 LIMIT = 10_000_000
 HARMLESS_S = 2  # on a busy machine; the unbounded files took 10 s and more
@@ -179,3 +180,13 @@ def test_a_decoder_that_reads_for_too_long_is_stopped(
         reader.seek(0)
         with pytest.raises(DamagedImage, match="longer to decode"):
             reader.read(200)
+
+
+@pytest.mark.parametrize("make", (REFUSED | HARMLESS).values(), ids=REFUSED | HARMLESS)
+def test_the_header_is_read_within_the_same_bounds(tmp_path: Path, make: Callable[[], bytes]) -> None:
+    """The memory estimate comes before decoding."""
+    (tmp_path / "image").write_bytes(make())
+    start = time.thread_time()
+    header = read_header(tmp_path / "image")
+    assert time.thread_time() - start < HARMLESS_S
+    assert header is None or header.size in (IMAGE.size, (8, 8))

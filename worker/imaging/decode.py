@@ -1,19 +1,16 @@
 """Decodes any accepted image file to upright 8-bit RGB, with its alpha, ICC profile and resolution."""
 
-import contextlib
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
@@ -37,10 +34,17 @@ from worker.imaging.containers.tiff_directories import (
     TiffFile,
     check_tiff,
     has_more_pages,
-    is_plausible_exif,
 )
 from worker.imaging.containers.tiff_planes import decode_planes, read_layout
 from worker.imaging.dpi import read_exif_dpi, read_header_dpi
+from worker.imaging.exif_tags import (
+    DECODE_ERRORS,
+    ORIENTATION_TAG,
+    TRANSPOSED,
+    drop_unused_metadata,
+    read_or_none,
+    transpose_upright,
+)
 from worker.imaging.flatten import contrasting_grey, flatten_onto
 from worker.imaging.icc_profiles import read_exif_profile
 from worker.imaging.parallel import available_cores
@@ -51,41 +55,14 @@ Image.MAX_IMAGE_PIXELS = None
 # zeroes first, decoding such an image takes 62 ms instead of 37.
 REUSED_BLOCKS = 4
 
-# What Pillow's decoders raise on damaged files, beyond OSError.
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-
-_ORIENTATION = ExifTags.Base.Orientation
-_TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_TRANSPOSED = range(5, 9)  # orientations that swap width and height
 FIRST_PAGE_ONLY = "The image has several pages: only the first was used."
 _BUFFER_BYTES = 64 * 1024
-_WALKS: dict[str, Callable[[mmap], Contents]] = {
+WALKS: dict[str, Callable[[Bytes], Contents]] = {
     "PNG": read_png,
     "JPEG": read_jpeg,
     "GIF": read_gif,
     "BMP": read_bmp,
 }
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +130,9 @@ def _decode_file(file: BinaryIO, content: mmap, name: str, max_pixels: int) -> D
     if name == "HEIF":
         _register_heif()
         check_heif(content)
-    if name not in _WALKS:
+    if name not in WALKS:
         return _decode_plain(file, name, max_pixels)
-    return _decode_parts(content, _WALKS[name](content), name, max_pixels)
+    return _decode_parts(content, WALKS[name](content), name, max_pixels)
 
 
 def _decode_parts(
@@ -231,21 +208,21 @@ def _decode_image(
     profile = profile if profile and len(profile) <= MAX_PROFILE_BYTES else None
     pixel_formats.scale_transparent_colour(image)
     frame_box = pixel_formats.find_first_frame_box(image)
-    is_rotated = orientation is None and pixel_formats.read_tiff_tag(image, _ORIENTATION) is not None
+    is_rotated = orientation is None and pixel_formats.read_tiff_tag(image, ORIENTATION_TAG) is not None
     if is_rotated:  # in load(), as Pillow does for TIFFs
-        orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)
-    _drop_unused_metadata(image)
+        orientation = pixel_formats.read_tiff_tag(image, ORIENTATION_TAG)
+    drop_unused_metadata(image)
     image.load()
-    _drop_unused_metadata(image)  # some plugins read them in load()
-    exif = _read_or_none(image.getexif) or Image.Exif()
+    drop_unused_metadata(image)  # some plugins read them in load()
+    exif = read_or_none(image.getexif) or Image.Exif()
     if orientation is None:
-        orientation = _read_or_none(lambda: exif.get(_ORIENTATION))
+        orientation = read_or_none(lambda: exif.get(ORIENTATION_TAG))
     if not is_rotated:
-        _transpose(image, orientation)
-    dpi = dpi or _read_or_none(lambda: read_exif_dpi(exif))
-    if dpi is not None and orientation in _TRANSPOSED:
+        transpose_upright(image, orientation)
+    dpi = dpi or read_or_none(lambda: read_exif_dpi(exif))
+    if dpi is not None and orientation in TRANSPOSED:
         dpi = dpi[::-1]
-    profile = profile or _read_or_none(lambda: read_exif_profile(exif))
+    profile = profile or read_or_none(lambda: read_exif_profile(exif))
     pixels, alpha = pixel_formats.split_alpha(image)
     if frame_box is not None:
         alpha = pixel_formats.clear_outside(frame_box, pixels.size, alpha)
@@ -253,27 +230,3 @@ def _decode_image(
     # Pillow's encoders would write comments and other metadata from here.
     rgb.info.clear()
     return DecodedImage(rgb, alpha, icc_profile, dpi)
-
-
-def _drop_unused_metadata(image: Image.Image) -> None:
-    """Drop XMP, whose orientation Pillow would apply and browsers do not, and EXIF data that are a bomb."""
-    for key in ("xmp", "XML:com.adobe.xmp"):
-        image.info.pop(key, None)
-    exif = image.info.get("exif")
-    if isinstance(exif, bytes) and not is_plausible_exif(exif):
-        del image.info["exif"]
-
-
-def _read_or_none(read: Callable[[], Value]) -> Value | None:
-    """Return what `read` returns; None if it fails: the pixels are complete without metadata."""
-    with contextlib.suppress(*DECODE_ERRORS):
-        return read()
-    return None
-
-
-def _transpose(image: Image.Image, orientation: object) -> None:
-    """Turn a loaded image upright in place. Pillow's own function fails on EXIF that it cannot rewrite."""
-    method = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
-    if method is not None:
-        upright = image.transpose(method)
-        image.im, image._size = upright.im, upright.size  # noqa: SLF001

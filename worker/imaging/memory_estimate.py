@@ -9,12 +9,12 @@ Source: RFC 9649 (WebP container and lossless bitstream), RFC 6386, 9.1 (VP8 fra
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
+from shared.errors import BadInput
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.messages import RemovalJob
-from worker.imaging.decode import DECODE_ERRORS
+from worker.imaging.exif_tags import DECODE_ERRORS
 from worker.imaging.geometry import fit_within
+from worker.imaging.image_header import read_mode_and_size
 
 FIXED_BYTES = 64_000_000  # the network's input and output, Pillow's block cache, the threads' strips
 _MARGIN = 1.1
@@ -27,7 +27,6 @@ _RESIZE, _RESIZE_WITH_ALPHA = 12.5, 22.0
 _ENCODE = {"png": 8.0, "jpeg": 11.0, "webp": 28.0}  # of the result's pixels, the matte included
 _LAYER = 4.0  # the background at the result's size
 _WEBP_HEADER_BYTES, _VP8X_ALPHA = 30, 0x10
-_ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,9 @@ def read_header(path: Path) -> Header | None:
                 return _read_webp_header(file.read(_WEBP_HEADER_BYTES))
             if image_format.name == "HEIF":
                 return _read_heif_header(path)
-            with Image.open(file, formats=[image_format.name]) as image:
-                has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
-                return Header(image_format.name, image.mode, image.size, has_alpha)
-    except (UnidentifiedImageError, ImportError, *DECODE_ERRORS):
+            mode, size, has_alpha = read_mode_and_size(file, image_format.name)
+            return Header(image_format.name, mode, size, has_alpha)
+    except (BadInput, ImportError, *DECODE_ERRORS):
         return None
 
 

@@ -4,16 +4,16 @@ Source: Microsoft, Bitmap Storage: BITMAPFILEHEADER, BITMAPINFOHEADER, BITMAPCOR
 """
 
 import struct
-from mmap import mmap
 
 from worker.imaging.containers.contents import Contents
+from worker.imaging.containers.file_view import Bytes
 
 _CORE_HEADER_BYTES = 12
 _MAX_BYTES_PER_PIXEL = 4
 _ROW_END_BYTES = 16  # padding, or the code of a row's end
 
 
-def read_bmp(content: mmap) -> Contents:
+def read_bmp(content: Bytes) -> Contents:
     """Return the file, cut behind the most bytes that pixels of its size can take."""
     try:
         data_start, header_bytes = struct.unpack_from("<I", content, 10)[0], content[14]

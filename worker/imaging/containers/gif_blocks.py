@@ -3,11 +3,9 @@
 Source: GIF89a Specification (CompuServe, 1990), sections 15 to 27.
 """
 
-from mmap import mmap
-
 from shared.errors import DamagedImage
 from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
-from worker.imaging.containers.file_view import Part
+from worker.imaging.containers.file_view import Bytes, Part
 
 # Encoders fill sub-blocks of 255 bytes; a pixel takes at most 12 bits of them.
 BASE_BLOCKS, PIXELS_PER_BLOCK = 100_000, 16
@@ -19,7 +17,7 @@ _HEADER_BYTES, _DESCRIPTOR_BYTES = 13, 10
 class GifWalk:
     """The state of one walk."""
 
-    def __init__(self, content: mmap) -> None:
+    def __init__(self, content: Bytes) -> None:
         width, height = (int.from_bytes(content[at : at + 2], "little") for at in (6, 8))
         self.position = _HEADER_BYTES + _table_bytes(content[10:11])
         self._blocks_left = BASE_BLOCKS + width * height // PIXELS_PER_BLOCK
@@ -66,7 +64,7 @@ class GifWalk:
             raise DamagedImage("The GIF has more blocks than any encoder writes.")
 
 
-def read_gif(content: mmap) -> Contents:
+def read_gif(content: Bytes) -> Contents:
     """Return the header and the first frame. Raises DamagedImage for too many blocks, or without a frame."""
     walk = GifWalk(content)
     header: Part = (0, walk.position)

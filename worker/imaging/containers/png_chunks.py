@@ -5,11 +5,10 @@ Source: PNG Specification, third edition (W3C), chapters 5 and 11.
 
 import struct
 import zlib
-from mmap import mmap
 
 from shared.errors import DamagedImage
 from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
-from worker.imaging.containers.file_view import Part
+from worker.imaging.containers.file_view import Bytes, Part
 from worker.imaging.containers.tiff_directories import is_plausible_exif
 
 # Encoders write chunks of 8 KiB and more, or one per row.
@@ -25,7 +24,7 @@ _TRANSPARENCY_BYTES = {0: (2, 2), 2: (6, 6), _PALETTE: (1, 256)}
 class PngWalk:
     """The state of one walk: the parts that are kept, and what the chunks so far allow."""
 
-    def __init__(self, content: mmap) -> None:
+    def __init__(self, content: Bytes) -> None:
         self.parts: list[Part] = [(0, _SIGNATURE_BYTES)]
         self.icc_profile: bytes | None = None
         self.frames = 1
@@ -87,7 +86,7 @@ class PngWalk:
         return int.from_bytes(self._content[start - 8 : start - 4], "big")
 
 
-def read_png(content: mmap) -> Contents:
+def read_png(content: Bytes) -> Contents:
     """Return the chunks that hold pixels or valid metadata. Raises DamagedImage for too many chunks."""
     walk, position, count = PngWalk(content), _SIGNATURE_BYTES, 0
     while position + 8 <= len(content):
