@@ -1,21 +1,18 @@
-"""Handle of one worker process: readiness, jobs in flight, timeouts, exit diagnosis."""
+"""Handle of one worker process: readiness, jobs in flight, timeouts."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shared.errors import (
     BgremoveError,
-    OutOfMemory,
     StorageFailed,
     WorkerCrashed,
     WorkerReplaced,
-    WorkerStartFailed,
     WorkerTimeout,
     error_from,
 )
@@ -33,15 +30,14 @@ from shared.messages import (
     RemovalResult,
     Remove,
 )
-from supervisor.platform.process_memory import oom_kills
 from supervisor.workers.deadline import Deadline
-from supervisor.workers.process import WorkerProcess, how_ended, signal_name
+from supervisor.workers.exit_diagnosis import ExitDiagnosis
+from supervisor.workers.process import WorkerProcess
 from supervisor.workers.spec import OnProgress, WorkerExit, WorkerSpec
 from supervisor.workers.state import WorkerEvent
-from supervisor.workers.stderr_tail import delete, last_line, read_tail
+from supervisor.workers.stderr_tail import delete, read_tail
 
 CANCEL_GRACE_S = 2.0
-SIGKILL_EXIT = -9
 # Errors of a job that the worker process has logged with their cause.
 LOGGED = frozenset({BgremoveError.code, StorageFailed.code})
 log = logging.getLogger("supervisor.worker")
@@ -79,7 +75,7 @@ class WorkerHandle:
         self._in_flight: dict[str, _InFlight] = {}
         self._load_listeners: list[OnProgress] = []
         self._cause: BgremoveError | None = None
-        self._oom_kills_before = oom_kills()
+        self._diagnosis = ExitDiagnosis(log_path)
         self._process = WorkerProcess(
             spec.entry, spec.config, log_path, self._handle_events, self._handle_exit
         )
@@ -202,17 +198,9 @@ class WorkerHandle:
 
     def _handle_exit(self, code: int | None) -> None:
         self._load_deadline.cancel()
-        error = self._cause or self._diagnose(code)
-        self.exit = WorkerExit(
-            generation=self.generation,
-            pid=self._process.pid,
-            code=code,
-            signal=signal_name(code),
-            reason=error.code,
-            detail=error.detail,
-            stderr=read_tail(self._log_path),
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        )
+        loaded = self.model_info is not None
+        error = self._cause or self._diagnosis.explain(self._process, code, loaded=loaded)
+        self.exit = self._diagnosis.describe(self.generation, self._process, code, error)
         delete(self._log_path)
         _settle(self._ready, error)
         for in_flight in list(self._in_flight.values()):
@@ -220,18 +208,6 @@ class WorkerHandle:
         self.exited.set()
         _mark_retrieved(self._ready)
         self._on_change(WorkerEvent.EXITED)
-
-    def _diagnose(self, code: int | None) -> BgremoveError:
-        """Return why a process ended that was not killed on request; code None: it was never spawned."""
-        if code is None:
-            return WorkerStartFailed(f"The worker process could not be started: {self._process.spawn_error}.")
-        if code == SIGKILL_EXIT and oom_kills() != self._oom_kills_before:
-            return OutOfMemory("The system ran out of memory and killed the worker.")
-        how = how_ended(code)
-        if self.model_info is None:
-            last = last_line(self._log_path)
-            return WorkerStartFailed(f"The worker ended {how} before it was ready: {last}")
-        return WorkerCrashed(f"The worker ended {how}.")
 
     def _start_deadline(self, task_id: str) -> Deadline:
         return Deadline(self._spec.job_timeout_s, partial(self._check_start, task_id))

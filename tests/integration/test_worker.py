@@ -11,7 +11,7 @@ import pytest
 from shared.errors import BgremoveError, OutOfMemory, WorkerCrashed, WorkerStartFailed, WorkerTimeout
 from shared.messages import RemovalJob, WorkerConfig
 from shared.options import RemovalOptions
-from supervisor.workers import handle, process, restart_policy
+from supervisor.workers import exit_diagnosis, process, restart_policy
 from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.worker import Worker
 from tests.dispatching import Bench
@@ -151,7 +151,7 @@ def test_a_worker_that_the_system_killed_for_lack_of_memory_is_reported_as_that(
 ) -> None:
     """The user would look for a fault in the photo, and not take a smaller one."""
     counter = itertools.count()
-    monkeypatch.setattr(handle, "oom_kills", lambda: next(counter))
+    monkeypatch.setattr(exit_diagnosis, "oom_kills", lambda: next(counter))
     case = Case(tmp_path, f"{BEHAVIOURS}:obeys")
 
     async def scenario() -> None:
