@@ -20,6 +20,7 @@ FOLDER = bootstrap.ROOT / "docs"
 SAMPLES = bootstrap.ROOT / "scripts" / "samples"
 VIEWPORT = {"width": 1280, "height": 900}
 MAX_BYTES = 300_000
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 TIMEOUT_MS = 120_000  # the first environment status imports every package
 
 
@@ -33,7 +34,7 @@ def main() -> int:
 
     from benches.bench_server import run_server  # noqa: PLC0415
 
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         bootstrap.print_message("Chromium is not installed")
         return 1

@@ -1,1 +1,1 @@
-"""What the processes share: messages, options, errors; and what children run. Standard library only."""
+"""Code that the processes share: messages, options, errors, child bootstrap. Standard library only."""

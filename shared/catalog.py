@@ -18,7 +18,7 @@ HUB_ID = re.compile(r"(?!.*(--|\.\.))(?=.{3,96}$)\w[\w.-]*/(?P<name>\w[\w.-]*)(?
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One model. Sizes are in pixels, (width, height).
+    """One model of the catalogue. Sizes are in pixels, (width, height).
 
     `repo_id` is its name on the hub, None for a local model in `folder`.
     """

@@ -30,6 +30,7 @@ BgremoveError                       500  internal_error
 ├── Expired                         410  expired
 ├── QueueFull                       429  queue_full
 ├── NotReady                        503  not_ready
+├── Overloaded                      503  overloaded
 ├── Stopping                        503  stopping
 ├── StorageFailed                   507  storage_failed
 ├── BuiltinModelFailed              503  builtin_model_failed
@@ -184,6 +185,10 @@ class QueueFull(BgremoveError, code="queue_full", status=429):
 
 class NotReady(BgremoveError, code="not_ready", status=503):
     default_detail = "The service cannot accept removals now; try again shortly."
+
+
+class Overloaded(BgremoveError, code="overloaded", status=503):
+    default_detail = "The service is out of threads or descriptors; try again shortly."
 
 
 class Stopping(BgremoveError, code="stopping", status=503):

@@ -86,7 +86,7 @@ class HubCache:
             fields = json.loads(self._manifest_path(revision).read_text(encoding="utf-8"))
             files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
             return Manifest(**fields, files=files)
-        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return None
 
     def write_manifest(self, revision: str, commit: str, hashes: dict[str, str], *, code: bool) -> None:

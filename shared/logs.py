@@ -18,7 +18,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class LogfmtFormatter(logging.Formatter):
-    """Format a record as `time level logger message key=value …`, quoting values that hold spaces."""
+    """Format a record as `time level logger message key=value …`, quoting spaces and control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line; a traceback, if any, follows on lines of its own."""
@@ -131,4 +131,5 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 def _quoted(value: Any) -> str:  # noqa: ANN401  # any value may be logged
     text = str(value)
-    return json.dumps(text) if not text or any(c.isspace() or c in '"=' for c in text) else text
+    plain = text.isprintable() and not any(c.isspace() or c in '"=' for c in text)
+    return text if plain and text else json.dumps(text)

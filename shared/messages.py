@@ -1,7 +1,7 @@
 """The whole protocol between the supervisor and its children: workers and downloads.
 
 A worker generation has a command pipe and an event queue of its own, so a message never needs to say
-which generation it belongs to; within one, the task id tells removals apart. Pixels never travel:
+which generation it belongs to; within one, the task id identifies the removal. Pixels never travel:
 messages carry paths, and stay far below 4 KiB pickled, the size that a pipe takes in one piece. A
 worker killed while it writes therefore leaves no half message behind.
 """
@@ -18,7 +18,7 @@ WorkerLoader = Literal["builtin"] | Loader
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker is told once, at its start.
+    """The configuration of a worker process, passed at its start.
 
     `loader` says which engine to load, and `model_path` is a file or a folder, as that one wants it. What
     follows is for BiRefNet: the name that results carry, "auto" or a device and a dtype, the network's input,
@@ -53,12 +53,13 @@ class RemovalJob:
 
 @dataclass(frozen=True, slots=True)
 class RemovalResult:
-    """What a finished removal made. Sizes are in pixels, times in milliseconds.
+    """The result of a finished removal. Sizes are in pixels, times in milliseconds.
 
     `width`, `height` and `format` are the result's: of the pictures in it, and "zip", where it is an archive.
-    `subject` tells whether there is one, `coverage` the alpha's mean over the photo, 0 to 1; `box` is the
+    `subject`: whether there is one, `coverage` the alpha's mean over the photo, 0 to 1; `box` is the
     subject's in the photo, upright: left, top, width, height. `frame` is the part of that photo that the
-    result shows: all of it, unless it was cropped.
+    result shows: all of it, unless it was cropped. `warnings` are sentences for people: what of the image was
+    not used.
     """
 
     width: int
@@ -71,11 +72,12 @@ class RemovalResult:
     coverage: float
     box: tuple[int, int, int, int] | None
     frame: tuple[int, int, int, int]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadConfig:
-    """What a download is told at its start: which model, and the folder of all downloaded models."""
+    """The configuration of a download process: which model, and the folder of all downloaded models."""
 
     repo_id: str
     revision: str
@@ -88,14 +90,14 @@ class DownloadConfig:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Cut out one photo."""
+    """Command to remove the background of one photo."""
 
     job: RemovalJob
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop working on a removal at the next step."""
+    """Command to stop a removal at its next step."""
 
     task_id: str
 
@@ -142,7 +144,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A removal has come to a new step."""
+    """A removal has reached a new step or percentage."""
 
     task_id: str
     percent: float
@@ -151,7 +153,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A removal is done and its result lies complete at `result_path`."""
+    """A removal is done and its result is complete at `result_path`."""
 
     task_id: str
     result: RemovalResult
@@ -159,7 +161,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A removal failed, with an error of `shared.errors`; the worker goes on."""
+    """A removal failed, with an error of `shared.errors`; the worker keeps running."""
 
     task_id: str
     code: str
@@ -171,7 +173,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """How far a download has come; `percent` counts the bytes that are there, 0 to 100.
+    """The progress of a download; `percent` is the share of its bytes on disk, 0 to 100.
 
     Comes at least every few seconds, as a sign of life. A `passing` message is not worth remembering.
     """

@@ -1,3 +1,3 @@
-"""The light process: HTTP, server-sent events, tasks, files, and the life of the workers."""
+"""The supervisor process: HTTP API, job queue, downloads and installs, and supervision of the workers."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m supervisor`: serve until told to stop."""
+"""`python -m supervisor`: serve until a signal."""
 
 if __name__ == "__main__":
     # Imported here only: spawned children must not load the server.
@@ -10,7 +10,7 @@ if __name__ == "__main__":
         with pause_gc():
             from supervisor.server import main
     except ImportError as error:  # a newer checkout over an older .venv, or another Python than .venv's
-        mend = "'python3 scripts/bgremove.py remove PHOTO' installs what is needed into .venv"
-        sys.exit(f"bgremove: {error}: {mend}")
+        fix = "'python3 scripts/bgremove.py remove PHOTO' installs what is needed into .venv"
+        sys.exit(f"bgremove: {error}: {fix}")
 
     main(sys.argv[1:])

@@ -16,6 +16,7 @@ from supervisor.api.compat.removebg_errors import removebg_error_response
 from supervisor.api.error_handlers import METHODS, ErrorBody, ErrorFormats, install_error_handlers
 from supervisor.api.middleware.auth import AuthMiddleware
 from supervisor.api.middleware.body_limit import BodyLimitMiddleware
+from supervisor.api.middleware.shutdown import ShutdownMiddleware
 from supervisor.api.middleware.trusted_host import TrustedHostMiddleware
 from supervisor.api.routes import env, files, models, removals, status, task_list
 from supervisor.api.sse import EventStream
@@ -50,7 +51,7 @@ TOKEN = [
 def create_app(
     settings: Settings, address: Address | None = None, lists: PackageLists | None = None
 ) -> FastAPI:
-    """Return a FastAPI application of its own; nothing is shared between two of them.
+    """Return a new FastAPI application, which shares no state with another one.
 
     `address` is where the server listens, for `/status`; by default that of the settings. `lists` are the
     packages that the environment must have; by default the project's own.
@@ -91,12 +92,12 @@ def create_app(
 
 
 def _operation_id(route: APIRoute) -> str:
-    """Return what generated clients call a route, such as `remove_upload`; FastAPI would add its path."""
+    """Return a route's operation id, such as `remove_upload`; FastAPI's own would include the path."""
     return "_".join([*map(str, route.tags), route.name]).replace("-", "_")
 
 
 def _head_routes(routers: Iterable[APIRouter]) -> APIRouter:
-    """Return HEAD routes for those of GET, which FastAPI adds none for: health checks use it.
+    """Return a HEAD route for each GET route: FastAPI adds none, and health checks use HEAD.
 
     A stream would answer no sooner than at its end, and so is left out.
     """
@@ -106,7 +107,11 @@ def _head_routes(routers: Iterable[APIRouter]) -> APIRouter:
             continue
         if route.methods == {"GET"} and route.response_class is not EventStream:
             heads.add_api_route(
-                route.path, route.endpoint, methods=["HEAD"], response_class=route.response_class
+                route.path,
+                route.endpoint,
+                methods=["HEAD"],
+                response_class=route.response_class,
+                response_model=None,  # there is no body to validate
             )
     return heads
 
@@ -126,7 +131,7 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
         formats=formats,
     )
     if "null" in settings.allowed_origins and settings.token is None:
-        log.warning("CORS: origin null allowed without a token; any website can call this API")
+        log.warning("origin null allowed without a token: any website can call this API")
     # Outside of the authentication, so that an allowed page can read a refusal.
     if settings.allowed_origins:
         app.add_middleware(
@@ -145,3 +150,4 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
             expose_headers=["Content-Disposition", "Retry-After", *removebg_routes.RESULT_HEADERS],
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, formats=formats)
+    app.add_middleware(ShutdownMiddleware, formats=formats)

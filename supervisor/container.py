@@ -69,7 +69,7 @@ class Container:
         return round(time.monotonic() - self.started_at, 3)
 
     async def open(self) -> None:
-        """Start what runs in the background."""
+        """Start the background tasks; with `preload`, load a model."""
         await self.models.refresh()
         self.dispatcher.open()
         self._cleaning = asyncio.create_task(self._clean_forever(), name="clean-up")

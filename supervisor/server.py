@@ -100,7 +100,7 @@ class Server(uvicorn.Server):
         try:
             print(json.dumps(ready), flush=True)  # noqa: T201  # unlike write(), does nothing without a stdout
         except OSError as error:
-            log.warning("cannot write ready line to stdout", extra={"reason": str(error)})
+            log.warning("ready line not written", extra={"reason": str(error)})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the container before the connections: the tasks' last events let open streams finish."""
@@ -119,15 +119,18 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Start the shutdown, from any thread, with a time limit that does not need the event loop."""
-        if not self.should_exit:
+        started, self.should_exit = self.should_exit, True
+        if not started:
             timer = threading.Timer(SHUTDOWN_TIMEOUT_S, _exit_now)
             timer.daemon = True
-            timer.start()
-        self.should_exit = True
+            try:
+                timer.start()
+            except RuntimeError as error:  # threads have run out
+                log.warning("shutdown without time limit", extra={"reason": str(error)})
 
 
 def _bind(settings: Settings) -> socket.socket:
-    """Bind before anything starts, so that a port in use is one clear line. Raises BadSettings."""
+    """Bind the listening socket first, so that a port in use is reported in one line. Raises BadSettings."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # The protocol by name: asyncio turns Nagle's delay off only for sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -171,7 +174,7 @@ def _handle_sighup(server: Server) -> None:
 
 
 def _take_stdin() -> int:
-    """Return standard input as a descriptor of our own, and leave an empty one in its place.
+    """Return a duplicate of standard input's descriptor, and replace standard input by an empty file.
 
     On Windows, a child that has the one which a thread of ours reads cannot even start: its first look at it
     waits for that read (python/cpython#78961). Raises BadSettings where there is no standard input.

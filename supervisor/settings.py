@@ -97,6 +97,13 @@ def _check_model(value: str) -> str:
     return value
 
 
+def _validate_token(token: SecretStr) -> SecretStr:
+    """Reject a token that no HTTP header can carry as it is (RFC 9110, 5.5)."""
+    if not re.fullmatch(r"[\x20-\x7e]+", token.get_secret_value()):
+        raise ValueError("a token has printable ASCII characters only")
+    return token
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 Origins = Annotated[Names, AfterValidator(_normalise_origins)]
 HostNames = Annotated[Names, AfterValidator(_normalise_host_names)]
@@ -108,7 +115,7 @@ Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+
 Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # Stripped: a token read from a file ends in a newline, which a header cannot contain.
-Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip)]
+Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip), AfterValidator(_validate_token)]
 
 
 class BadSettings(Exception):
@@ -141,7 +148,7 @@ class Settings(BaseSettings):
         description="folder of uploads and results (default: in the system's temporary folder)",
     )
     model: ModelName = Field(
-        DEFAULT_MODEL, description="BiRefNet model: a name of the family, a hub id owner/name, or a folder"
+        DEFAULT_MODEL, description="BiRefNet model: a catalogue name, a hub id owner/name, or a folder"
     )
     revision: Revision = Field(DEFAULT_REVISION, description="branch, tag or commit of the model on the hub")
     loader: Loader = Field(
@@ -154,7 +161,7 @@ class Settings(BaseSettings):
         description="device of BiRefNet: auto, cpu, cuda, cuda:1 … or mps",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="floating-point precision; auto: bfloat16 if the hardware supports it"
+        "auto", description="floating-point precision of BiRefNet; auto: bfloat16 if the hardware supports it"
     )
     cpu_fallback: bool = Field(
         default=False, description="fall back to the CPU when the GPU runs out of memory"
@@ -184,7 +191,7 @@ class Settings(BaseSettings):
     )
     url_allow_private: bool = Field(
         default=False,
-        description="allow image URLs of private addresses and of this machine's networks",
+        description="allow image URLs on private addresses and on this machine's networks",
     )
     preload: bool = Field(
         default=False, description="load a model at startup: BiRefNet if downloaded, else the built-in model"

@@ -16,7 +16,7 @@ from shared.gc_pause import pause_gc
 from supervisor.models.builtin_model import BuiltinModel
 from tests.service import OBEYS, REMEMBERS, Service, running
 
-# How long an example takes tells how busy the machine is.
+# How long an example takes shows how busy the machine is.
 UNHURRIED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 SAMPLES = Path(__file__).resolve().parent.parent / "scripts" / "samples"
 

@@ -26,14 +26,14 @@ def downloaded(service: Service) -> dict[str, Any]:
 
 def model(service: Service) -> dict[str, Any]:
     """Return the model's part of the status."""
-    told: dict[str, Any] = service.client.get("/status").json()["models"]["background_removal"]
-    return told
+    fields: dict[str, Any] = service.client.get("/status").json()["models"]["background_removal"]
+    return fields
 
 
 def state(service: Service) -> tuple[bool, bool, str | None]:
     """Return what the status says of downloads."""
-    told = model(service)
-    return told["model_downloaded"], told["model_downloading"], told["model_download_error"]
+    fields = model(service)
+    return fields["model_downloaded"], fields["model_downloading"], fields["model_download_error"]
 
 
 def cache(data: Path) -> Path:
@@ -69,10 +69,10 @@ def downloader(service: Service) -> psutil.Process:
 
 
 def check_complete(service: Service, data: Path, hub: Hub) -> None:
-    """Check that the model is there, byte for byte, and said to be."""
-    told = model(service)
-    assert (told["model_downloaded"], told["model_downloading"]) == (True, False)
-    assert (told["model_download_error"], told["commit"], told["task_id"]) == (None, COMMIT, None)
+    """Check that the model is there, byte for byte, and reported to be."""
+    fields = model(service)
+    assert (fields["model_downloaded"], fields["model_downloading"]) == (True, False)
+    assert (fields["model_download_error"], fields["commit"], fields["task_id"]) == (None, COMMIT, None)
     snapshot = cache(data) / "snapshots" / COMMIT
     assert {path.name for path in snapshot.iterdir()} == {WEIGHTS, "config.json"}
     for path in snapshot.iterdir():

@@ -201,8 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _json(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        told = {"Content-Type": "application/json", **(headers or {})}
-        self._reply(status, json.dumps(body).encode(), told)
+        all_headers = {"Content-Type": "application/json", **(headers or {})}
+        self._reply(status, json.dumps(body).encode(), all_headers)
 
     def _reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -9,7 +9,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def wish(text: str = "") -> bytes:
-    """A file that passes for a PNG and tells the fake worker `obeys` what to do."""
+    """A file that passes for a PNG and instructs the fake worker `obeys` what to do."""
     return PNG_SIGNATURE + text.encode()
 
 

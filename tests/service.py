@@ -17,6 +17,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 OBEYS = "tests.fake_workers.behaviours:obeys"
+SUPERVISOR = (sys.executable, "-m", "supervisor")
 REMEMBERS = "tests.fake_workers.remembering:serve"
 START_TIMEOUT_S = 30
 END_TIMEOUT_S = 5  # the contract's bound
@@ -34,7 +35,7 @@ class Service:
         data_dir: Path,
         temp_dir: Path,
         settings: dict[str, Any],
-        command: Sequence[str] = (sys.executable, "-m", "supervisor"),
+        command: Sequence[str] = SUPERVISOR,
         variables: Mapping[str, str] | None = None,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
@@ -126,7 +127,7 @@ class Service:
         code = self.wait()
         alive = still_alive(descendants, END_TIMEOUT_S)
         assert not alive, f"left behind: {alive}\n{self.log}"
-        assert "\nTraceback" not in self.log, self.log  # one that a worker told is quoted within a line
+        assert "\nTraceback" not in self.log, self.log  # one that a worker logged is quoted within a line
         self._close()
         return code
 
@@ -146,9 +147,11 @@ class Service:
 
 
 @contextmanager
-def running(data_dir: Path, temp_dir: Path, **settings: Any) -> Iterator[Service]:
+def running(
+    data_dir: Path, temp_dir: Path, *, command: Sequence[str] = SUPERVISOR, **settings: Any
+) -> Iterator[Service]:
     """Run a supervisor for the length of a block."""
-    service = Service(data_dir, temp_dir, settings)
+    service = Service(data_dir, temp_dir, settings, command)
     try:
         yield service
     finally:

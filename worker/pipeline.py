@@ -64,7 +64,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
         matted = _resize_result(whole.crop(frame), options)
         size = matted.rgb.size
         encoder.check_size(size)
-        icc_profile, dpi = image.icc_profile, image.dpi
+        icc_profile, dpi, warnings = image.icc_profile, image.dpi, image.warnings
         del image, whole, alpha  # here and below: whole images, and encoding takes much memory
     with timer.measure("refine"):
         estimate = compositing.foreground_colours if _is_refined(options) else compositing.original_colours
@@ -86,6 +86,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
         coverage=round(coverage, 4),
         box=None if box is None else (*box,),  # plain tuples: the supervisor cannot import Box
         frame=(*frame,),
+        warnings=warnings,
     )
 
 

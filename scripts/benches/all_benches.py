@@ -12,7 +12,7 @@ BENCHES: dict[str, ModuleType] = {"start": start, "http": http_api, "model": mod
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `all`."""
     parser.add_argument(
-        "--repeats", type=positive_int, metavar="N", help="of each benchmark (default: its own)"
+        "--repeats", type=positive_int, metavar="N", help="repeats of each benchmark (default: its own)"
     )
 
 

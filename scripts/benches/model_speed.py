@@ -18,14 +18,18 @@ STRIDE = 32  # the network's sides are multiples of it
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `model`."""
     names = sorted(roofline.TFLOP, reverse=True)
-    parser.add_argument("--backbone", nargs="+", choices=names, default=names, help="(default: both)")
+    parser.add_argument(
+        "--backbone", nargs="+", choices=names, default=names, help="backbones to measure (default: both)"
+    )
     parser.add_argument(
         "--dtype",
         nargs="+",
         choices=("float32", "bfloat16", "float16"),
-        help="(default: float32, and bfloat16 where the hardware supports it)",
+        help="dtypes to measure (default: float32, and bfloat16 where the hardware supports it)",
     )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default: cpu)")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="device to measure on (default: cpu)"
+    )
     parser.add_argument(
         "--size", type=_parse_side, default=SIZE, help="side of the input in pixels (default 1024)"
     )

@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cli.command_errors import usage_error
@@ -29,6 +30,7 @@ class Plan:
     skipped_results: list[Source] = field(default_factory=list)
     single: bool = False
     watched: WatchedFolder | None = None
+    unread: Counter[str] = field(default_factory=Counter)  # images in folders, of kinds that are not read
 
 
 def make_plan(arguments: argparse.Namespace) -> Plan:
@@ -46,7 +48,10 @@ def _make_plan(arguments: argparse.Namespace) -> Plan:
         return Plan(options, files, watched=_plan_watch(arguments, naming))
     if not arguments.images:
         raise usage_error("name an image, a folder, or a folder to --watch")
-    sources = find_sources(arguments.images, recursive=arguments.recursive, exclude=arguments.out_dir)
+    unread: Counter[str] = Counter()
+    sources = find_sources(
+        arguments.images, recursive=arguments.recursive, exclude=arguments.out_dir, unread=unread
+    )
     if files and any(source.kind == "url" for source in sources):
         option = next(iter(files)).replace("_", "-")
         raise usage_error(f"--{option} cannot be used with a URL; download the image first")
@@ -56,7 +61,7 @@ def _make_plan(arguments: argparse.Namespace) -> Plan:
         raise usage_error("-o and --out-dir exclude each other: name the file, or the folder")
     if arguments.out:
         raise usage_error("-o names the file of a single image; for several, or a folder, use --out-dir")
-    return _plan_batch(arguments, sources, naming, files)
+    return replace(_plan_batch(arguments, sources, naming, files), unread=unread)
 
 
 def _plan_watch(arguments: argparse.Namespace, naming: Naming) -> WatchedFolder:

@@ -33,9 +33,13 @@ class Report:
         output = "-" if job.output is None else str(job.output)
         fields = {name: result.get(name) for name in RESULT_FIELDS}
         size = f"{fields['width']} x {fields['height']}"
-        record = {"input": job.source.name, "output": output, **fields, "seconds": round(seconds, 3)}
+        warnings = [str(warning) for warning in result.get("warnings") or []]  # an older server has none
+        record = {"input": job.source.name, "output": output, **fields, "warnings": warnings}
+        record["seconds"] = round(seconds, 3)
         target = "standard output" if job.output is None else output
         self._emit(record, f"wrote {target} ({size}, {fields['model_id']}, {seconds:.1f} s)", transient=True)
+        for warning in warnings:
+            self.note(f"{job.source.name}: {warning}")
 
     def add_up_to_date(self, job: Job) -> None:
         """Report an image whose result is up to date; as text only the summary counts it."""

@@ -4,6 +4,7 @@ import glob
 import mimetypes
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,13 @@ from shared.formats import ACCEPTED, SIGNATURE_BYTES, detect_format
 
 STDIN = "-"
 MAX_LISTED = 5  # names in one error
+_RAW = "3fr arw cr2 cr3 dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
+UNREAD_KINDS = {
+    ".jxl": "JPEG XL",
+    **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf"), "JPEG 2000"),
+    **dict.fromkeys((".ico", ".cur"), "ICO"),
+    **dict.fromkeys((f".{extension}" for extension in _RAW.split()), "camera raw"),
+}
 _ACCEPTED_TYPES = {known.media_type for known in ACCEPTED}
 _TYPES = mimetypes.MimeTypes()
 _TYPES.add_type("image/jpeg", ".jfif")  # browsers on Windows save JPEGs under it
@@ -55,15 +63,18 @@ class Source:
         return Path(self.file_name).stem.strip() or "image"
 
 
-def find_sources(words: Iterable[str], *, recursive: bool, exclude: Path | None = None) -> list[Source]:
+def find_sources(
+    words: Iterable[str], *, recursive: bool, exclude: Path | None = None, unread: Counter[str] | None = None
+) -> list[Source]:
     """Return the images that the arguments name, without duplicates, in the arguments' order.
 
-    A folder stands for the images in it, except those in the folder `exclude`. Raises a usage error.
+    A folder stands for the images in it, except those in the folder `exclude`; `unread` counts those of kinds
+    that are not read. Raises a usage error.
     """
     sources: dict[str, Source] = {}
     missing = []
     for word in words:
-        expanded = list(_expand(word, recursive=recursive, exclude=exclude))
+        expanded = list(_expand(word, recursive=recursive, exclude=exclude, unread=unread))
         if not expanded:
             missing.append(word)
         for source in expanded:
@@ -75,10 +86,13 @@ def find_sources(words: Iterable[str], *, recursive: bool, exclude: Path | None 
     return list(sources.values())
 
 
-def find_images(folder: Path, *, recursive: bool, exclude: Path | None = None) -> Iterator[Source]:
+def find_images(
+    folder: Path, *, recursive: bool, exclude: Path | None = None, unread: Counter[str] | None = None
+) -> Iterator[Source]:
     """Yield the images in a folder, by extension or, where that is ambiguous, by magic bytes.
 
-    Hidden files and folders are skipped. Raises CommandFailed if a folder cannot be read.
+    Hidden files and folders are skipped; `unread` counts images of kinds that are not read. Raises
+    CommandFailed if a folder cannot be read.
     """
     excluded = exclude.resolve() if exclude else None
 
@@ -92,8 +106,17 @@ def find_images(folder: Path, *, recursive: bool, exclude: Path | None = None) -
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         folders[:] = [name for name in folders if (here / name).resolve() != excluded]
         for name in sorted(files):
-            if not name.startswith(".") and _is_image(here / name):
+            if name.startswith("."):
+                continue
+            if _is_image(here / name):
                 yield Source(str(here / name), subfolder=here.relative_to(folder), in_folder=True)
+            elif unread is not None and (kind := UNREAD_KINDS.get(Path(name).suffix.lower())):
+                unread[kind] += 1
+
+
+def describe_unread(unread: Counter[str]) -> str:
+    """Return the counts by kind, such as "2 camera raw, 1 ICO"."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(unread.items()))
 
 
 def canonical_path(path: Path) -> Path:
@@ -101,24 +124,42 @@ def canonical_path(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _expand(word: str, *, recursive: bool, exclude: Path | None) -> Iterator[Source]:
+def _expand(
+    word: str, *, recursive: bool, exclude: Path | None, unread: Counter[str] | None
+) -> Iterator[Source]:
     if word == STDIN:
         yield Source(STDIN, "stdin")
     elif word.lower().startswith(("http://", "https://")):
         yield Source(_check_url(word), "url")
     elif Path(word).is_dir():
-        yield from _expand_folder(Path(word), recursive=recursive, exclude=exclude)
+        yield from _expand_folder(Path(word), recursive=recursive, exclude=exclude, unread=unread)
     elif Path(word).exists():
         yield Source(str(Path(word)))
     elif glob.has_magic(word):  # not expanded by the shell, as on Windows
-        for match in sorted(glob.glob(word, recursive=True)):  # noqa: PTH207 - Path's takes no absolute ones
-            yield from _expand(match, recursive=recursive, exclude=exclude)
+        pattern = _escape_existing_folders(word)
+        for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path's takes no absolute ones
+            yield from _expand(match, recursive=recursive, exclude=exclude, unread=unread)
 
 
-def _expand_folder(folder: Path, *, recursive: bool, exclude: Path | None) -> Iterator[Source]:
-    sources = list(find_images(folder, recursive=recursive, exclude=exclude))
+def _escape_existing_folders(pattern: str) -> str:
+    """Return a pattern in which existing folders with special characters in their names are literal."""
+    literal = Path()
+    parts = Path(pattern).parts
+    for number, part in enumerate(parts[:-1]):
+        literal /= part
+        if not literal.is_dir():
+            return str(Path(*map(glob.escape, parts[:number]), *parts[number:]))
+    return str(Path(*map(glob.escape, parts[:-1]), parts[-1]))
+
+
+def _expand_folder(
+    folder: Path, *, recursive: bool, exclude: Path | None, unread: Counter[str] | None
+) -> Iterator[Source]:
+    sources = list(find_images(folder, recursive=recursive, exclude=exclude, unread=unread))
     if not sources:
         hint = "" if recursive else "; use --recursive to include subfolders"
+        if unread:
+            hint += f"; not read: {describe_unread(unread)}"
         raise usage_error(f"there is no image in {folder}{hint}")
     yield from sources
 

@@ -15,7 +15,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """Add this subcommand."""
     about = "Install missing and broken packages, torch included: a download of several hundred megabytes."
     parser = subparsers.add_parser(
-        "install", help="install what BiRefNet needs", description=about, allow_abbrev=False
+        "install", help="install the packages that BiRefNet needs", description=about, allow_abbrev=False
     )
     parser.set_defaults(run=run)
 

@@ -12,6 +12,7 @@ from cli.batch_plan import Plan, make_plan
 from cli.batch_report import Report
 from cli.command_errors import CommandFailed, Terminated
 from cli.connect import Service, connect, parse_server_url, read_token, start_service
+from cli.inputs import describe_unread
 from cli.option_flags import add_options
 from cli.progress_line import Progress
 from cli.removal_client import RemovalClient
@@ -36,7 +37,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("images", metavar="IMAGE", nargs="*", help="a file, a folder, a glob pattern, a URL, or -")
     add("-o", "--out", metavar="FILE", help="output file of a single image; - for standard output")
     add("--out-dir", metavar="FOLDER", type=Path, help="output folder; created if missing")
-    add("--suffix", help="appended to the names of results (default: -cutout, -mask or -both)")
+    add("--suffix", help="suffix of the results' names (default: -cutout, -mask or -both)")
     add("--recursive", action="store_true", help="include subfolders, which --out-dir reproduces")
     add("--overwrite", action="store_true", help="also process images whose result is up to date")
     add(
@@ -99,6 +100,8 @@ def _run_batch(arguments: argparse.Namespace, plan: Plan, report: Report) -> int
         _ensure_environment(arguments)  # may re-execute this program: nothing is reported before
     if plan.skipped_results:
         report.note(f"skipped {len(plan.skipped_results)} results of earlier runs, recognised by their names")
+    if plan.unread:
+        report.note(f"not read: {describe_unread(plan.unread)}; convert them to JPEG or TIFF")
     for result in plan.skipped_results:
         if not result.in_folder:  # named itself: a program expects a line for it
             report.add_skipped_result(result)

@@ -1,1 +1,1 @@
-"""One router per resource: parse, call, shape."""
+"""The HTTP API: routes, compatible routes, middleware, uploads and error format."""

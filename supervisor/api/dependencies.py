@@ -31,68 +31,72 @@ class Accepted(TypedDict):
     task_id: str | None
 
 
-# Coroutines, as all dependencies here are: FastAPI runs others on threads, which downloads may all occupy.
-async def get_container(request: Request) -> Container:
-    """Return the application's container."""
+def _container(request: Request) -> Container:
     container: Container = request.app.state.container
     return container
 
 
-ContainerDep = Annotated[Container, Depends(get_container)]
+# Coroutines, as all dependencies here are: FastAPI runs others on threads, which downloads may all occupy.
+# Each takes the request itself, as FastAPI analyses a dependency of a dependency again for each route.
+async def get_container(request: Request) -> Container:
+    """Return the application's container."""
+    return _container(request)
 
 
-async def get_settings(container: ContainerDep) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """Return the settings."""
-    return container.settings
+    return _container(request).settings
 
 
-async def get_dispatcher(container: ContainerDep) -> Dispatcher:
+async def get_dispatcher(request: Request) -> Dispatcher:
     """Return the dispatcher of removal jobs."""
-    return container.dispatcher
+    return _container(request).dispatcher
 
 
-async def get_tasks(container: ContainerDep) -> TaskStore:
+async def get_tasks(request: Request) -> TaskStore:
     """Return the store of tasks."""
-    return container.tasks
+    return _container(request).tasks
 
 
-async def get_spool(container: ContainerDep) -> Spool:
+async def get_spool(request: Request) -> Spool:
     """Return the spool of uploads and results."""
-    return container.spool
+    return _container(request).spool
 
 
-async def get_models(container: ContainerDep) -> Models:
+async def get_models(request: Request) -> Models:
     """Return the model registry."""
-    return container.models
+    return _container(request).models
 
 
-async def get_model_store(container: ContainerDep) -> ModelStore:
+async def get_model_store(request: Request) -> ModelStore:
     """Return the store of BiRefNet's files."""
-    return container.model_store
+    return _container(request).model_store
 
 
-async def get_downloads(container: ContainerDep) -> Downloads:
-    """Return the downloads of BiRefNet."""
-    return container.downloads
+async def get_downloads(request: Request) -> Downloads:
+    """Return the download manager of BiRefNet."""
+    return _container(request).downloads
 
 
-async def get_environment(container: ContainerDep) -> Environment:
-    """Return the Python environment."""
-    return container.environment
+async def get_environment(request: Request) -> Environment:
+    """Return the reporter on the Python environment."""
+    return _container(request).environment
 
 
-async def get_installs(container: ContainerDep) -> Installer:
-    """Return the installs into the Python environment."""
-    return container.installs
+async def get_installs(request: Request) -> Installer:
+    """Return the installer of the Python environment."""
+    return _container(request).installs
 
 
-async def get_uploads(container: ContainerDep) -> Uploads:
-    """Return what accepts images and queues their removals."""
+async def get_uploads(request: Request) -> Uploads:
+    """Return the `Uploads` that accept images and queue their removals."""
+    container = _container(request)
     return Uploads(
         container.dispatcher, container.spool, container.metrics, container.settings.max_upload_bytes
     )
 
 
+ContainerDep = Annotated[Container, Depends(get_container)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DispatcherDep = Annotated[Dispatcher, Depends(get_dispatcher)]
 TasksDep = Annotated[TaskStore, Depends(get_tasks)]
@@ -105,8 +109,8 @@ InstallsDep = Annotated[Installer, Depends(get_installs)]
 UploadsDep = Annotated[Uploads, Depends(get_uploads)]
 
 
-async def get_client(request: Request, settings: SettingsDep) -> str:
-    """Return the key that the queue tells clients apart by, for its round robin.
+async def get_client(request: Request) -> str:
+    """Return the key that identifies a client in the queue's round robin.
 
     It is the header X-Client-Id, which a gateway sets for its own clients; else one key for all who have the
     service's token; else the client's address.
@@ -114,20 +118,20 @@ async def get_client(request: Request, settings: SettingsDep) -> str:
     client = request.headers.get("x-client-id", "")[:MAX_CLIENT_CHARACTERS]
     if client:
         return f"id {client}"
-    if settings.token is not None:
+    if _container(request).settings.token is not None:
         return "token"
     return f"address {request.client.host}" if request.client else "unknown"
 
 
-async def get_task(task_id: str, tasks: TasksDep) -> Task:
+async def get_task(task_id: str, request: Request) -> Task:
     """Return the task that the path names. Raises NotFound or Expired."""
-    return tasks.get(task_id)
+    return _container(request).tasks.get(task_id)
 
 
 async def reject_query_options(request: Request) -> None:
     """Refuse options in the query string, or sent twice, which would otherwise be ignored silently.
 
-    Beside an image that is the whole body, the query string is the only place for options.
+    With an image as the whole body, the query string is the only place for options.
     """
     if request.query_params and not is_image(request.headers.get("content-type", "")):
         name = quote_text(next(iter(request.query_params)))

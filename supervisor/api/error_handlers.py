@@ -19,6 +19,7 @@ from shared.errors import (
     MalformedRequest,
     MethodRefused,
     NotFound,
+    Overloaded,
     QueueFull,
     StorageFailed,
     Unauthorized,
@@ -40,7 +41,7 @@ ErrorFormats = Mapping[str, ErrorRenderer]
 
 
 class ErrorBody(BaseModel):
-    """Every error's body: a sentence for a person, and a code for a machine."""
+    """The body of every error response: a sentence for people, and a code for programs."""
 
     detail: str
     code: str
@@ -66,7 +67,7 @@ def error_responses(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, An
 
 def retry_headers(error: BgremoveError) -> dict[str, str]:
     """Return the headers that say when, or with which credentials, a client may retry."""
-    if isinstance(error, QueueFull):
+    if isinstance(error, QueueFull | Overloaded):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
@@ -111,8 +112,7 @@ def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:
 
     @app.exception_handler(Exception)
     async def handle_unknown(request: Request, error: Exception) -> Response:
-        log.error("unhandled exception in request", extra={"path": request.url.path}, exc_info=error)
-        return render(request, BgremoveError())
+        return render(request, _from_unknown(error, request.url.path))
 
 
 def _allowed_methods(request: Request, first_route: str) -> str:
@@ -135,11 +135,21 @@ def _from_framework(error: HTTPException) -> BgremoveError:
         408: UploadStalled(),
         413: UploadTooLarge(error.detail),
         422: BadInput(error.detail),
+        429: QueueFull(error.detail),
     }
     if error.status_code in known:
         return known[error.status_code]
     if error.status_code < 500:
         return MalformedRequest(f"The request's body cannot be read: {error.detail.rstrip('.')}.")
+    return BgremoveError()
+
+
+def _from_unknown(error: Exception, path: str) -> BgremoveError:
+    """Return the error for an exception that no route handles, and log it."""
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        log.warning("request refused", extra={"path": path, "reason": "no more threads"})
+        return Overloaded()
+    log.error("request failed", extra={"path": path}, exc_info=error)
     return BgremoveError()
 
 

@@ -1,5 +1,6 @@
 """Uploaded files that can be linked into a job's folder, so that a large one is written once."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -35,6 +36,11 @@ class LinkableFile(SpooledTemporaryFile[bytes]):
         file.write(self._file.read())
         file.seek(position)
         self._file, self._path, self._rolled = file, Path(file.name), True
+
+    def close(self) -> None:
+        """Close the file, and delete it if the spool was not cleared before."""
+        with contextlib.suppress(FileNotFoundError):
+            super().close()
 
     def save_as(self, target: Path) -> None:
         """Write the content to `target`; a file on disk is linked, or copied where that fails."""

@@ -1,12 +1,8 @@
-"""Forms with images: multipart, or an image as the whole body. Text is bounded; files can be linked."""
+"""Parsing of forms with images: multipart, or an image as the body. Text is bounded, files are linkable."""
 
 import base64
-import contextlib
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from email.header import decode_header, make_header
-from email.message import Message
-from email.utils import collapse_rfc2231_value
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -18,10 +14,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
 
+from supervisor.api.content_disposition import parse_disposition
 from supervisor.api.field_limits import MAX_TEXT_BYTES, quote_text
 from supervisor.api.linkable_file import LinkableFile
 
 MAX_PARTS = 64
+MAX_BOUNDARY_BYTES = 256  # the parser's own limit; RFC 2046 has 70
 BASE64_FIELD = "image_file_b64"  # the one text that may be as long as an image
 FILE_FIELD = "file"  # of an image that is the whole body
 PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
@@ -46,7 +44,7 @@ class _Part:
         self.undecoded = b""
 
     def decode(self, data: bytes) -> bytes:
-        """Decode what of base64 is complete."""
+        """Decode base64 as far as its groups of four characters are complete; return other data as it is."""
         if not self.is_base64:
             return data
         text = self.undecoded + b"".join(data.split())
@@ -66,6 +64,8 @@ class _FormReader:
         boundary = options.get(b"boundary")
         if not boundary:
             raise FormError("Missing boundary in multipart.", 400)
+        if len(boundary) > MAX_BOUNDARY_BYTES:
+            raise FormError(f"A form's boundary has at most {MAX_BOUNDARY_BYTES} bytes.", 400)
         self._request = request
         self._folder = folder
         self._max_base64_bytes = max_base64_bytes
@@ -129,7 +129,11 @@ class _FormReader:
 
     def _end_headers(self) -> None:
         part = self._part
-        name, file_name = _disposition(part.headers.get("content-disposition", b""), self._charset)
+        disposition = part.headers.get("content-disposition", b"")
+        try:
+            name, file_name = parse_disposition(disposition, self._charset)
+        except ValueError as error:
+            raise FormError(str(error), 400) from error
         if name is None:
             raise FormError('The Content-Disposition header field "name" must be provided.', 400)
         if len(name.encode(errors="replace")) > MAX_TEXT_BYTES:
@@ -167,25 +171,6 @@ class _FormReader:
         self._items.append((part.name, text if part.file is None else part.file))
 
 
-def _disposition(header: bytes, charset: str) -> tuple[str | None, str | None]:
-    """Return a part's name and its file name, each None where there is none (RFC 7578, 4.2).
-
-    Of several file names the last one counts, which is `filename*` (RFC 6266). Programs made with .NET send
-    words encoded as in e-mails (RFC 2047).
-    """
-    message = Message()
-    message["Content-Disposition"] = header.decode(charset, "replace")
-    values = {key.lower(): value for key, value in message.get_params([], header="Content-Disposition")}
-    name, file_name = (
-        collapse_rfc2231_value(values[key], "replace") if key in values else None
-        for key in ("name", "filename")
-    )
-    if file_name is not None and file_name.startswith("=?") and file_name.endswith("?="):
-        with contextlib.suppress(LookupError, ValueError):  # it stays as it was sent
-            file_name = str(make_header(decode_header(file_name)))
-    return name, file_name
-
-
 class _Request(Request):
     """A request whose form may be an image, or multipart with linkable files."""
 
@@ -205,7 +190,7 @@ class _Request(Request):
         return await super()._get_form(max_part_size=max_part_size, **limits)
 
     async def _read_image(self, folder: Path) -> FormData:
-        """Return a form of the query's options and the body as its file."""
+        """Return a form with the query's options as its fields and the body as its file."""
         file = LinkableFile(folder)
         size_bytes = 0
         try:
@@ -226,7 +211,7 @@ def is_image(content_type: str) -> bool:
 
 
 class UploadRoute(APIRoute):
-    """A route whose requests may have images; for a router's `route_class`."""
+    """Route class for requests that may hold images: a router's `route_class`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the route's requests."""

@@ -42,7 +42,7 @@ class OptionFields(BaseModel):
     lossless: bool = _option("lossless")
 
     def options(self) -> RemovalOptions:
-        """Return the options."""
+        """Return the removal options."""
         return RemovalOptions(**self.model_dump(include=set(_OPTIONS)))
 
 
@@ -58,7 +58,7 @@ class UrlRequest(OptionFields):
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    url: str = Field(strict=True, description="where the photo lies, http or https")
+    url: str = Field(strict=True, description="URL of the photo, http or https")
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ _MAX_RANGES = 10
 
 
 class StoredFileResponse(FileResponse):
-    """A file of the spool, for its own client and no cache.
+    """Response with a file of the spool, which no cache may store.
 
     Sent in chunks so large that a photo takes a few reads of the disk, not hundreds. Raises Expired for a
     file that was deleted a moment ago, which the framework would report as a fault of the service.

@@ -40,12 +40,14 @@ class SynchronousRemoval:
         disconnected = asyncio.create_task(self._wait_for_disconnect())
         ended = asyncio.create_task(task.wait())
         try:
-            await asyncio.wait((disconnected, ended), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((disconnected, ended), return_when=asyncio.FIRST_COMPLETED)
         finally:
             disconnected.cancel()
             ended.cancel()
             if not task.finished:
                 await self._tasks.cancel(task)
+        if disconnected in done:
+            disconnected.result()  # raises what made the rest of the request unreadable
         task.raise_failure()
         return self._spool.result(task.id)
 
@@ -67,7 +69,7 @@ class SynchronousRemoval:
 
 
 class DeleteAfterSendResponse(StoredFileResponse):
-    """A result as a response; its job's files are deleted when it was sent, or could not be."""
+    """Response with a result; its job's files are deleted once it was sent, or sending failed."""
 
     def __init__(self, spool: Spool, result: Result, stored: StoredFile, headers: Mapping[str, str]) -> None:
         super().__init__(stored.path, stored.media_type, headers)

@@ -38,7 +38,7 @@ class InputImage:
         return "image" if isinstance(self.content, str) else sanitize_name(self.content.filename or "")
 
     def reference(self, name: str) -> StoredImage | RemoteImage:
-        """Return how the job refers to the image, which gets the file name `name` in the job's folder."""
+        """Return the job's reference to the image, whose file in the job's folder is `name`."""
         return RemoteImage(self.content, self.field) if isinstance(self.content, str) else StoredImage(name)
 
 
@@ -94,7 +94,7 @@ class Uploads:
         return task
 
     async def _check(self, image: InputImage) -> None:
-        """Raise UrlRefused for a URL, UploadTooLarge or NotAnImage for a file, that need not be tried."""
+        """Reject an image early: raise UrlRefused for its URL, UploadTooLarge or NotAnImage for its file."""
         if isinstance(image.content, str):
             check_url(image.content)
             return

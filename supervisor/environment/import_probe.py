@@ -53,7 +53,7 @@ async def _run_child(modules: Sequence[str], outcomes: dict[str, Outcome]) -> No
     except CommandFailed as error:
         code = error.code
     except OSError as error:
-        log.exception("import probe failed to start")
+        log.exception("import probe not started")
         outcomes |= {module: Outcome(Failure(type(error).__name__, str(error))) for module in modules}
     outcomes.setdefault(current, Outcome(Failure(CRASHED, str(code))))
 

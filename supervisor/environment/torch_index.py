@@ -38,5 +38,5 @@ async def is_reachable(url: str, timeout_s: float = TIMEOUT_S) -> bool:
                 return (await client.head(f"{url}/torch/", follow_redirects=True)).is_success
     except (httpx2.HTTPError, OSError, TimeoutError, ValueError) as error:  # ValueError: a bad proxy URL
         reason = str(error) or type(error).__name__
-        log.info("PyTorch index unreachable", extra={"url": url, "reason": reason})
+        log.info("PyTorch index not reached", extra={"url": url, "reason": reason})
         return False

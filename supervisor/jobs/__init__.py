@@ -1,1 +1,1 @@
-"""Jobs: the queue of removals, the dispatcher that runs them, the tasks and files that clients see."""
+"""Jobs: the queue of removals, the dispatcher that runs them, and the spool of their files."""

@@ -1,4 +1,4 @@
-"""The dispatcher joins the job queue and the workers: lease, run, retry once alone, finish.
+"""The dispatcher: leases jobs to worker slots, runs them, retries each once, alone, and ends them.
 
 A job's states and what moves it on:
 
@@ -34,6 +34,7 @@ from supervisor.workers.worker import Slot, Worker
 
 MAX_ATTEMPTS = 2  # of a job whose worker dies
 DECODE_PERCENT = 5  # where the worker's own steps begin; before it, the worker is started
+RETRY_S = 1.0  # after a round that failed, as for lack of threads
 log = logging.getLogger("supervisor.dispatcher")
 
 
@@ -72,7 +73,7 @@ class Dispatcher:
         self._closed = False
 
     def open(self) -> None:
-        """Start to lease jobs to the workers, now and whenever one of them has a free slot."""
+        """Start leasing jobs to the workers, now and whenever one of them has a free slot."""
         self._models.subscribe(self._wake.set)
         self._loop = asyncio.create_task(self._lease_forever(), name="dispatcher")
 
@@ -123,6 +124,7 @@ class Dispatcher:
                 await self._lease_jobs()
             except Exception:
                 log.exception("dispatch failed")
+                asyncio.get_running_loop().call_later(RETRY_S, self._wake.set)  # nothing else may wake it
 
     async def _lease_jobs(self) -> None:
         """Start every waiting job that has a slot now, in the order of the queue."""
@@ -145,7 +147,7 @@ class Dispatcher:
         entry.runner.add_done_callback(lambda _: slot.release())
 
     async def _run(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> None:
-        """Run a job once; end it, or have it wait for its retry."""
+        """Run a job once; end it, or queue its retry."""
         job = entry.job
         try:
             made = await self._remove(entry, model, slot)
@@ -180,7 +182,7 @@ class Dispatcher:
         return await slot.run(self._spool.message(entry.job), on_progress)
 
     def _retry(self, entry: _Entry, job: Job) -> None:
-        """Have a job wait again, before all others."""
+        """Queue a job again, before all others."""
         entry.job = job
         entry.runner = None
         self.queue.put_first(job)
@@ -197,7 +199,7 @@ class Dispatcher:
         await self._end(entry, None)
 
     async def _fetch(self, entry: _Entry) -> None:
-        """Fetch a job's remote images, then have it wait in the queue."""
+        """Fetch a job's remote images, then queue the job."""
         try:
             entry.task.progress(0, "Fetching the image")
             entry.job = await self._fetcher.fetch_images(entry.job)
@@ -216,7 +218,7 @@ class Dispatcher:
         return Stopping() if self._closed else Cancelled()
 
     async def _cancel(self, entry: _Entry) -> None:
-        """End a job in whatever state it is, and return when it has ended."""
+        """Cancel a job in any state, and return when it has ended."""
         while entry.job.id in self._entries:
             if entry.runner is None:
                 await self._end(entry, self._cancelled())
@@ -239,7 +241,7 @@ class Dispatcher:
             entry.task.complete("Background removed")
             return
         if failure.status >= 500 and not self._closed:
-            details = {"task_id": job_id, "code": failure.code, "detail": failure.detail}
+            details = {"task_id": job_id, "error": failure.code, "detail": failure.detail}
             log.warning("removal failed", extra={**details, "reason": failure.__cause__})
         try:
             await self._spool.delete(job_id)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from pydantic import TypeAdapter
 
@@ -29,8 +30,8 @@ class RemoteImage:
 class Job:
     """One removal as a client asked for it.
 
-    `file_name` is the image's name as the client knows it. `client` is the key that the queue's round robin
-    tells clients apart by. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
+    `file_name` is the image's name as the client knows it. `client` is the client's key in the
+    queue's round robin. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
     job runs with no other job on its worker.
     """
 
@@ -56,12 +57,14 @@ class Job:
 
     def to_json(self) -> bytes:
         """Return the job as JSON."""
-        return _JOB.dump_json(self)
+        return _adapter().dump_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Job":
         """Return the job that `to_json` wrote. Raises ValueError for anything else."""
-        return _JOB.validate_json(text)
+        return _adapter().validate_json(text)
 
 
-_JOB = TypeAdapter(Job)
+@cache
+def _adapter() -> TypeAdapter[Job]:
+    return TypeAdapter(Job)

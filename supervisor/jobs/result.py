@@ -35,6 +35,10 @@ class Result(TypedDict):
         tuple[int, int, int, int],
         Field(description="the part of the upright photo that the result shows; all, if not cropped"),
     ]
+    warnings: Annotated[
+        list[str],
+        Field(description="sentences about what of the image was not used, as the frames of an animation"),
+    ]
     model_id: str
     device: str
     timings_ms: Annotated[

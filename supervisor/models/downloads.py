@@ -30,11 +30,11 @@ class Downloads:
 
     @property
     def current(self) -> Task | None:
-        """The download under way."""
+        """The running download's task."""
         return self._task if self._process else None
 
     async def start(self) -> Task | None:
-        """Start a download and return its task, the one under way if there is one; None when downloaded.
+        """Start a download and return its task, or the running one's; None if the model is downloaded.
 
         Raises ModelUnusable for a folder of the user's own that holds no model, StorageFailed or Stopping.
         """
@@ -46,7 +46,7 @@ class Downloads:
         return None if downloaded else self._begin()
 
     async def ensure(self, on_progress: OnProgress) -> None:
-        """Return when the model's files are on disk, downloaded first where they are missing.
+        """Wait until the model's files are on disk; download them first if they are missing.
 
         Raises the error that a download ended with. Cancelling leaves the download running.
         """
@@ -59,7 +59,7 @@ class Downloads:
             raise DownloadFailed("The model's files were changed while they were downloaded.")
 
     async def close(self) -> None:
-        """Start no more, and kill the download under way; the next one resumes it."""
+        """Reject further downloads, and kill the running one; a later download resumes it."""
         self._closed = True
         if self._process is not None:
             await self._process.cancel(Cancelled())
@@ -97,5 +97,5 @@ class Downloads:
             return
         if not isinstance(error, Cancelled):
             self.error = error.detail
-            log.warning("download failed", extra={"code": error.code, "detail": error.detail})
+            log.warning("download failed", extra={"error": error.code, "reason": error.detail})
         task.fail(error)

@@ -47,7 +47,7 @@ class ModelLifecycle:
 
     @property
     def loading(self) -> Task | None:
-        """The load that is under way, and is not being cancelled."""
+        """The running load's task, unless it is being cancelled."""
         load = self._load
         return load if load and not load.finished and load.cancelling is None else None
 
@@ -58,11 +58,11 @@ class ModelLifecycle:
 
     @property
     def error(self) -> str | None:
-        """Why the last load failed, or how the worker died that had the model loaded."""
+        """Why the last load failed, or how the worker with the loaded model died, in a sentence."""
         return self.pool.last_failure or self._load_error
 
     def load(self) -> Task | None:
-        """Start loading and return the task, the one under way if there is one; None when loaded.
+        """Start a load and return its task, or the running one's; None if the model is loaded.
 
         Raises ModelUnavailable for a model that has to be downloaded first, Stopping.
         """
@@ -97,7 +97,7 @@ class ModelLifecycle:
         return {"unloaded": True, "freed_bytes": held_bytes}
 
     async def close(self) -> None:
-        """Cancel a load that is under way, and start no more."""
+        """Reject further loads, and cancel the running one."""
         self._closed = True
         if self._running is not None:
             self._running.cancel()

@@ -102,7 +102,7 @@ class Models:
             raise ModelUnavailable
         settings, spec, folder = self._settings, self._store.spec, snapshot.folder
         if settings.loader == "transformers":
-            log.warning("running code from the hub", extra={"model": spec.model_id, "snapshot": folder.name})
+            log.warning("code from the hub enabled", extra={"model": spec.model_id, "snapshot": folder.name})
         config = WorkerConfig(
             loader=settings.loader,
             model_path=str(folder),

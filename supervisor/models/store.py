@@ -75,15 +75,13 @@ class ModelStore:
 def import_folder(
     source: Path, data_dir: Path, spec: ModelSpec, revision: str, on_progress: OnProgress
 ) -> str:
-    """Copy a model from a folder to where a download would have put it; return the name it gets as a commit.
+    """Copy a model from a folder into the hub cache; return the name that stands for its commit.
 
     For machines without a connection. `source` is a plain folder, or a snapshot in a hub cache. Blocks.
     Raises ModelUnusable, DownloadDamaged or StorageFailed.
     """
     if spec.repo_id is None:
-        raise ModelUnusable(
-            "A model in a folder of your own is used where it lies; there is nothing to import."
-        )
+        raise ModelUnusable("A model in a folder of your own is used in place; there is nothing to import.")
     try:
         cache = HubCache(cache_root(data_dir), spec.repo_id)
         return _import(source, cache, revision, on_progress)
@@ -121,7 +119,7 @@ def _import(source: Path, cache: HubCache, revision: str, on_progress: OnProgres
 
 
 def _copy(source: Path, cache: HubCache, count: Callable[[int], None]) -> str:
-    """Copy a file among the blobs, under its SHA-256."""
+    """Copy a file to the cache's blobs, and return its SHA-256, which names the blob."""
     if source.suffix == WEIGHTS_SUFFIX and not _is_whole(source):
         raise DownloadDamaged(f"{source.name} is cut short or damaged and was not copied.")
     part = cache.partial(f"import-{uuid.uuid4().hex}")
@@ -151,7 +149,7 @@ def _is_whole(weights: Path) -> bool:
             header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else {}
         ends = [facts["data_offsets"][1] for name, facts in header.items() if name != "__metadata__"]
         return bool(ends) and weights.stat().st_size == 8 + size + max(ends)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return False
 
 

@@ -6,6 +6,7 @@ import ssl
 import unicodedata
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from functools import lru_cache
 from io import BufferedWriter
 from pathlib import Path
 
@@ -44,7 +45,7 @@ async def fetch(
     try:
         async with asyncio.timeout(timeout_s) as deadline:
             # In a thread: reading the system's CA certificates would block the event loop.
-            tls = await asyncio.to_thread(httpcore2.default_ssl_context)
+            tls = await asyncio.to_thread(_ssl_context)
             try:
                 async with httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend) as pool:
                     return await _follow(pool, target, destination, max_bytes)
@@ -62,6 +63,12 @@ async def fetch(
         raise UrlFailed("The image's server could not be reached: check the URL and try again.") from problem
     except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError) as problem:
         raise UrlFailed("The image's server ended the connection early or sent invalid HTTP.") from problem
+
+
+@lru_cache(maxsize=1)
+def _ssl_context() -> ssl.SSLContext:
+    """Return the SSL context that all fetches share: it holds megabytes of certificates."""
+    return httpcore2.default_ssl_context()
 
 
 def check_url(url: str) -> None:

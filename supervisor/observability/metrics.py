@@ -31,7 +31,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._removals = Counter(
             "bgremove_removals",
-            "Completed removals by outcome: complete, or the error's code.",
+            "Removals ended or refused for a full queue, by outcome: complete, or the error's code.",
             ["outcome"],
             registry=self.registry,
         )
@@ -44,21 +44,21 @@ class Metrics:
         )
         self._total = Histogram(
             "bgremove_removal_duration_seconds",
-            "Time from a removal's acceptance to its result.",
+            "Time from a successful removal's acceptance to its result.",
             ["model"],
             buckets=DURATIONS_S,
             registry=self.registry,
         )
         self._stages = Histogram(
             "bgremove_stage_duration_seconds",
-            "Time of each stage in the worker: decode, inference, encode and others.",
+            "Time of each stage of a removal in the worker: decode, inference, encode and others.",
             ["model", "stage"],
             buckets=DURATIONS_S,
             registry=self.registry,
         )
         self._received = Counter(
             "bgremove_received_bytes",
-            "Bytes of input images received, by upload or from a url.",
+            "Bytes of input images received, by source: upload or url.",
             ["source"],
             registry=self.registry,
         )
@@ -93,7 +93,7 @@ def render_metrics(
 
 
 class _Snapshot(Collector):
-    """Metrics as they were at one moment."""
+    """Collector of the metrics' values at one moment."""
 
     def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
@@ -106,12 +106,12 @@ class _Snapshot(Collector):
 def _present_families(
     uptime_s: float, queue_length: int, queue_limit: int, workers: Mapping[str, WorkerStatus]
 ) -> Iterator[Metric]:
-    yield InfoMetricFamily("bgremove", "The service.", value={"version": __version__})
+    yield InfoMetricFamily("bgremove", "Version of the service.", value={"version": __version__})
     yield GaugeMetricFamily("bgremove_uptime_seconds", "Time since the service started.", uptime_s)
     yield GaugeMetricFamily(
         "bgremove_queue_length", "Removals being fetched, waiting or running.", queue_length
     )
-    yield GaugeMetricFamily("bgremove_queue_limit", "Queue capacity.", queue_limit)
+    yield GaugeMetricFamily("bgremove_queue_limit", "Maximum of bgremove_queue_length.", queue_limit)
     yield from _worker_families(workers)
 
 
@@ -120,9 +120,13 @@ def _worker_families(workers: Mapping[str, WorkerStatus]) -> Iterator[Metric]:
         "bgremove_worker_state", "Worker state (1 for the current state).", labels=["worker", "state"]
     )
     generation = GaugeMetricFamily(
-        "bgremove_worker_generation", "Number of the worker's process.", labels=["worker"]
+        "bgremove_worker_generation", "Number of processes that the worker has started.", labels=["worker"]
     )
-    restarts = CounterMetricFamily("bgremove_worker_restarts", "Worker restarts.", labels=["worker"])
+    restarts = CounterMetricFamily(
+        "bgremove_worker_restarts",
+        "Starts of a worker process after the worker's first one.",
+        labels=["worker"],
+    )
     resident = GaugeMetricFamily(
         "bgremove_worker_resident_memory_bytes",
         "Resident memory of the worker process; 0 without one.",

@@ -13,7 +13,7 @@ RESERVED_FILES = 64  # descriptors for workers, pipes and photos
 
 
 class ConnectionLimits:
-    """The open connections, at most `max_connections`: beyond, the one that is idle for longest is closed.
+    """The open connections, at most `max_connections`: beyond that, the longest idle one is closed.
 
     A connection is idle while no request of its is in progress, half a head included.
     """
@@ -57,7 +57,7 @@ class ConnectionLimits:
             self._idle[connection] = None
 
     def remove(self, connection: "LimitedProtocol") -> None:
-        """Count a connection no more."""
+        """Remove a closed connection."""
         self._idle.pop(connection, None)
         self._busy.discard(connection)
 
@@ -69,7 +69,7 @@ class ConnectionLimits:
 
 
 class LimitedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol within the limits."""
+    """uvicorn's HTTP/1.1 protocol with the connection limits."""
 
     limits: ConnectionLimits
     _head_timer: asyncio.TimerHandle | None = None
@@ -81,20 +81,20 @@ class LimitedProtocol(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Count the connection, and wait for its first head."""
+        """Count the connection, and start the timeout of its first request head."""
         super().connection_made(transport)
         self._start_head_timer()
         self.limits.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection no more."""
+        """Remove the connection from the limits, and stop its timers."""
         super().connection_lost(exc)
         self.limits.remove(self)
         self._cancel_head_timer()
         self._cancel_send_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Read data; what is no complete head has to become one in time."""
+        """Receive data; a request head that is incomplete must be completed before its timeout."""
         super().data_received(data)
         if self._in_request:
             self._cancel_head_timer()
@@ -115,7 +115,7 @@ class LimitedProtocol(H11Protocol):
         self._watch_sending()
 
     def resume_writing(self) -> None:
-        """End the timeout: the client has read."""
+        """Cancel the timeout: the client has read."""
         super().resume_writing()
         self._cancel_send_timer()
 
@@ -145,7 +145,7 @@ class LimitedProtocol(H11Protocol):
 
 
 def max_connections() -> int:
-    """Return how many connections leave descriptors for everything else."""
+    """Return the number of connections that leaves file descriptors for everything else."""
     try:
         import resource  # noqa: PLC0415  # POSIX only
     except ImportError:

@@ -1,1 +1,1 @@
-"""Tasks: the long actions that clients can follow, whatever they do."""
+"""Tasks: the long-running actions that clients can follow."""

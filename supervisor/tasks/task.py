@@ -1,4 +1,4 @@
-"""Tasks: every long action that a client can follow, and the store of those still known."""
+"""Tasks: the long-running actions that clients can follow, and the store of those that are known."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,9 @@ from shared.errors import AlreadyFinished, BgremoveError, Cancelled, error_from
 from supervisor.tasks.tombstones import Tombstones
 
 LOG_LINES = 200
+MAX_FINISHED = (
+    10_000  # tasks kept, at some five kilobytes each: an hour of refused photos would take gigabytes
+)
 
 Status = Literal["queued", "running", "complete", "error"]
 
@@ -49,7 +52,7 @@ def new_task_id(kind: TaskKind) -> str:
 
 
 class Task:
-    """The state of one long action. Lives on the event loop; every change wakes the followers."""
+    """The state of one long-running action. Lives on the event loop; every change wakes the followers."""
 
     def __init__(self, kind: TaskKind, task_id: str | None = None) -> None:
         self.kind = kind
@@ -73,7 +76,7 @@ class Task:
 
     @property
     def queue_position(self) -> int | None:
-        """The place among the waiting removals, 1 for the next one; None for a task that does not wait."""
+        """The position among the waiting removals, 1 for the next one; None for a task that does not wait."""
         return self._queue_position
 
     @queue_position.setter
@@ -181,7 +184,7 @@ class Task:
 
 
 class TaskStore:
-    """Every task still known. Finished ones expire after the retention; their ids are remembered."""
+    """Store of the known tasks. Finished ones expire by age and beyond a maximum; ids are remembered."""
 
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
@@ -199,7 +202,7 @@ class TaskStore:
         return task
 
     def get(self, task_id: str) -> Task:
-        """Return the task of that id. Raises NotFound, or Expired for a deleted one."""
+        """Return the task with that id. Raises NotFound, or Expired for a deleted one."""
         if task_id in self._tasks:
             return self._tasks[task_id]
         raise self._tombstones.error(task_id)
@@ -220,9 +223,14 @@ class TaskStore:
         task.fail(Cancelled())
 
     def expired(self) -> list[Task]:
-        """Return the tasks that finished longer than the retention ago."""
+        """Return the tasks that finished longer than the retention ago, and the oldest beyond the maximum."""
         deadline = time.monotonic() - self._retention_s
-        return [task for task in self if task.finished_at is not None and task.finished_at <= deadline]
+        finished = [(task, task.finished_at) for task in self if task.finished_at is not None]
+        return [
+            task
+            for number, (task, finished_at) in enumerate(finished)
+            if finished_at <= deadline or number >= MAX_FINISHED
+        ]
 
     def expire(self, task: Task) -> None:
         """Delete an expired task; its id gets 410 Gone from then on."""

@@ -15,17 +15,18 @@ from starlette.routing import BaseRoute, Mount, Route
 from supervisor.web.page import HEADERS, WebFiles
 
 PATH = "/docs"
+FOLDER = PATH.removeprefix("/")  # relative, so that the page works behind a proxy's path prefix
 STYLES, SCRIPT = "swagger-ui.css", "swagger-ui-bundle.js"
-START = "SwaggerUIBundle({url: '/openapi.json', dom_id: '#reference', deepLinking: true})"
+START = "SwaggerUIBundle({url: 'openapi.json', dom_id: '#reference', deepLinking: true})"
 PAGE = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>bgremove: the HTTP API</title>
-<link rel="icon" href="/web/icon.svg">
-<link rel="stylesheet" href="{PATH}/{STYLES}">
+<link rel="icon" href="web/icon.svg">
+<link rel="stylesheet" href="{FOLDER}/{STYLES}">
 <div id="reference"></div>
-<script src="{PATH}/{SCRIPT}"></script>
+<script src="{FOLDER}/{SCRIPT}"></script>
 <script>{START}</script>
 </html>
 """

@@ -59,7 +59,7 @@ class _InFlight:
 
 
 class WorkerHandle:
-    """One process, what is awaited from it, and a timeout for each thing awaited.
+    """Handle of one process: awaits its readiness and its jobs' answers, each with a timeout.
 
     Everything awaited fails when the process ends. `on_change` gets the events of the worker's state machine.
     """
@@ -97,7 +97,7 @@ class WorkerHandle:
 
     @property
     def abandoned(self) -> int:
-        """How many cancelled jobs still run beside others."""
+        """How many cancelled jobs still run."""
         return sum(in_flight.abandoned for in_flight in self._in_flight.values())
 
     async def wait_ready(self, on_loading: OnProgress) -> ModelInfo:
@@ -112,7 +112,7 @@ class WorkerHandle:
         """Run a job. Raises the job's own error, or a WorkerFailed when the process ends.
 
         Cancelling stops the job at its next step. A job that has not stopped after two seconds costs the
-        process its life if it is the only one there; else it runs on, without result, beside the others.
+        process its life if it is the only one there; else it runs on, without result.
         """
         if self.terminating:
             raise await self._exit_error()

@@ -37,7 +37,7 @@ class WorkerPool:
 
     @property
     def model_info(self) -> ModelInfo | None:
-        """The loaded model's, while a worker has one loaded."""
+        """The loaded model's information, while a worker has one loaded."""
         return next((worker.model_info for worker in self._workers if worker.model_info), None)
 
     @property

@@ -172,7 +172,7 @@ def signal_name(code: int | None) -> str | None:
 
 
 def how_ended(code: int | None) -> str:
-    """Return "by SIGKILL" or "with code 3"."""
+    """Return how a process ended, such as "by SIGKILL" or "with code 3"."""
     name = signal_name(code)
     return f"by {name}" if name else f"with code {code}"
 

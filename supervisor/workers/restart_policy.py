@@ -35,7 +35,7 @@ class RestartPolicy:
             self._job_deaths.pop()
 
     def record_spawn_failure(self) -> None:
-        """Have the next start wait a moment. A process that was never spawned is no death."""
+        """Delay the next start. A process that was never spawned does not count as a death."""
         self._not_before = self._clock() + SPAWN_RETRY_S
 
     def reset(self) -> None:

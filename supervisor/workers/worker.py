@@ -84,7 +84,7 @@ class Worker:
 
     @property
     def model_info(self) -> ModelInfo | None:
-        """The loaded model's, while one is loaded."""
+        """The loaded model's information, while one is loaded."""
         loaded = self.state in (WorkerState.READY, WorkerState.BUSY)
         return self._handle.model_info if loaded and self._handle else None
 
@@ -110,7 +110,7 @@ class Worker:
         self._listeners.append(on_change)
 
     def try_acquire(self, *, exclusive: bool) -> Slot | None:
-        """Return a slot, None where none is free: one before the model is loaded, then its concurrency."""
+        """Return a free slot, if any. There is one until the model is loaded, then `max_concurrency`."""
         capacity = self.model_info.max_concurrency if self.model_info else 1
         if exclusive or any(slot.exclusive for slot in self._slots):
             capacity = 1

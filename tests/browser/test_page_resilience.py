@@ -47,6 +47,67 @@ def test_photos_are_sent_again_after_a_server_restart(
             expect(page.done(name)).to_be_visible(timeout=30_000)
 
 
+BYTE_BY_BYTE = """
+const send = window.fetch;
+window.fetch = async (...request) => {
+  const response = await send(...request);
+  if (!response.ok || !String(request[0]).includes('/stream/')) return response;
+  const split = new TransformStream({
+    transform(chunk, controller) { for (const byte of chunk) controller.enqueue(Uint8Array.of(byte)); },
+  });
+  return new Response(response.body.pipeThrough(split), response);
+};
+"""
+
+
+def test_an_event_that_arrives_in_pieces_is_shown(visit: Open, data_dir: Path, tmp_path: Path) -> None:
+    """Networks and proxies split a stream anywhere: an install's log would stand still."""
+    with Scratch(tmp_path / "scratch").service(data_dir) as service:
+        page = visit(service.url, scripts=[BYTE_BY_BYTE])
+        page.drop(("slow.png", "image/png", wish("sleep 60")))
+        expect(page.photo("slow.png")).to_contain_text("Sleeping")
+        page.button("Cancel slow.png").click()
+        expect(page.photo("slow.png")).to_contain_text("Cancelled")
+
+
+CUT_AFTER_ONE_EVENT = """
+const send = window.fetch;
+window.streams = 0;
+window.fetch = async (...request) => {
+  const response = await send(...request);
+  if (!response.ok || !String(request[0]).includes('/stream/')) return response;
+  window.streams += 1;
+  const reader = response.body.getReader();
+  const { value } = await reader.read();
+  const cut = new ReadableStream({
+    pull(controller) {
+      if (window.sent !== window.streams) {
+        window.sent = window.streams;
+        controller.enqueue(value);
+      } else {
+        controller.error(new TypeError('network error'));
+        reader.cancel();
+      }
+    },
+  }, { highWaterMark: 0 });
+  return new Response(cut, response);
+};
+"""
+
+
+def test_a_removal_is_followed_through_more_breaks_than_are_allowed_in_a_row(
+    visit: Open, data_dir: Path, tmp_path: Path
+) -> None:
+    """A proxy that cuts every stream: only breaks with no event between them are a lost server."""
+    with Scratch(tmp_path / "scratch").service(data_dir) as service:
+        page = visit(service.url, scripts=[CUT_AFTER_ONE_EVENT])
+        page.drop(("slow.png", "image/png", wish("sleep 5")))
+        expect(page.photo("slow.png")).to_contain_text("Sleeping")
+        expect(page.photo("slow.png")).not_to_contain_text("Sleeping")
+        assert page.page.evaluate("streams") > 6
+        assert len(service.client.get("/tasks").json()) == 1, "it was sent once"
+
+
 def test_an_unreadable_file_is_not_reported_as_a_server_failure(
     visit: Open, data_dir: Path, tmp_path: Path
 ) -> None:

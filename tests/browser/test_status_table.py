@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.visit import Visit
 from tests.hub import Fault, Hub, running_hub, weights
@@ -179,6 +179,33 @@ def test_a_killed_server_and_its_return_are_shown(visit: Open, data_dir: Path, t
         expect(indicator(page.row("server"))).to_have_text("Ready")
         expect(page.row("model").get_by_role("button", name="Download Model")).to_be_visible()
         expect(page.page.locator("#announcer")).to_have_text("The server responds again.")
+
+
+def test_a_response_that_comes_after_a_later_one_is_ignored(visit: Open, light: Service) -> None:
+    """The table would show a model that was unloaded meanwhile, with the buttons for it."""
+    page = visit(light.url)
+    download = page.row("model").get_by_role("button", name="Download Model")
+    expect(download).to_be_visible()
+    late: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if late:
+            route.continue_()
+        else:
+            late.append(route)
+
+    page.page.route("**/api/v1/status", hold_the_first)
+    refresh = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.page.evaluate(refresh)
+    with page.page.expect_response("**/api/v1/status"):
+        page.page.evaluate(refresh)
+    stale = light.client.get("/status").json()
+    stale["models"]["background_removal"]["model_downloaded"] = True
+    with page.page.expect_response("**/api/v1/status"):
+        late[0].fulfill(json=stale)
+    page.page.wait_for_timeout(200)
+    expect(download).to_be_visible()
+    expect(indicator(page.row("server"))).to_have_text("Ready")
 
 
 def test_an_idle_page_sends_no_requests(visit: Open, light: Service) -> None:

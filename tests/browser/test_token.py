@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import BY_LIGHT
 from tests.browser.visit import Visit
@@ -59,3 +59,23 @@ def test_another_tab_prompts_again_and_can_be_dismissed(visit: Open, guarded: Se
     expect(page.row("server").locator(".state")).to_have_text("Not Ready")
     page.button("Refresh status").click()
     expect(dialog).to_be_visible()
+
+
+def test_a_refusal_that_arrives_after_the_new_token_does_not_prompt_again(
+    visit: Open, guarded: Service
+) -> None:
+    """The environment's status takes seconds, and was requested without the token."""
+    page = visit(guarded.url, expected=(REFUSED,))
+    dialog = page.page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.page.keyboard.press("Escape")
+    late: list[Route] = []
+    page.page.route("**/env/status", lambda route: route.continue_() if late else late.append(route))
+    page.button("Refresh status").click()
+    dialog.get_by_label("Token", exact=True).fill(TOKEN)
+    page.page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(page.row("server").locator(".state")).to_have_text("Ready")
+    late[0].continue_()
+    expect(page.row("environment")).to_contain_text("modules installed")
+    expect(dialog).to_be_hidden()

@@ -59,6 +59,23 @@ def zoom(page: Visit) -> int:
     return int(text.removesuffix(" %"))
 
 
+@pytest.mark.parametrize("size", [(300, 1200), (1500, 300)], ids=["tall", "wide"])
+def test_the_whole_of_a_tall_or_wide_photo_is_shown_in_its_proportions(
+    visit: Open, light: Service, size: tuple[int, int]
+) -> None:
+    """It fills the view along its longer side, up to the margin."""
+    photo = ("photo.png", "image/png", encoded(Image.new("RGB", size, "white")))
+    page = show_result(visit(light.url), photo)
+    view, box = page.page.locator(".view").bounding_box(), sheet(page)
+    assert view
+    assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
+    assert view["width"] - box["width"] >= 26
+    assert view["height"] - box["height"] >= 26
+    assert min(view["width"] - box["width"], view["height"] - box["height"]) < 32
+    assert box["x"] - view["x"] == pytest.approx((view["width"] - box["width"]) / 2, abs=2)
+    assert box["y"] - view["y"] == pytest.approx((view["height"] - box["height"]) / 2, abs=2)
+
+
 def test_the_backdrop_can_be_switched(viewer: Visit) -> None:
     """A halo around hair may be visible on black only."""
     page = viewer.page

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tests import icc
+from tests.corpus.odd_metadata import odd_jpeg, odd_png
 from tests.corpus.pictures import (
     BEST,
     STORED,
@@ -23,6 +24,7 @@ from tests.corpus.pictures import (
     veil,
     veiled,
 )
+from tests.corpus.planar_tiff import planar_tiff
 from tests.corpus.png_files import png
 from tests.corpus.tiff_files import tiff
 from tests.photos import encoded, opened
@@ -36,6 +38,7 @@ def cases(kind: str) -> list[Case]:
     """Return all cases of one file format."""
     special = {"PNG": png, "JPEG": _jpeg, "WEBP": _modern, "AVIF": _modern, "HEIF": _modern, "TIFF": tiff}
     found = list({**special, "BMP": _bmp, "GIF": _gif}[kind](kind))
+    found += {"PNG": odd_png, "JPEG": odd_jpeg, "TIFF": planar_tiff}.get(kind, list)()
     if kind in TURNED_FORMATS:
         found += [turned(kind, orientation) for orientation in range(1, 9)]
         found += [_profiled(kind, "Display P3", P3), _profiled(kind, "Adobe RGB", ADOBE)]

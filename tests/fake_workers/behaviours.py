@@ -53,12 +53,12 @@ def obey(job: RemovalJob, events: Any) -> None:
     finish(job, events)
 
 
-def flood(events: Any, told: Callable[[float, str], object], seconds: float) -> None:
+def flood(events: Any, make_event: Callable[[float, str], object], seconds: float) -> None:
     """Tell of progress as fast as the queue takes it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for percent in range(100):
-            events.put(told(percent, f"flooding {percent}"))
+            events.put(make_event(percent, f"flooding {percent}"))
 
 
 def dies_at_import(*_: object) -> None:
@@ -100,7 +100,7 @@ def loads_in_a_flood(commands: Connection, events: Any, config: WorkerConfig) ->
 
 
 def answers_late(commands: Connection, events: Any, _config: WorkerConfig) -> None:
-    """Stop a removal when told to, and send its result all the same while the next one runs."""
+    """Stop a removal when cancelled, and send its result all the same while the next one runs."""
     late: RemovalJob | None = None
     for job in jobs(commands, events):
         if late is not None:

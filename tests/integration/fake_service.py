@@ -20,6 +20,7 @@ RESULT = {
     "coverage": 0.25,
     "box": [10, 20, 300, 400],
     "frame": [0, 0, 640, 480],
+    "warnings": [],
     "model_id": "builtin",
     "device": "cpu",
     "timings_ms": {"total": 12.5},

@@ -15,7 +15,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     raise RuntimeError("no compiler here")
 """
 
-# Waits, together with a process of its own, until the folder `gate` has a file "open"; "reached" tells so.
+# Waits, together with a process of its own, until the folder `gate` has a file "open"; "reached" is its sign.
 # Each of the two has one writer: in a shared file, the word could overwrite the opening.
 SLOW_BACKEND = """
 import pathlib, shutil, subprocess, sys, time

@@ -24,7 +24,7 @@ LISTS = {
 class Scratch:
     """A virtual environment that sees the packages of the running one, without being able to change them.
 
-    Beside it: a project's lists, which want `names` for the native loader, and an index to install from.
+    Next to it: a project's lists, which want `names` for the native loader, and an index to install from.
     """
 
     def __init__(self, folder: Path, *names: str, constraints: str = "") -> None:

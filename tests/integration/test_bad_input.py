@@ -179,7 +179,7 @@ def test_text_longer_than_any_request_is_refused(
 
 
 def test_a_broken_form_is_bad_input(fake: Service) -> None:
-    """Garbage in the form's framing is the client's fault and is said so."""
+    """Garbage in the form's framing is the client's fault, and is reported as that."""
     answer = fake.client.post(
         "/remove/upload", content=b"garbage", headers={"Content-Type": "multipart/form-data; boundary=b"}
     )

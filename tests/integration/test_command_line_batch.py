@@ -157,6 +157,18 @@ def test_an_error_of_every_image_is_reported_once(photos: Path) -> None:
     assert done.stderr.count("--max-size is not valid") == 1
 
 
+def test_an_error_that_one_image_of_several_meets_does_not_end_the_run(photos: Path) -> None:
+    """A result was written, so the options are valid: the others are still processed."""
+    refusal = (422, {"detail": "The field 'crop_margin' is not valid.", "code": "invalid_option"})
+    script = Script(refusal=refusal, refused_part=b"photo one.jpg")
+    done = remove(
+        script, photos / "two.PNG", photos / "one.jpg", photos / "no ending", "--jobs", "1", "--json"
+    )
+    assert done.returncode == 1
+    assert [Path(line["input"]).name for line in lines(done)] == ["two.PNG", "one.jpg", "no ending"]
+    assert len(script.uploads) == 3
+
+
 def test_a_full_queue_is_retried(photos: Path) -> None:
     """Other clients may use the same server; a 429 names the delay."""
     script = Script(busy=2)
@@ -203,6 +215,17 @@ def test_a_glob_pattern_is_expanded(photos: Path) -> None:
     script = Script()
     assert remove(script, "**/*.[jw]*[gp]", "--out-dir", "out", folder=photos).returncode == 0
     assert tree(photos / "out") == ["one-cutout.png", "three-cutout.png"]
+
+
+@pytest.mark.parametrize("name", ["My [Photos]", "a*b", "what?"])
+def test_a_pattern_below_a_folder_with_special_characters_is_expanded(photos: Path, name: str) -> None:
+    """No image was found in a folder whose name is a pattern itself."""
+    (photos / name / "[2024]").mkdir(parents=True)
+    (photos / "one.jpg").rename(photos / name / "[2024]" / "one.jpg")
+    script = Script()
+    outcome = remove(script, f"{name}/[2024]/*.jpg", "--out-dir", "out", folder=photos)
+    assert outcome.returncode == 0, outcome.stderr
+    assert tree(photos / "out") == ["one-cutout.png"]
 
 
 def test_urls_are_fetched_by_the_service(tmp_path: Path) -> None:
@@ -260,3 +283,27 @@ def test_ctrl_c_cancels_running_tasks_and_leaves_no_partial_file(photos: Path) -
     assert script.cancelled
     assert len(script.uploads) == 2
     assert tree(photos) == before
+
+
+def test_warnings_of_a_result_are_printed(photos: Path) -> None:
+    """As for an animation, of which the first frame was used: as a sentence, and as JSON."""
+    script = Script()
+    script.result["warnings"] = ["The image is animated: only its first frame was used."]
+    done = remove(script, photos / "one.jpg")
+    assert f"{photos / 'one.jpg'}: The image is animated: only its first frame was used." in done.stderr
+    done = remove(script, photos, "--json", "--overwrite")
+    assert all(line["warnings"] == script.result["warnings"] for line in lines(done))
+
+
+def test_images_of_kinds_that_are_not_read_are_counted(photos: Path) -> None:
+    """A folder from a camera holds the raw files, too: the user should know that they were not processed."""
+    for name in ("a.NEF", "b.cr2", "c.jxl", "d.jp2", "e.ico", "f.txt"):
+        (photos / name).write_bytes(b"another kind")
+    done = remove(Script(), photos)
+    assert (
+        "not read: 1 ICO, 1 JPEG 2000, 1 JPEG XL, 2 camera raw; convert them to JPEG or TIFF" in done.stderr
+    )
+    for path in photos.iterdir():
+        if path.is_file() and path.suffix.lower() not in (".nef", ".ico"):
+            path.unlink()
+    assert "not read: 1 ICO, 1 camera raw" in remove(Script(), photos).stderr

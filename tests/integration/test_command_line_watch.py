@@ -1,6 +1,7 @@
 """`remove --watch`, against a fake service."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -116,6 +117,21 @@ def test_a_failed_image_does_not_end_the_watch_and_is_retried_once_it_changes(fo
         wait_for(lambda: one.names("width"), TIMEOUT_S)
         assert one.end() == 0
     assert len(script.uploads) == 2
+
+
+def test_another_image_under_the_name_of_a_deleted_one_is_processed(folder: Path) -> None:
+    """Cameras count from IMG_0001 again; the new photo has the old one's size, and may be older."""
+    script, photo = Script(), folder / "IMG_0001.jpg"
+    photo.write_bytes(b"first photo")
+    with watching(script, folder) as one:
+        wait_for(lambda: one.names("width"), TIMEOUT_S)
+        photo.unlink()
+        threading.Event().wait(1)
+        photo.write_bytes(b"other photo")
+        os.utime(photo, (1e9, 1e9))
+        wait_for(lambda: len(one.names("width")) == 2, TIMEOUT_S)
+        assert one.end() == 0
+    assert [b"other photo" in upload for upload in script.uploads] == [False, True]
 
 
 def test_an_image_in_a_second_format_has_its_own_result(folder: Path) -> None:

@@ -220,3 +220,22 @@ def test_what_the_page_names_without_javascript_needs_none(service: Service) -> 
         answer = service.client.get(service.url + path)
         assert answer.status_code == 200
         assert "<script" not in answer.text
+
+
+def test_the_glossary_names_what_the_code_has() -> None:
+    """A term whose class was renamed leads a reader who greps for it to nothing."""
+    rows = re.findall(
+        r"^\| [^|]+ \| [^|]+ \| (.+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE
+    )
+    places = [place for row in rows for place in re.findall(r"`([^`]+)`", row)]
+    assert len(places) > 20
+    code = "\n".join(path.read_text() for path in (ROOT / "supervisor").rglob("*.py"))
+    for place in places:
+        if place.startswith("BGREMOVE_"):
+            assert place.removeprefix("BGREMOVE_").lower() in Settings.model_fields, place
+        elif "/" in place:
+            assert (ROOT / place).exists(), place
+        else:
+            owner, _, member = place.partition(".")
+            assert re.search(rf"^class {owner}\b", code, re.MULTILINE), place
+            assert re.search(rf"^    (async )?(def )?{member}\b", code, re.MULTILINE), place

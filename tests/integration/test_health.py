@@ -22,7 +22,7 @@ ROUNDS = 5
 
 
 def p99_ms(service: Service, work: Callable[[Service], None]) -> float:
-    """Ask for health as long as the work goes on, often enough, and return the answers' p99."""
+    """Ask for health as long as the work lasts, often enough, and return the answers' p99."""
     answers_ms: list[float] = []
     with ThreadPoolExecutor(1) as pool:
         while len(answers_ms) < FEWEST_ANSWERS:

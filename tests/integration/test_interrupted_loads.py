@@ -66,7 +66,7 @@ def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) 
 
 
 def test_a_load_that_meets_an_unforeseen_error_ends_and_can_be_tried_again(tmp_path: Path) -> None:
-    """Too many open files, say: a load that ran for ever would be what all later ones are answered with."""
+    """Too many open files, for example: all later loads would be answered with the one that never ends."""
     tries = 0
 
     async def prepare() -> WorkerSpec:

@@ -24,7 +24,7 @@ DONE_BY_JPEG = tuple(f"orientation {each}" for each in (1, 2, 3, 4, 5, 8))
 
 @pytest.fixture(scope="module")
 def by_light(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose subject is what is light, so that the alpha tells what the network was shown."""
+    """A service whose subject is what is light, so that the alpha shows what the network was shown."""
     with running(data_dir, tmp_path_factory.mktemp("light") / "temp", builtin_worker=BY_LIGHT) as shared:
         yield shared
 
@@ -56,7 +56,7 @@ def test_the_built_in_model_finds_the_person_in_every_format(service: Service, k
 
 
 def test_a_background_keeps_its_colour_behind_a_scan(by_light: Service) -> None:
-    """A scanner's profile tells what a colour looks like, not how to say one: the result is sRGB then."""
+    """A scanner's profile defines what a colour looks like, not how to say one: the result is sRGB then."""
     scan = np.zeros((20, 40, 3), np.uint8)
     scan[:, 20:], scan[:5] = (0, 255, 200), (90, 128, 7)
     content = encoded(Image.fromarray(scan), icc_profile=icc.scanner_profile())

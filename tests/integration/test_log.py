@@ -31,13 +31,13 @@ def test_a_death_and_what_it_cost_are_logged_with_their_cause(
     assert "removal failed" not in service.log
     task_id = service.upload(wish("exit 3"))
     service.finished(task_id)
-    assert f"task_id={task_id} code=worker_crashed" in logged(service, "removal failed")
+    assert f"task_id={task_id} error=worker_crashed" in logged(service, "removal failed")
     service.finished(service.upload(wish("fail")))  # the photo's own fault is no line in the log
     assert logged(service, "removal failed")
 
 
 def test_a_full_disk_is_logged_with_the_systems_own_words(start: Callable[..., Service]) -> None:
-    """Every photo was refused, and the log said nothing."""
+    """Every photo was refused, and the log had nothing."""
     service = start(builtin_worker=OBEYS)
     limit_files(service.process.pid)
     service.client.post("/remove/upload", files={"file": ("p.png", wish("x" * 2_000_000))})
@@ -54,7 +54,7 @@ def test_a_result_that_cannot_be_written_is_logged_too(
     task = service.finished(service.upload(astronaut))
     assert task["code"] == "storage_failed"
     assert "File too large" in logged(service, "removal failed in worker")
-    assert logged(service, f"removal failed task_id={task['task_id']} code=storage_failed")
+    assert logged(service, f"removal failed task_id={task['task_id']} error=storage_failed")
 
 
 def limit_files(pid: int) -> None:

@@ -13,4 +13,4 @@ def test_every_line_of_a_json_log_is_an_object(start: Callable[..., Service]) ->
     service.finished(service.upload(wish("exit 3")))
     lines = [json.loads(line) for line in service.log.splitlines()]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
-    assert any(line.get("code") == "worker_crashed" for line in lines)
+    assert any(line.get("error") == "worker_crashed" for line in lines)

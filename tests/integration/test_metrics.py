@@ -21,7 +21,7 @@ def scraped(service: Service, path: str = "/api/v1/metrics") -> Samples:
     assert len({family.name for family in families}) == len(families)
     samples = [sample for family in families for sample in family.samples]
     found = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
-    assert len(found) == len(samples), "no sample may be told twice"
+    assert len(found) == len(samples), "no sample may be exposed twice"
     return found
 
 
@@ -81,12 +81,12 @@ def test_workers_are_told_as_the_status_tells_them(start: Callable[..., Service]
     service.finished(service.upload(wish("signal SIGSEGV")))
     service.cut(wish())
     wait_for(lambda: service.worker()["state"] == "ready")
-    samples, told = scraped(service), service.worker()
-    assert state(samples, "builtin") == told["state"]
-    assert value(samples, "worker_generation", worker="builtin") == told["generation"] == 3
-    assert value(samples, "worker_restarts_total", worker="builtin") == told["restarts"] == 2
+    samples, status = scraped(service), service.worker()
+    assert state(samples, "builtin") == status["state"]
+    assert value(samples, "worker_generation", worker="builtin") == status["generation"] == 3
+    assert value(samples, "worker_restarts_total", worker="builtin") == status["restarts"] == 2
     resident = value(samples, "worker_resident_memory_bytes", worker="builtin")
-    assert resident == pytest.approx(told["rss_bytes"], rel=0.2)
+    assert resident == pytest.approx(status["rss_bytes"], rel=0.2)
 
 
 def test_the_page_is_where_prometheus_looks_and_says_who_it_is(

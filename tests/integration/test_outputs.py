@@ -28,11 +28,11 @@ def cutout(service: Service, astronaut: bytes) -> Pixels:
 @pytest.fixture(scope="module")
 def facts(service: Service, astronaut: bytes) -> dict[str, Any]:
     """What the default result says of itself."""
-    return told(service, astronaut)
+    return removal_result(service, astronaut)
 
 
-def told(service: Service, photo: bytes, **options: str) -> dict[str, Any]:
-    """Remove a background and return the result as it is told."""
+def removal_result(service: Service, photo: bytes, **options: str) -> dict[str, Any]:
+    """Remove a background and return the result as clients see it."""
     task_id = service.upload(photo, "my photo.jpg", **options)
     task = service.finished(task_id)
     assert task["status"] == "complete", task
@@ -82,7 +82,7 @@ def test_a_result_brings_no_library_of_the_workers_along(service: Service, facts
 def test_an_empty_wall_has_no_subject(service: Service) -> None:
     """And a crop to nothing leaves the photo's size."""
     wall = encoded(Image.new("RGB", (640, 480), (120, 130, 140)))
-    result = told(service, wall, crop="true")
+    result = removal_result(service, wall, crop="true")
     assert (result["subject"], result["box"]) == (False, None)
     assert result["coverage"] < 0.5
     assert (result["width"], result["height"]) == (640, 480)
@@ -131,7 +131,7 @@ def test_a_crop_is_the_subjects_box(service: Service, astronaut: bytes, facts: d
     plain = np.asarray(opened(service.cut(astronaut, refine="false")))
     assert np.array_equal(tight, plain[top : top + height, left : left + width])
     assert facts["frame"] == [0, 0, SIDE, SIDE]
-    roomy = told(service, astronaut, crop="true", crop_margin="10px", max_size="100")
+    roomy = removal_result(service, astronaut, crop="true", crop_margin="10px", max_size="100")
     left, top, right, bottom = max(left - 10, 0), max(top - 10, 0), left + width + 10, top + height + 10
     assert roomy["frame"] == [left, top, min(right, SIDE) - left, min(bottom, SIDE) - top]
     assert max(roomy["width"], roomy["height"]) == 100
@@ -142,7 +142,7 @@ def test_a_result_is_scaled_down_and_says_so(service: Service, astronaut: bytes,
     """The longest side counts, and the picture is the same one."""
     photo = (SAMPLES / "cat.jpg").read_bytes()
     wide = opened(photo).size
-    result = told(service, photo, max_size="100")
+    result = removal_result(service, photo, max_size="100")
     assert (result["width"], result["height"]) == (100, round(wide[1] * 100 / wide[0]))
     small = np.asarray(opened(service.cut(astronaut, max_size="128", refine="false")))
     expected = Image.fromarray(cutout).resize((128, 128), Image.Resampling.HAMMING)
@@ -199,7 +199,7 @@ def test_a_mask_is_the_alpha_in_grey(
 
 
 def test_a_mask_is_scaled_as_the_cutouts_alpha_is(service: Service, astronaut: bytes) -> None:
-    """Whoever composes with a small mask gets the edge that a small cut-out has."""
+    """Who composes with a small mask gets the edge that a small cut-out has."""
     mask = opened(service.cut(astronaut, output="mask", max_size="200"))
     small = opened(service.cut(astronaut, max_size="200"))
     assert np.array_equal(np.asarray(mask), np.asarray(small.getchannel("A")))
@@ -214,7 +214,7 @@ def test_a_background_for_a_mask_changes_nothing(service: Service, astronaut: by
 
 def test_both_come_in_a_zip(service: Service, astronaut: bytes, cutout: Pixels) -> None:
     """Named after the photo, the zip and what is in it; the pictures are not packed a second time."""
-    result = told(service, astronaut, output="both")
+    result = removal_result(service, astronaut, output="both")
     assert (result["format"], result["width"]) == ("zip", SIDE)
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert answer.headers["content-type"] == "application/zip"
@@ -239,7 +239,7 @@ def test_a_file_is_named_and_typed_as_what_it_is(
     service: Service, astronaut: bytes, options: dict[str, str], media_type: str, name: str
 ) -> None:
     """Browsers save and show it by these."""
-    result = told(service, astronaut, **options)
+    result = removal_result(service, astronaut, **options)
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert answer.headers["content-type"] == media_type
     assert name in answer.headers["content-disposition"]

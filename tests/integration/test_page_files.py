@@ -1,6 +1,7 @@
 """Static files of the page over HTTP: media types, security headers, caching, compression."""
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,3 +93,11 @@ def test_only_get_and_head_are_allowed(service: Service) -> None:
     answer = service.client.post(service.url + "/")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_refused")
     assert service.client.head(service.url + "/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_works_behind_a_path_prefix(service: Service, path: str) -> None:
+    """Behind a proxy that serves it at /cutouts/, absolute paths lead to another application."""
+    text = fetch(service, path).text
+    assert re.search(r"""(href|src)="[a-z]""", text)
+    assert not re.search(r"""((href|src)="|url: ')/""", text)

@@ -72,10 +72,10 @@ def test_a_lost_device_costs_a_worker_and_no_photo(
 
 
 @pytest.mark.slow
-def test_fifty_deaths_at_random_moments_lose_nothing(fake: Service) -> None:
+def test_thirty_deaths_at_random_moments_lose_nothing(fake: Service) -> None:
     """Whenever the worker dies, the client gets its result, and so does the next one."""
     dice = random.Random(5)
-    for number in range(50):
+    for number in range(30):
         photo = wish(f"photo {number}") if number % 2 else wish(f"sleep {dice.random() * 0.2:.3f}")
         task_id = fake.upload(photo)
         time.sleep(dice.random() * 0.3)
@@ -95,7 +95,7 @@ def test_a_worker_that_exits_cleanly_in_the_middle_is_a_death_too(fake: Service)
 
 
 def test_a_worker_killed_in_a_flood_leaves_no_thread_blocked(fake: Service) -> None:
-    """A reader stuck on a dead worker's queue would be lost for ever."""
+    """A reader stuck on a dead worker's queue would be lost forever."""
     with ThreadPoolExecutor(12) as pool:  # so that the supervisor's own pool of threads is complete
         list(pool.map(lambda _: fake.cut(wish("x" * 500_000)), range(36)))
     threads = psutil.Process(fake.process.pid).num_threads()
@@ -150,8 +150,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_three_hundred_lives_of_a_worker_leave_no_trace(fake: Service) -> None:
+def test_a_hundred_lives_of_a_worker_leave_no_trace(fake: Service) -> None:
     """Restarting the worker is this design's answer to everything, so it must cost nothing for good."""
 
     def live(count: int) -> None:
@@ -166,11 +165,11 @@ def test_three_hundred_lives_of_a_worker_leave_no_trace(fake: Service) -> None:
     live(20)
     fake.client.post("/remove/unload")
     before, before_bytes = shape(fake), psutil.Process(fake.process.pid).memory_info().rss
-    live(280)
+    live(80)
     fake.client.post("/remove/unload")
     after, after_bytes = shape(fake), psutil.Process(fake.process.pid).memory_info().rss
     assert all(now <= then + 2 for now, then in zip(after, before, strict=True)), (before, after)
-    assert after_bytes - before_bytes < 10 * 1024**2
+    assert after_bytes - before_bytes < 4 * 1024**2  # 50 kB per life
     zombies = [child for child in fake.descendants() if child.status() == psutil.STATUS_ZOMBIE]
     assert not zombies
 
@@ -232,7 +231,7 @@ def test_two_supervisors_do_not_touch_each_other(start: Callable[..., Service], 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 def test_the_clean_up_survives_a_want_of_descriptors(start: Callable[..., Service]) -> None:
-    """After one bad moment, photos would be kept for ever, and nobody would know."""
+    """After one bad moment, photos would be kept forever, and nobody would know."""
     service = start(builtin_worker=OBEYS, retention_s=0.1, cleanup_interval_s=0.1)
     process = psutil.Process(service.process.pid)
     before = process.rlimit(psutil.RLIMIT_NOFILE)

@@ -8,7 +8,7 @@ from tests.service import Service
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "text"),
     [
         ({"format": "jpeg"}, "'background'"),
         ({"format": "jpeg", "output": "both"}, "'background'"),
@@ -23,12 +23,12 @@ from tests.service import Service
         ({"background_file": "beach.jpg"}, "'background_file'"),
     ],
 )
-def test_what_cannot_be_done_is_refused_at_once(fake: Service, options: dict[str, str], said: str) -> None:
+def test_what_cannot_be_done_is_refused_at_once(fake: Service, options: dict[str, str], text: str) -> None:
     """Before the photo waits in the queue, in a sentence that names the field."""
     before = len(fake.client.get("/tasks").json())
     answer = fake.client.post("/remove/upload", files={"file": ("x.png", wish())}, data=options)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_option")
-    assert said in answer.json()["detail"]
+    assert text in answer.json()["detail"]
     assert len(fake.client.get("/tasks").json()) == before
 
 

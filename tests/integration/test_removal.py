@@ -22,9 +22,9 @@ def test_a_photo_comes_back_under_the_name_it_was_sent_with(fake: Service) -> No
     assert set(result["timings_ms"]) >= {"queued", "decode", "inference", "encode", "total"}
     answer = fake.client.get(result["result_url"].removeprefix("/api/v1"))
     assert answer.headers["content-type"] == "image/png"
-    told = answer.headers["content-disposition"]
-    assert told.startswith('attachment; filename="my holiday-cutout.png"; ')
-    assert told.endswith("; filename*=UTF-8''my%20holiday-cutout.png")
+    header = answer.headers["content-disposition"]
+    assert header.startswith('attachment; filename="my holiday-cutout.png"; ')
+    assert header.endswith("; filename*=UTF-8''my%20holiday-cutout.png")
     original = fake.client.get(result["original_url"].removeprefix("/api/v1"))
     assert (original.content, original.headers["content-type"]) == (wish(), "image/png")
     for each in (answer, original):  # nobody else is to keep it, or to take it for something else
@@ -70,6 +70,8 @@ def test_events_come_at_most_every_300_ms(fake: Service) -> None:
     events = stream_events(fake, fake.upload(wish("flood 1.2")))
     elapsed_s = time.monotonic() - start
     assert len(events) <= elapsed_s / 0.3 + 2
+    assert len(events) >= 4, "nor may it hear nothing until the end"
+    assert len({event["message"] for event in events}) >= 4
 
 
 def test_a_follower_that_leaves_does_not_cancel_the_work(fake: Service) -> None:
@@ -110,7 +112,7 @@ def test_tasks_are_listed_newest_first(fake: Service) -> None:
 
 
 def test_removals_are_done_in_the_order_they_came(fake: Service) -> None:
-    """Nobody's photo may wait for ever behind later ones."""
+    """Nobody's photo may wait forever behind later ones."""
     fake.cut(wish())
     first = fake.upload(wish("sleep 0.5"))
     rest = [fake.upload(wish()) for _ in range(4)]
@@ -138,7 +140,7 @@ def test_a_waiting_removal_is_cancelled_at_once_and_a_running_one_soon(fake: Ser
 
 
 def test_a_full_queue_says_when_to_come_back(start: Callable[..., Service]) -> None:
-    """A client must be told to wait rather than have its photos pile up."""
+    """A client must be asked to wait rather than have its photos pile up."""
     service = start(builtin_worker=OBEYS, queue_limit=2)
     tasks = [service.upload(wish("sleep 2")), service.upload(wish())]
     answer = service.client.post("/remove/upload", files={"file": ("p.png", wish())})
@@ -175,7 +177,7 @@ def test_a_result_can_be_deleted_as_soon_as_its_client_has_it(fake: Service) -> 
 
 
 def test_an_answer_without_a_body_has_no_type_of_one(fake: Service) -> None:
-    """Programs that read every answer said to be JSON would fail at a deletion that went well."""
+    """Programs that read every answer declared as JSON would fail at a deletion that went well."""
     task_id = fake.upload(wish())
     fake.finished(task_id)
     answer = fake.client.delete(f"/remove/result/{task_id}")
@@ -193,14 +195,20 @@ def test_only_what_has_ended_can_be_deleted(fake: Service) -> None:
 
 def test_results_are_gone_after_the_retention_and_their_files_too(start: Callable[..., Service]) -> None:
     """The promise is one hour, then nothing is kept."""
-    service = start(builtin_worker=OBEYS, retention_s=0.5, cleanup_interval_s=0.2)
+    service = start(builtin_worker=OBEYS, retention_s=1, cleanup_interval_s=0.2)
     task_id = service.upload(wish())
     service.finished(task_id)
     result = service.client.get(f"/remove/result/{task_id}").json()
+    (folder,) = service.temp_dir.rglob(task_id)
+    assert {file.name for file in folder.iterdir()} == {"source", "result"}
     wait_for(lambda: service.client.get(f"/remove/result/{task_id}").status_code == 410)
+    assert time.time() >= result["expires_at"]
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert (answer.status_code, answer.json()["code"]) == (410, "expired")
-    assert not list(service.temp_dir.rglob("source"))
+    assert not folder.exists()
+    kept = {path.name for path in folder.parent.iterdir()}
+    assert kept <= {"workers"}, kept
+    assert service.client.get(f"/tasks/{task_id}").json()["code"] == "expired"
 
 
 def test_a_file_can_be_asked_about_before_it_is_fetched(fake: Service) -> None:

@@ -4,6 +4,7 @@ import base64
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import removebg.removebg
@@ -19,7 +20,7 @@ KEY = "s3cret"
 @pytest.fixture(scope="module")
 def service(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with a token, which the client takes for remove.bg."""
-    settings = {"token": KEY, "url_allow_private": True, "builtin_worker": REMEMBERS}
+    settings: dict[str, Any] = {"token": KEY, "url_allow_private": True, "builtin_worker": REMEMBERS}
     with (
         running(data_dir, tmp_path_factory.mktemp("removebg") / "temp", **settings) as service,
         pytest.MonkeyPatch.context() as patch,
@@ -56,7 +57,7 @@ def test_base64_and_a_colour_behind(tmp_path: Path) -> None:
 
 
 def test_an_address_is_fetched(service: Service, pictures: str, tmp_path: Path) -> None:
-    """What it cannot fetch, it is told in remove.bg's words."""
+    """What it cannot fetch, it reports in remove.bg's format."""
     with pytest.raises(requests.HTTPError) as caught:
         client(KEY, tmp_path).remove_background_from_img_url(f"{pictures}/gone.png")
     assert caught.value.response is not None

@@ -28,10 +28,10 @@ def written(body: bytes) -> dict[str, Any]:
 
 def error(answer: httpx2.Response) -> tuple[int, str]:
     """Return the status and code of a refusal, which has the form of remove.bg's."""
-    (told,) = answer.json()["errors"]
-    assert told["title"]
-    assert told["detail"]
-    return answer.status_code, told["code"]
+    (error,) = answer.json()["errors"]
+    assert error["title"]
+    assert error["detail"]
+    return answer.status_code, error["code"]
 
 
 def test_a_photo_becomes_a_cut_out_with_its_measures_in_headers(service: Service) -> None:
@@ -51,7 +51,7 @@ def test_a_photo_becomes_a_cut_out_with_its_measures_in_headers(service: Service
 
 
 def test_json_comes_where_it_is_asked_for(service: Service) -> None:
-    """The same image, in base64, with the subject's place beside it."""
+    """The same image, in base64, with the subject's box."""
     request: dict[str, Any] = {"files": {"image_file": CAT}, "data": {"type_level": "none"}}
     plain = post(service, **request)
     answer = post(service, **request, headers={"Accept": "application/json"})
@@ -63,13 +63,13 @@ def test_json_comes_where_it_is_asked_for(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "told"), [({}, "other"), ({"type": "auto"}, "other"), ({"type": "car"}, "car")]
+    ("type_", "error"), [({}, "other"), ({"type": "auto"}, "other"), ({"type": "car"}, "car")]
 )
 def test_the_type_is_the_clients_own_word_or_the_most_general(
-    fake: Service, type_: dict[str, str], told: str
+    fake: Service, type_: dict[str, str], error: str
 ) -> None:
     """Nothing is detected, and "auto" is no type that a client of remove.bg's knows."""
-    assert post(fake, files={"image_file": wish()}, data=type_).headers["x-type"] == told
+    assert post(fake, files={"image_file": wish()}, data=type_).headers["x-type"] == error
 
 
 @pytest.mark.parametrize("kind", ["data", "json", "files"])

@@ -150,9 +150,13 @@ def test_with_a_token_every_route_but_health_and_the_page_wants_it(guarded: Serv
         assert (status != 401) if open_to_all else (status == 401), path
     for headers in ({"Authorization": "Bearer s3cret"}, {"X-API-Key": "s3cret"}):
         assert guarded.client.get("/status", headers=headers).status_code == 200
-    for headers in ({"Authorization": "Bearer s3cre"}, {"Authorization": "Basic s3cret"}, {"X-API-Key": "ü"}):
+    wrong = ("s3cre", "s3cret2", "S3CRET", "S3cret", "s3 cret", "ü")
+    refused = [{"X-API-Key": token} for token in wrong] + [
+        {"Authorization": f"Bearer {each}"} for each in wrong
+    ]
+    for headers in (*refused, {"Authorization": "Basic s3cret"}, {"Authorization": "s3cret"}):
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        assert httpx2.get(f"{guarded.url}/api/v1/status", headers=encoded).status_code == 401
+        assert httpx2.get(f"{guarded.url}/api/v1/status", headers=encoded).status_code == 401, headers
     authorised = {"Authorization": "bearer s3cret"}
     answer = guarded.client.post("/remove/upload", files={"file": ("p.png", wish())}, headers=authorised)
     assert answer.status_code == 200

@@ -101,7 +101,7 @@ def hangups_heeded() -> Iterator[None]:
 def test_a_signal_ends_it_within_five_seconds_with_no_process_left(
     start: Callable[..., Service], name: str
 ) -> None:
-    """Even in the middle of a removal; a worker left behind would hold memory for ever, and a terminal that
+    """Even in the middle of a removal; a worker left behind would hold memory forever, and a terminal that
     was closed left the photos on the disk."""
     service = start(builtin_worker=OBEYS)
     task_id = service.upload(wish("sleep 60"))
@@ -115,7 +115,7 @@ def test_a_signal_ends_it_within_five_seconds_with_no_process_left(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_under_nohup_it_outlives_its_terminal(data_dir: Path, tmp_path: Path) -> None:
-    """Whoever started it so has logged out, and counts on it."""
+    """Who started it so has logged out, and counts on it."""
     command = ("nohup", sys.executable, "-m", "supervisor")
     service = Service(data_dir, tmp_path / "temp", {"builtin_worker": OBEYS}, command)
     service.process.send_signal(signal.SIGHUP)
@@ -149,7 +149,7 @@ def test_its_children_do_not_hold_the_stdin_that_it_watches(start: Callable[...,
 
 
 def test_a_stdin_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
-    """Nobody could ever close it, and the service would outlive whoever started it."""
+    """Nobody could ever close it, and the service would outlive its parent."""
     done = launch("--exit-on-stdin-eof", "--port", "0", "--temp-dir", str(tmp_path), stdin_is_closed=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "bgremove: there is no standard input whose end could be waited for\n"
@@ -180,7 +180,7 @@ def answers(port: int) -> bool:
 
 
 def test_a_temporary_folder_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None:
-    """Not by an error for every photo."""
+    """Not by an error forevery photo."""
     (tmp_path / "file").touch()
     done = launch("--port", "0", "--temp-dir", str(tmp_path / "file" / "temp"))
     assert done.returncode == 1
@@ -199,7 +199,7 @@ def test_nothing_of_a_run_stays_in_the_temp_folder(start: Callable[..., Service]
 def test_leftovers_of_a_killed_supervisor_are_deleted_but_not_a_neighbours_files(
     start: Callable[..., Service], tmp_path: Path
 ) -> None:
-    """A crash must not fill the disk for good; a second service beside must not lose results."""
+    """A crash must not fill the disk for good; a second service on the machine must not lose results."""
     gone = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], stdout=subprocess.PIPE, check=True
     )
@@ -246,7 +246,7 @@ def test_a_wrong_setting_ends_the_start_with_one_line(variables: dict[str, str],
 
 
 def test_a_package_that_an_update_needs_ends_the_start_with_one_line(tmp_path: Path) -> None:
-    """After a git pull the service ended in a traceback, and nothing said what to do."""
+    """After a git pull the service ended in a traceback, and nothing named the next step."""
     (tmp_path / "psutil.py").write_text("raise ModuleNotFoundError(\"No module named 'psutil'\")")
     failed = launch(variables={"PYTHONPATH": str(tmp_path)})
     assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)

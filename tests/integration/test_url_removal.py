@@ -35,5 +35,5 @@ def test_the_limits_and_counts_of_uploads_hold_for_addresses_too(
     service = start(builtin_worker=OBEYS, url_allow_private=True, max_upload_bytes=20)
     assert removed(service, f"{pictures}/holiday.png")["status"] == "complete"
     assert removed(service, f"{pictures}/blue.png")["code"] == "upload_too_large"
-    told = f'bgremove_received_bytes_total{{source="url"}} {len(FILES["/holiday.png"]):.1f}\n'
-    assert told in service.client.get("/metrics").text
+    sample = f'bgremove_received_bytes_total{{source="url"}} {len(FILES["/holiday.png"]):.1f}\n'
+    assert sample in service.client.get("/metrics").text

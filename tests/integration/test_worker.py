@@ -58,7 +58,7 @@ def test_as_many_photos_are_in_flight_as_the_worker_takes(tmp_path: Path) -> Non
 def test_a_photo_that_kills_workers_takes_the_one_beside_it_along_only_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever sent that one has done nothing wrong: it is tried again with no other job on the worker."""
+    """Its sender has done nothing wrong: it is tried again with no other job on the worker."""
     monkeypatch.setattr(restart_policy, "BACKOFF_S", (0.0,) * 5)
     case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
 
@@ -86,6 +86,22 @@ def test_a_jobs_timeout_counts_from_its_start_and_not_from_its_neighbours(
         assert not isinstance(outcomes[0], BgremoveError)
         assert isinstance(outcomes[1], WorkerTimeout)
         assert time.monotonic() - start < 15
+
+    case.bench.run(scenario)
+
+
+def test_a_job_that_reports_progress_without_end_times_out_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timeout is for the whole removal: one that goes round in circles would hold its worker."""
+    monkeypatch.setattr(restart_policy, "BACKOFF_S", (0.0,) * 5)
+    case = Case(tmp_path, f"{BEHAVIOURS}:obeys", job_timeout_s=0.6)
+
+    async def scenario() -> None:
+        await case.bench.remove()
+        start = time.monotonic()
+        assert isinstance(await case.bench.outcome("flood 30"), WorkerTimeout)
+        assert 2 * 0.6 <= time.monotonic() - start < 15  # it is tried twice
 
     case.bench.run(scenario)
 
@@ -158,15 +174,13 @@ def test_an_unload_reports_the_devices_memory_too(tmp_path: Path) -> None:
 
 
 def test_a_cancel_does_not_end_the_worker_under_other_peoples_photos(tmp_path: Path) -> None:
-    """Beside a client that uploads and cancels, a photo of some seconds was never done."""
+    """Next to a client that uploads and cancels, a photo of some seconds was never done."""
     case = Case(tmp_path, f"{TWO_AT_ONCE}:obeys")
 
     async def scenario() -> None:
         await case.bench.remove()
         photo = await case.bench.submit("sleep 8", client="patient")
-        for _ in range(
-            2
-        ):  # each takes longer to cancel than the photo that it runs beside is willing to wait
+        for _ in range(2):  # each takes longer to cancel than a cancel waits
             other = await case.bench.submit("sleep 3", client="impatient")
             while other.status == "queued":  # noqa: ASYNC110  # no event to wait for
                 await asyncio.sleep(0.01)

@@ -45,7 +45,7 @@ def test_a_removal_whose_worker_crashes_once_succeeds_on_a_new_one(fake: Service
 
 
 def test_a_removal_that_kills_two_workers_fails_and_the_next_one_succeeds(fake: Service) -> None:
-    """A poisonous photo must not be tried for ever, nor take others down with it."""
+    """A poisonous photo must not be tried forever, nor take others down with it."""
     poison, healthy = fake.upload(wish("exit 3")), fake.upload(wish())
     task = fake.finished(poison)
     assert task["code"] == "worker_crashed"
@@ -90,7 +90,7 @@ def test_a_flood_of_events_neither_blocks_the_server_nor_outlives_its_worker(fak
 
 
 def test_the_last_words_of_a_worker_are_heard_however_fast_it_dies(start: Callable[..., Service]) -> None:
-    """What it died of would be told as a start that failed, without any reason."""
+    """What it died of would be reported as a start that failed, without any reason."""
     service = start(builtin_worker=f"{BEHAVIOURS}:fails_to_load_and_dies")
     for _ in range(8):  # each a race
         load = service.client.post("/remove/load?model=builtin").json()["task_id"]
@@ -98,7 +98,7 @@ def test_the_last_words_of_a_worker_are_heard_however_fast_it_dies(start: Callab
 
 
 def test_a_result_counts_though_its_worker_dies_right_after_it(start: Callable[..., Service]) -> None:
-    """The photo would be done twice, or be told as failed though its result is there."""
+    """The photo would be done twice, or be reported as failed though its result is there."""
     service = start(builtin_worker=f"{BEHAVIOURS}:answers_and_dies")
     for _ in range(8):
         service.cut(wish())

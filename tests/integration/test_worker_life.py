@@ -1,5 +1,6 @@
 """Load, unload, restart, idleness: the user's third row, for whatever model the worker holds."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,9 @@ import psutil
 import pytest
 
 from tests.photos import wish
-from tests.service import OBEYS, Service, running, wait_for
+from tests.service import OBEYS, Service, running, stream_events, wait_for
 
+QUICK_BACKOFF = (sys.executable, "-m", "tests.integration.quick_backoff_supervisor")
 SLOW = "tests.fake_workers.behaviours:loads_slowly"
 
 
@@ -44,7 +46,7 @@ def refuse(service: Service) -> None:
 
 
 def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(fake: Service) -> None:
-    """The user unloads to get memory back, and is told how much."""
+    """The user unloads to get memory back, and sees how much."""
     fake.client.post("/remove/unload")
     assert fake.client.post("/remove/unload").json() == {"unloaded": False, "freed_bytes": None}
     fake.cut(wish())
@@ -66,11 +68,23 @@ def test_a_load_reports_real_progress_and_is_done_once(start: Callable[..., Serv
     assert first is not None
     assert first.startswith("bgload_")
     assert load(service) == first
-    seen = {wait_for(lambda: service.task(first)["percent"]) for _ in range(5)}
-    assert all(0 < percent <= 100 for percent in seen)
-    assert service.finished(first)["message"] == "Model loaded"
+    *seen, last = stream_events(service, first)
+    percents = [event["percent"] for event in seen if event["message"] == "Loading the model"]
+    assert len(set(percents)) >= 4, "the worker reports twenty steps in two seconds"
+    assert percents == sorted(percents)
+    assert percents[0] < 50 < percents[-1] < 100
+    assert (last["percent"], last["message"]) == (100, "Model loaded")
     assert load(service) is None
     assert service.worker()["generation"] == 1
+
+
+def test_a_removal_that_has_to_load_the_model_shows_the_load_as_its_first_steps(slow: Service) -> None:
+    """A bar that the load fills would stand at 100 % while the photo is still processed."""
+    events = stream_events(slow, slow.upload(wish("sleep 0.5")))
+    loading = [event["percent"] for event in events if event["message"] == "Loading the model"]
+    assert 2 < max(loading) <= 5
+    assert {event["percent"] for event in events if event["message"] == "Sleeping"} == {45}
+    assert events[-1]["percent"] == 100
 
 
 def test_a_load_can_be_cancelled_and_tried_again(slow: Service) -> None:
@@ -155,14 +169,14 @@ def test_an_idle_worker_ends_and_the_next_photo_starts_one(start: Callable[..., 
 
 
 def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Callable[..., Service]) -> None:
-    """A machine must not be busy for ever starting what cannot start; the user must read why."""
-    service = start(builtin_worker="tests.fake_workers.behaviours:dies_in_load")
-    codes = [service.finished(service.upload(wish()), timeout_s=40)["code"] for _ in range(3)]
+    """A machine must not be busy forever starting what cannot start; the user must read why."""
+    service = start(command=QUICK_BACKOFF, builtin_worker="tests.fake_workers.behaviours:dies_in_load")
+    codes = [service.finished(service.upload(wish()))["code"] for _ in range(3)]
     assert set(codes) == {"worker_start_failed"}
     worker = service.worker()
     assert worker["generation"] == 5
     assert "crashed repeatedly" in worker["problem"]
-    assert "Retry in a few minutes" in worker["problem"]
+    assert "Retry in a few minutes, or POST" in worker["problem"]
     begin = time.monotonic()
     refuse(service)
     assert time.monotonic() - begin < 2
@@ -177,7 +191,7 @@ def test_a_worker_that_keeps_dying_is_left_alone_until_somebody_asks(start: Call
 
 def test_images_that_kill_their_workers_keep_nobody_elses_out(start: Callable[..., Service]) -> None:
     """Their deaths are their own, so the circuit stays closed."""
-    service = start(builtin_worker=OBEYS)
+    service = start(command=QUICK_BACKOFF, builtin_worker=OBEYS)
     for _ in range(3):
         task_id = service.upload(wish("exit 1"))
         assert service.finished(task_id, timeout_s=40)["code"] == "worker_crashed"
@@ -188,7 +202,7 @@ def test_images_that_kill_their_workers_keep_nobody_elses_out(start: Callable[..
 
 
 def test_a_late_answer_never_reaches_another_task(start: Callable[..., Service]) -> None:
-    """One user's result must never be told to another."""
+    """One user's result must never be sent to another."""
     service = start(builtin_worker="tests.fake_workers.behaviours:answers_late")
     abandoned = service.upload(wish("late"))
     wait_for(lambda: service.task(abandoned)["status"] == "running" or service.worker()["state"] == "busy")

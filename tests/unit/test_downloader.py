@@ -12,6 +12,7 @@ import pytest
 from shared.errors import DownloadDamaged, DownloadFailed
 from shared.hub_cache import HubCache, cache_root
 from shared.messages import DownloadConfig
+from tests.disk_record import DiskRecord
 from worker.download import downloader
 from worker.download.download_progress import DownloadProgress
 from worker.download.downloader import Downloader
@@ -230,3 +231,20 @@ def test_without_the_hub_a_snapshot_is_verified_against_its_manifest(cache: HubC
     with pytest.raises(DownloadFailed, match="no connection"):
         run(hub, cache)
     assert not cache.is_intact(manifest)
+
+
+def test_every_file_is_on_the_disk_before_its_name_and_the_manifest_is_last(
+    cache: HubCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut at any moment, what the manifest names is complete."""
+    record = DiskRecord(monkeypatch)
+    run(ScriptedHub(), cache)
+    assert record.renamed == [ETAG, "models--me--mine@main.json", "main"]
+    assert record.not_flushed == []
+
+
+def test_no_manifest_names_files_that_did_not_arrive(cache: HubCache) -> None:
+    """The service would load a model that is not there."""
+    with pytest.raises(DownloadFailed):
+        run(Dead(), cache)
+    assert cache.read_manifest("main") is None

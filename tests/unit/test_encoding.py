@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from shared.errors import ResultTooLarge
-from shared.options import FormatChoice
+from shared.options import FormatChoice, RemovalOptions
 from tests.conftest import SAMPLES
 from tests.photos import opened
 from worker.imaging.encoding import Encoder, OutputImage
@@ -90,12 +90,21 @@ def test_quality_changes_the_file_size(format_: FormatChoice) -> None:
     assert small < large / 2
 
 
-def test_a_jpeg_of_high_quality_has_no_chroma_subsampling() -> None:
-    """Subsampling smears a red background into the subject."""
+@pytest.mark.parametrize("quality", [RemovalOptions().quality, 95, 100])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_jpeg_of_the_default_quality_has_no_chroma_subsampling(quality: int, *, turned: bool) -> None:
+    """Subsampling smears a red background into the subject, across and down."""
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:, :31], pixels[:, 31:] = (255, 0, 0), (0, 200, 0)
-    image = np.asarray(opened(encode(pixels, Encoder("jpeg", 95, lossless=False))))
-    assert np.abs(image.astype(int) - pixels).max() < 30
+    pixels = np.ascontiguousarray(pixels.transpose(1, 0, 2)) if turned else pixels
+    image = np.asarray(opened(encode(pixels, Encoder("jpeg", quality, lossless=False))))
+    assert np.abs(image.astype(int) - pixels).max() < 45
+
+
+def test_a_jpeg_of_lower_quality_is_small_by_chroma_subsampling() -> None:
+    """Nobody who asks for a small file sees the chroma."""
+    image = opened(encode(gradient(64, 64, 3), Encoder("jpeg", 89, lossless=False)))
+    assert [layer[1:3] for layer in image.layer] == [(2, 2), (1, 1), (1, 1)]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("format_", ["png", "webp", "jpeg"])

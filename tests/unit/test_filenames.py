@@ -15,6 +15,11 @@ from supervisor.jobs.filenames import sanitize_name
         ("\ud800cat\udfff.jpg", "cat.jpg"),
         ("\ud800", "image"),
         ("", "image"),
+        ("C:cat.jpg", "C_cat.jpg"),
+        ("a|b?c*.jpg", "a_b_c_.jpg"),
+        ("gpj.\u202ecat.jpg", "gpj.cat.jpg"),
+        ("\ufeffcat\u200b.jpg", "cat.jpg"),
+        ("кот 猫.jpg", "кот 猫.jpg"),
     ],
 )
 def test_a_name_is_one_that_can_be_told_again(sent: str, kept: str) -> None:

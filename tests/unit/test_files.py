@@ -30,7 +30,7 @@ def test_a_range_of_bytes_is_known(text: str) -> None:
     ids=lambda text: text[:12],
 )
 def test_what_is_none_is_none(text: str) -> None:
-    """As good as no range, and told so at once: nobody else is served meanwhile."""
+    """As good as no range, and answered quickly: nobody else is served meanwhile."""
     assert not is_range(text)
 
 

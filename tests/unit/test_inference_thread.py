@@ -1,6 +1,7 @@
 """The inference thread: serialises forward passes, and lets waiting removals cancel."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -83,6 +84,18 @@ def test_forward_passes_are_serialised_and_the_queue_time_is_separate(
     timings = engines[1].separate_queue_time({"decode": 5.0, "inference": 1000.0})
     assert timings["queued"] > 900 * CANCEL_POLL_S  # milliseconds
     assert timings["queued"] + timings["inference"] == pytest.approx(1000, abs=0.2)
+
+
+def test_the_waits_for_both_passes_of_one_removal_are_its_queue_time(
+    model: InferenceThread, slow: Slow
+) -> None:
+    """With high detail a removal waits twice; neither wait is time of the model."""
+    slow.release.set()
+    proxy = model.create_proxy(ignore)
+    for seconds in (0.2, 0):
+        model._thread.submit(time.sleep, seconds)
+        proxy.predict_alpha(PIXELS, ignore)
+    assert proxy.separate_queue_time({"inference": 1000.0})["queued"] > 190
 
 
 def test_a_waiting_removal_can_be_cancelled_during_another_pass(model: InferenceThread, slow: Slow) -> None:

@@ -46,6 +46,34 @@ def test_there_is_no_crop_without_a_gain_in_resolution(box: Box) -> None:
     assert refinement_box(subject(100, 100, box)) is None
 
 
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [
+        ((1000, 600), Box(220, 20, 160, 960)),  # a standing person
+        ((600, 1000), Box(20, 220, 960, 160)),  # a lying one
+        ((600, 1000), Box(420, 10, 160, 580)),
+        ((1000, 600), Box(10, 420, 580, 160)),
+    ],
+    ids=["tall in tall", "wide in wide", "tall in wide", "wide in tall"],
+)
+def test_a_subject_as_long_as_one_side_still_gets_its_crop(size: tuple[int, int], box: Box) -> None:
+    """Only a crop of nearly the whole image adds no resolution."""
+    crop = refinement_box(subject(*size, box))
+    assert crop is not None
+    assert crop.width * crop.height <= 0.75 * size[0] * size[1]
+
+
+@pytest.mark.parametrize(("length", "is_refined"), [(560, True), (660, False)])
+@pytest.mark.parametrize("side", ["width", "height"])
+def test_a_crop_of_three_quarters_of_both_sides_is_the_limit(
+    side: str, length: int, *, is_refined: bool
+) -> None:
+    """Of each side by its own length; the margin counts."""
+    other = 900
+    width, height = (length, other) if side == "width" else (other, length)
+    assert (refinement_box(subject(1000, 1000, Box(0, 0, width, height))) is not None) == is_refined
+
+
 def test_the_crop_is_blended_with_a_ramp_at_its_borders() -> None:
     """A hard change at the crop's border would be a line across the matte."""
     first, box = np.zeros((200, 300), np.uint8), Box(100, 50, 100, 100)

@@ -1,4 +1,4 @@
-"""What a worker is told at its start: every setting that is about it reaches it."""
+"""A worker's configuration: every setting that is about it reaches it."""
 
 import asyncio
 from pathlib import Path
@@ -29,10 +29,10 @@ def test_birefnets_worker_is_told_all_that_is_set(tmp_path: Path) -> None:
     folder = tmp_path / "BiRefNet_HR-of-mine"
     folder.mkdir()
     (folder / "model.safetensors").touch()
-    told = ["--max-pixels=123", "--device=cuda:1", "--dtype=float16", "--cpu-fallback"]
+    limits = ["--max-pixels=123", "--device=cuda:1", "--dtype=float16", "--cpu-fallback"]
     times = ["--start-timeout-s=1", "--load-timeout-s=2", "--job-timeout-s=3"]
     how = [f"--model={folder}", "--loader=transformers", "--birefnet-worker=tests:mine"]
-    models = models_of(tmp_path, *told, *times, *how)
+    models = models_of(tmp_path, *limits, *times, *how)
     spec = asyncio.run(models._prepare_birefnet())
     config = WorkerConfig(
         loader="transformers",
@@ -56,7 +56,7 @@ def test_the_built_in_models_worker_is_told_the_largest_photo(tmp_path: Path) ->
 
 
 def test_only_the_built_in_models_worker_ends_by_itself_unless_all_are_to(tmp_path: Path) -> None:
-    """It loads in half a second and would hold its memory for ever; a large model is to stay."""
+    """It loads in half a second and would hold its memory forever; a large model is to stay."""
     for arguments, birefnet_s, builtin_s in (
         ((), None, BUILTIN_KEEP_ALIVE_S),
         (("--keep-alive-s=5",), 5, 5),

@@ -11,6 +11,7 @@ from shared.catalog import find_model
 from shared.errors import DownloadDamaged, ModelUnusable, StorageFailed
 from shared.hub_cache import HubCache, cache_root, select_files, select_weights
 from supervisor.models.store import ModelStore, import_folder
+from tests.disk_record import DiskRecord
 from tests.hub import WEIGHTS, weights
 
 SPEC = find_model("BiRefNet")
@@ -44,7 +45,7 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 def test_an_imported_model_is_there_and_whole(source: Path, store: ModelStore, tmp_path: Path) -> None:
-    """It lies where a download would have put it, under a name of its own."""
+    """It is where a download would have put it, under a name of its own."""
     shown: list[float] = []
     assert store.find_snapshot() is None
     commit = import_folder(
@@ -61,6 +62,17 @@ def test_an_imported_model_is_there_and_whole(source: Path, store: ModelStore, t
     assert import_folder(folder, tmp_path / "data", SPEC, "main", ignore) == commit
     assert ModelStore(tmp_path / "data", SPEC, "main", "transformers").find_snapshot()
     assert not ModelStore(tmp_path / "data", SPEC, "other", "native").find_snapshot()
+
+
+def test_an_imported_file_is_on_the_disk_before_its_name_and_the_manifest_is_last(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut the service must not take a part of a model for the whole."""
+    record = DiskRecord(monkeypatch)
+    import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    assert len(record.renamed) == 5, "three files, the manifest, the branch"
+    assert record.renamed[3].endswith("@main.json")
+    assert record.not_flushed == []
 
 
 def test_without_links_the_files_themselves_are_shown(
@@ -183,7 +195,7 @@ def test_an_import_without_room_or_a_folder_to_write_is_told(
         ),
         ({"general.safetensors", "onnx/model.safetensors"}, {"general.safetensors"}),
     ],
-    ids=["beside others", "shards", "a name of its own"],
+    ids=["among others", "shards", "a name of its own"],
 )
 def test_of_several_weights_only_the_models_own_are_taken(names: set[str], taken: set[str]) -> None:
     """Read together, another precision or another model would overwrite it tensor by tensor, unnoticed."""
@@ -213,3 +225,11 @@ def test_a_folder_of_ones_own_may_name_its_weights_as_it_likes() -> None:
 def test_only_what_belongs_to_a_model_is_taken(name: str, code: bool, wanted: bool) -> None:  # noqa: FBT001
     """A name from the hub becomes a path here: it must not lead out of the folder."""
     assert select_files([name], code=code) == ({name} if wanted else set())
+
+
+def test_weights_with_a_header_of_endless_depth_are_damaged(source: Path, tmp_path: Path) -> None:
+    """The command line ended in a traceback of its recursion."""
+    header = b"[" * 100_000
+    (source / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(DownloadDamaged):
+        import_folder(source, tmp_path / "data", SPEC, "main", ignore)

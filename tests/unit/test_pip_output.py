@@ -81,6 +81,21 @@ def test_the_percentage_rises_monotonically(output: str, planned: int) -> None:
     assert len(set(percents)) >= 5
 
 
+def test_files_that_need_no_download_count_as_fetched() -> None:
+    """A second install takes most from pip's cache; the bar must not jump from its first tenth to its end."""
+    percents, _, _ = feed_all(
+        """
+Collecting one
+  Using cached one-1.0-py3-none-any.whl (65 kB)
+Collecting two
+  Using cached two-1.0-py3-none-any.whl (65 kB)
+""",
+        planned=2,
+    )
+    assert percents[1] > 35
+    assert percents[3] > 75
+
+
 def test_the_steps_of_an_old_pip_are_messages() -> None:
     """Building a package takes minutes."""
     assert feed_all(OLD_PIP, planned=1)[1] == [

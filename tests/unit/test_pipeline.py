@@ -45,3 +45,20 @@ def test_an_unwritable_result_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "result").mkdir()  # os.replace() fails on a folder
     with pytest.raises(StorageFailed):
         remove(encoded(Image.new("RGB", (6, 4))), tmp_path)
+
+
+def animation(kind: str) -> bytes:
+    """Return an animation of two frames."""
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_the_result_of_an_animation_says_that_one_frame_was_used(tmp_path: Path, kind: str) -> None:
+    """Else its user waits for the others."""
+    (tmp_path / "source").write_bytes(animation(kind))
+    job = RemovalJob("a", str(tmp_path / "source"), str(tmp_path / "result"), RemovalOptions())
+    made = pipeline.remove(job, Light(), 1_000_000, lambda _percent, _message: None)
+    assert made.warnings == ("The image is animated: only its first frame was used.",)
+    (tmp_path / "source").write_bytes(encoded(Image.new("RGB", (9, 9)), kind))
+    assert pipeline.remove(job, Light(), 1_000_000, lambda _percent, _message: None).warnings == ()

@@ -88,7 +88,7 @@ def test_the_owner_is_checked_again_at_the_start(monkeypatch: pytest.MonkeyPatch
 def test_an_existing_folder_of_another_user_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was trusted: whoever made the run directory first could read every photo."""
+    """It was trusted: who made the run directory first could read every photo."""
     owned_by_another_user(tmp_path / "hub", monkeypatch)
     with pytest.raises(StorageFailed, match="another user"):
         make_private_dir(tmp_path / "hub")

@@ -5,14 +5,19 @@ import pytest
 from shared.catalog import CATALOG, find_model
 from shared.errors import InvalidOption, ModelNotServed
 from shared.options import RemovalOptions
-from supervisor.api.compat.rembg_request import RembgOptions, model_choice, removal_options, served_names
+from supervisor.api.compat.rembg_request import (
+    RembgOptions,
+    choose_model,
+    list_model_names,
+    to_removal_options,
+)
 
 GENERAL = find_model("BiRefNet")
 
 
 def asked(**fields: object) -> RemovalOptions:
     """Return the removal that those of rembg's fields ask for."""
-    return removal_options(RembgOptions.model_validate(fields), GENERAL)
+    return to_removal_options(RembgOptions.model_validate(fields), GENERAL)
 
 
 def test_without_options_the_best_model_cuts_out_with_clean_edges() -> None:
@@ -71,7 +76,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, object], n
 )
 def test_a_birefnet_answers_to_the_names_of_its_like(served: str, names: set[str]) -> None:
     """A portrait model must not pass for a general one."""
-    choices = served_names(find_model(served))
+    choices = list_model_names(find_model(served))
     assert {name for name, choice in choices.items() if choice == "birefnet"} == names
     assert choices["u2net"] == "builtin"
 
@@ -80,12 +85,12 @@ def test_a_birefnet_answers_to_the_names_of_its_like(served: str, names: set[str
 def test_an_unknown_model_is_told_which_there_are(name: str) -> None:
     """The sentence says what to write instead."""
     with pytest.raises(ModelNotServed) as refused:
-        model_choice(name, GENERAL)
-    assert all(known in refused.value.detail for known in served_names(GENERAL))
+        choose_model(name, GENERAL)
+    assert all(known in refused.value.detail for known in list_model_names(GENERAL))
     assert refused.value.status == 400
 
 
 def test_every_name_fits_some_model_of_the_catalogue() -> None:
     """A name that nothing can be served under would be a promise without a way to keep it."""
-    served = {name for spec in CATALOG for name in served_names(spec)}
+    served = {name for spec in CATALOG for name in list_model_names(spec)}
     assert {"birefnet-general", "birefnet-general-lite", "birefnet-portrait"} <= served

@@ -8,7 +8,7 @@ import pytest
 from fastapi import Request
 from starlette.types import Message
 
-from supervisor.api.compat.removebg_body import ESCAPED_BYTES, MAX_MARKS, fields_of
+from supervisor.api.compat.removebg_body import ESCAPED_BYTES, MAX_MARKS, read_fields
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
 
 
@@ -24,7 +24,7 @@ def request(body: bytes) -> Request:
 
 def fields(body: bytes) -> Mapping[str, object]:
     """Return the fields of a form."""
-    return asyncio.run(fields_of(request(body), 10**9))
+    return asyncio.run(read_fields(request(body), 10**9))
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_a_form_reads_as_everywhere(body: bytes) -> None:
 
 
 def test_others_are_served_while_a_long_form_is_read() -> None:
-    """Its escapes take seconds, in which nobody's progress would be told."""
+    """Its escapes take seconds, in which nobody would get progress."""
     turns = 0
 
     async def read() -> Mapping[str, object]:
         nonlocal turns
-        reading = asyncio.create_task(fields_of(request(b"image_file_b64=" + b"%41" * 1_000_000), 10**9))
+        reading = asyncio.create_task(read_fields(request(b"image_file_b64=" + b"%41" * 1_000_000), 10**9))
         while not reading.done():
             await asyncio.sleep(0)
             turns += 1

@@ -10,7 +10,7 @@ from supervisor.workers.restart_policy import (
 
 
 class Clock:
-    """A clock that stands still until told."""
+    """A clock that stands still until the test moves it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -67,6 +67,33 @@ def test_deaths_in_jobs_and_in_loads_add_up() -> None:
     assert not policy.circuit_open
 
 
+def test_deaths_over_hours_do_not_open_the_circuit() -> None:
+    """A night with a death every two minutes is bad, but every photo is done; and a loop ends after five."""
+    clock = Clock()
+    policy = RestartPolicy(clock)
+    for _ in range(100):
+        policy.record_load_death()
+        assert not policy.circuit_open
+        clock.now_s += CIRCUIT_WINDOW_S / (CIRCUIT_DEATHS - 1)
+        assert policy.wait_s == 0
+    for _ in range(CIRCUIT_DEATHS):
+        policy.record_load_death()
+    assert policy.circuit_open
+
+
+def test_the_window_of_the_circuit_begins_with_the_first_of_its_deaths() -> None:
+    """Five minutes after it the next start is tried, and waits no longer than its back-off."""
+    clock = Clock()
+    policy = RestartPolicy(clock)
+    for _ in range(CIRCUIT_DEATHS):
+        policy.record_load_death()
+        clock.now_s += 60
+    assert policy.circuit_open is False  # 300 s after the first
+    clock.now_s -= 1
+    assert policy.circuit_open
+    assert policy.wait_s == 0
+
+
 def test_a_success_or_a_request_forgets_the_deaths() -> None:
     """Rare crashes between many good results are not a loop."""
     policy = RestartPolicy(Clock())
@@ -85,5 +112,7 @@ def test_a_spawn_failure_is_waited_out_and_never_opens_the_circuit() -> None:
         policy.record_spawn_failure()
         assert policy.wait_s == SPAWN_RETRY_S
     assert not policy.circuit_open
+    clock.now_s += SPAWN_RETRY_S / 4
+    assert policy.wait_s == SPAWN_RETRY_S * 3 / 4
     clock.now_s += SPAWN_RETRY_S
     assert policy.wait_s == 0

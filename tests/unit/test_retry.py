@@ -100,3 +100,40 @@ def test_a_full_queue_is_retried_after_the_delay_it_names(
     with pytest.raises(ServerBusy):
         world.policy.call_when_free(failing(99, FULL), delays.append)
     assert world.now_s - 1180 == 600
+
+
+@pytest.mark.parametrize("hours", [0, 9])
+def test_each_outage_has_the_whole_budget(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """A night's batch survives several restarts of the server: a success ends the outage before it."""
+    world = World(monkeypatch, reachable=False)
+    for _ in range(4):
+        assert world.policy.call(failing(40, UNREACHABLE)) == "done"
+        world.pause(3600 * hours)
+        assert world.policy.call(failing(0, UNREACHABLE)) == "done"
+    assert world.now_s - 1000 == 4 * (40 + 3600 * hours)
+
+
+def test_several_restarts_during_one_image_share_its_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four are survived. While the server answers, the back-off doubles up to its limit."""
+    world = World(monkeypatch)
+    pauses: list[float] = []
+    monkeypatch.setattr(world.policy, "_pause", pauses.append)
+    assert world.policy.call(failing(4, STOPPING)) == "done"
+    assert pauses == [2, 4, 8, 8]
+    with pytest.raises(CommandFailed, match="stopping"):
+        world.policy.call(failing(5, STOPPING))
+
+
+@pytest.mark.parametrize(
+    "code", ["unreachable", "stopping", "not_ready", "queue_full", "not_found", "upload_stalled"]
+)
+def test_an_error_that_the_image_did_not_cause_is_retried(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """A server that has restarted no longer knows the tasks of the images that it was sent."""
+    assert World(monkeypatch).policy.call(failing(1, CommandFailed("later", code))) == "done"
+
+
+def test_a_wait_for_the_queue_may_take_the_whole_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue that is free again after ten minutes was worth the wait."""
+    world = World(monkeypatch)
+    assert world.policy.call_when_free(failing(10, FULL), lambda _: None) == "done"
+    assert world.now_s - 1000 == 600

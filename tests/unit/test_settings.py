@@ -103,3 +103,10 @@ def test_without_a_home_folder_the_error_names_data_dir(
     monkeypatch.setenv("BGREMOVE_DATA_DIR", data_dir)
     with pytest.raises(BadSettings, match="no home folder: set BGREMOVE_DATA_DIR"):
         load_settings([])
+
+
+@pytest.mark.parametrize("token", ["sécret", "s3\u00a0cret", "s3\ncret", "猫"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    """The service started with it, and let nobody in."""
+    with pytest.raises(BadSettings, match=r"BGREMOVE_TOKEN.*ASCII"):
+        load_settings(["--token", token])

@@ -2,11 +2,17 @@
 
 import asyncio
 import os
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from shared.messages import RemovalResult
+from shared.options import RemovalOptions
+from supervisor.jobs.job import Job, StoredImage
 from supervisor.jobs.spool import Spool
 from supervisor.platform.private_dir import make_private_dir
 
@@ -50,11 +56,54 @@ def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: 
     assert not folder.exists()
 
 
-def test_leftovers_are_deleted_once_they_are_old(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("age_s", "is_kept"), [(0, True), (3590, True), (3610, False), (10**8, False)])
+def test_leftovers_are_deleted_once_they_are_an_hour_old(
+    tmp_path: Path, age_s: float, *, is_kept: bool
+) -> None:
     """A service in another container has the folder in common, but its processes cannot be seen."""
-    fresh, old = tmp_path / "run-999999999-1", tmp_path / "run-999999999-2"
-    for folder in (fresh, old):
-        folder.mkdir()
-    os.utime(old, (0, 0))
+    folder = tmp_path / "run-999999999-1"
+    folder.mkdir()
+    os.utime(folder, (time.time() - age_s,) * 2)
     asyncio.run(Spool(tmp_path, 60).delete_orphans())
-    assert (fresh.exists(), old.exists()) == (True, False)
+    assert folder.exists() == is_kept
+
+
+def test_a_process_id_that_was_given_to_another_process_keeps_no_leftovers(tmp_path: Path) -> None:
+    """Systems use the numbers again, containers the same one at every start. The start time differs."""
+    started_ms = int(psutil.Process(os.getppid()).create_time() * 1000)
+    mine, others = (tmp_path / f"run-{os.getppid()}-{ms}" for ms in (started_ms, started_ms - 60_000))
+    for folder in (mine, others):
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    asyncio.run(Spool(tmp_path, 60).delete_orphans())
+    assert (mine.exists(), others.exists()) == (True, False)
+
+
+def test_warnings_reach_clients_as_a_list(tmp_path: Path) -> None:
+    """As JSON has no tuples."""
+    whole = (0, 0, 1, 1)
+    warnings = ("One frame.",)
+    made = RemovalResult(
+        *(1, 1, "png", "fake", "cpu", {}),
+        subject=True,
+        coverage=1.0,
+        box=whole,
+        frame=whole,
+        warnings=warnings,
+    )
+    job = Job(
+        id="bgremove_1",
+        options=RemovalOptions(),
+        image=StoredImage("source"),
+        background=None,
+        file_name="photo.png",
+        client="one",
+        submitted_at=datetime.now(UTC),
+    )
+
+    async def finish() -> Any:
+        spool = Spool(tmp_path, 60)
+        await spool.accept(job, {"source": Path.touch})
+        return await spool.finish(job, made, {})
+
+    assert asyncio.run(finish())["warnings"] == ["One frame."]

@@ -68,7 +68,7 @@ def answer_to(pieces: Sequence[tuple[bytes, bool]], stall_timeout_s: float) -> t
 
 @pytest.mark.parametrize("pieces", [[], [(b"begun", True)], [(b"begun", True), (b"", True)]])
 def test_an_upload_that_stops_coming_in_is_given_up(pieces: list[tuple[bytes, bool]]) -> None:
-    """Else each phone that leaves the network in the middle holds a connection and a file for ever."""
+    """Else each phone that leaves the network in the middle holds a connection and a file forever."""
     status, body = answer_to(pieces, stall_timeout_s=0.01)
     assert (status, body["code"]) == (408, "upload_stalled")
 

@@ -40,6 +40,18 @@ def test_only_the_last_lines_of_the_log_are_kept() -> None:
     assert task.payload()["logs"] == [str(number) for number in range(50, LOG_LINES + 50)]
 
 
+def test_transient_messages_are_shown_and_not_logged() -> None:
+    """The byte counts of a download would push its steps out of the log."""
+    task = Task(TaskKind.DOWNLOAD)
+    task.progress(1, "Fetching model.safetensors")
+    for megabytes in range(LOG_LINES + 1):
+        task.progress(2, f"{megabytes} MB", transient=True)
+    task.progress(3, "Checking")
+    task.progress(4, "Checking")
+    assert task.payload()["message"] == "Checking"
+    assert task.payload()["logs"] == ["Fetching model.safetensors", "Checking"]
+
+
 def test_a_follower_sees_the_present_then_the_latest_then_the_end() -> None:
     """Changes that come faster than the interval are merged, and the end is never lost."""
 
@@ -59,7 +71,7 @@ def test_a_follower_sees_the_present_then_the_latest_then_the_end() -> None:
 
 
 def test_a_stream_opened_after_the_end_tells_the_end_and_stops() -> None:
-    """A page that was reloaded late must not wait for ever."""
+    """A page that was reloaded late must not wait forever."""
 
     async def follow() -> list[str]:
         task = Task(TaskKind.REMOVE)
@@ -67,6 +79,39 @@ def test_a_stream_opened_after_the_end_tells_the_end_and_stops() -> None:
         return [update["status"] async for update in task.updates(min_interval_s=1)]
 
     assert asyncio.run(follow()) == ["complete"]
+
+
+def test_the_end_is_sent_without_waiting_for_the_interval() -> None:
+    """A page would show the result later than it is there."""
+
+    async def scenario() -> None:
+        task = Task(TaskKind.REMOVE)
+
+        async def follow() -> list[str]:
+            return [update["status"] async for update in task.updates(min_interval_s=30)]
+
+        following = asyncio.create_task(follow())
+        await asyncio.sleep(0.01)
+        task.progress(50, "step")
+        task.complete("done")
+        assert await asyncio.wait_for(following, 5) == ["queued", "complete"]
+
+    asyncio.run(scenario())
+
+
+def test_a_task_expires_after_the_whole_retention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result names that time, from the end of the task, however long it ran."""
+    now_s = 1000.0
+    monkeypatch.setattr("supervisor.tasks.task.time.monotonic", lambda: now_s)
+    tasks = TaskStore(retention_s=3600)
+    task = tasks.create(TaskKind.REMOVE)
+    now_s += 10_000
+    assert not tasks.expired()
+    task.complete("done")
+    now_s += 3599
+    assert not tasks.expired()
+    now_s += 1
+    assert tasks.expired() == [task]
 
 
 def test_a_forgotten_task_is_told_from_one_that_never_was() -> None:

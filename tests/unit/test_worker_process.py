@@ -10,9 +10,9 @@ from supervisor.workers.stderr_tail import delete, last_line, read_tail
 
 
 def test_of_each_load_and_removal_only_the_last_progress_is_passed_on() -> None:
-    """In the order in which the last words of each were said; what is no progress is never left out."""
+    """In the order in which the last progress of each came; what is no progress is never left out."""
     failed = Failed("a", "damaged_image", "It is damaged.")
-    said: list[Event] = [
+    text: list[Event] = [
         Loading(1, "Loading"),
         Progress("a", 5, "Decoding"),
         Progress("b", 5, "Decoding"),
@@ -29,7 +29,7 @@ def test_of_each_load_and_removal_only_the_last_progress_is_passed_on() -> None:
         failed,
         Progress("b", 45, "Removing"),
     ]
-    assert _coalesce_progress(said) == kept
+    assert _coalesce_progress(text) == kept
 
 
 def test_any_end_can_be_told() -> None:
@@ -41,7 +41,7 @@ def test_any_end_can_be_told() -> None:
 
 
 def test_a_log_that_cannot_be_deleted_holds_nothing_up(tmp_path: Path) -> None:
-    """On Windows a virus scanner may read it; who waits for the worker's end would wait for ever."""
+    """On Windows a virus scanner may read it; who waits for the worker's end would wait forever."""
     held = tmp_path / "worker.log"
     held.mkdir()  # unlink() fails on it as on a file that is in use
     delete(held)
@@ -49,7 +49,7 @@ def test_a_log_that_cannot_be_deleted_holds_nothing_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "expected"),
     [
         ("OSError: [Errno 2] No such file: '/home/ada/.venv/lib/model.onnx'", "'model.onnx'"),
         ("ImportError: libcuda.so: cannot open /usr/lib/x86_64-linux-gnu/libcuda.so", "open libcuda.so"),
@@ -58,12 +58,12 @@ def test_a_log_that_cannot_be_deleted_holds_nothing_up(tmp_path: Path) -> None:
         ("answers on https://example.com/a/b in 3/4 of all cases", "https://example.com/a/b in 3/4"),
     ],
 )
-def test_a_childs_last_words_tell_no_folder_of_this_machine(tmp_path: Path, said: str, told: str) -> None:
+def test_a_childs_last_words_name_no_folder_of_this_machine(tmp_path: Path, text: str, expected: str) -> None:
     """They go into sentences for clients; where things lie is nobody's business."""
     log = tmp_path / "log"
-    log.write_text(f"Traceback\n{said}\n")
+    log.write_text(f"Traceback\n{text}\n")
     line = last_line(log)
-    assert told in line
+    assert expected in line
     assert "ada" not in line.lower()
     assert "/usr" not in line
 

@@ -15,7 +15,7 @@ BRANCH = 256  # channels of each ASPP branch
 
 
 def resize(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Resize (B, C, H, W) to `size` by bilinear interpolation with aligned corners, as all of BiRefNet."""
+    """Resize (B, C, H, W) to `size` bilinearly with aligned corners, as BiRefNet does everywhere."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
 

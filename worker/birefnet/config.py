@@ -33,12 +33,12 @@ BACKBONES = (
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return the backbone with a name. Raises KeyError."""
+    """Return the backbone called `name`. Raises KeyError."""
     return {backbone.name: backbone for backbone in BACKBONES}[name]
 
 
 def detect_backbone(shapes: Mapping[str, tuple[int, ...]]) -> Backbone:
-    """Return the backbone for the shapes of a checkpoint's tensors, by name. Raises ModelUnfit."""
+    """Return the backbone of a checkpoint, given its tensors' shapes by name. Raises ModelUnfit."""
     try:
         embed_dim = shapes["bb.patch_embed.proj.weight"][0]
         table_rows, _ = shapes["bb.layers.0.blocks.0.attn.relative_position_bias_table"]

@@ -215,7 +215,7 @@ class Downloader:
         except Timeout:
             return False
         except NotImplementedError:  # some network drives do not support locks
-            log.warning("file locking not supported in data directory")
+            log.warning("download lock not acquired", extra={"reason": "no file locks in the data folder"})
         return True
 
 

@@ -107,12 +107,12 @@ class BirefnetEngine:
         try:
             return CudaGraph(self._predict, example)
         except RuntimeError:  # out of memory, or a kernel that cannot be captured
-            log.warning("CUDA graph capture failed; running eagerly", exc_info=True)
+            log.warning("CUDA graph not captured", extra={"action": "run eagerly"}, exc_info=True)
             return None
 
     def _infer_on_cpu(self, image: Tensor, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
         """Compute on the CPU with a copy of the weights; the network itself stays on its device."""
-        log.warning("out of memory; falling back to the CPU", extra={"device": self._device.type})
+        log.warning("device memory exhausted", extra={"action": "use the CPU", "device": self._device.type})
         dtype = best_dtype("cpu", trust_remote_code=self._config.loader == "transformers")
         with _translate_device_errors(), torch.inference_mode(), progress_hooks(self._network, on_progress):
             named = chain(self._network.named_parameters(), self._network.named_buffers())

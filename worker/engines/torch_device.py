@@ -49,7 +49,7 @@ def _best_device() -> str:
         error = _probe_device(torch.device("cuda"))
         if error is None:
             return "cuda"
-        log.warning("GPU unusable; falling back to another device", extra={"reason": error})
+        log.warning("GPU probe failed", extra={"action": "use another device", "reason": error})
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 

@@ -58,7 +58,7 @@ class BackgroundLayer:
         self.is_opaque = alpha_range[0] == 255
 
     def flatten_on_white(self) -> "BackgroundLayer":
-        """Return it over white, for formats without transparency."""
+        """Return the background over white, for formats without transparency."""
         white = Image.new("RGBA", self._image.size, "white")
         return self if self.is_opaque else BackgroundLayer(Image.alpha_composite(white, self._image))
 

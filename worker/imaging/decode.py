@@ -1,25 +1,48 @@
 """Decodes any accepted image file to upright 8-bit RGB, with its alpha, ICC profile and resolution."""
 
 import contextlib
+import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
-from shared.formats import SIGNATURE_BYTES, ImageFormat, detect_format
+from shared.formats import SIGNATURE_BYTES, detect_format
 from worker.imaging import colour, pixel_formats
+from worker.imaging.containers import jpeg_segments
+from worker.imaging.containers.bmp_header import read_bmp
+from worker.imaging.containers.camera_raw import check_signature, find_preview
+from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
+from worker.imaging.containers.file_view import Bytes, FileView
+from worker.imaging.containers.gif_blocks import read_gif
+from worker.imaging.containers.heif_boxes import check_heif
+from worker.imaging.containers.jpeg_segments import read_jpeg
+from worker.imaging.containers.png_chunks import MAX_PROFILE_BYTES, read_png
+from worker.imaging.containers.tiff_directories import (
+    LENGTH,
+    ORIENTATION,
+    TILE_LENGTH,
+    TILE_WIDTH,
+    WIDTH,
+    TiffFile,
+    check_tiff,
+    has_more_pages,
+    is_plausible_exif,
+)
+from worker.imaging.containers.tiff_planes import decode_planes, read_layout
 from worker.imaging.dpi import read_exif_dpi, read_header_dpi
 from worker.imaging.flatten import contrasting_grey, flatten_onto
 from worker.imaging.icc_profiles import read_exif_profile
-from worker.imaging.jpeg_limits import check_scans
 from worker.imaging.parallel import available_cores
 
 # Off: the service's own limit is checked on the header, before any pixel is decoded.
@@ -44,7 +67,25 @@ DECODE_ERRORS = (
 )
 
 _ORIENTATION = ExifTags.Base.Orientation
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _TRANSPOSED = range(5, 9)  # orientations that swap width and height
+FIRST_PAGE_ONLY = "The image has several pages: only the first was used."
+_BUFFER_BYTES = 64 * 1024
+_WALKS: dict[str, Callable[[mmap], Contents]] = {
+    "PNG": read_png,
+    "JPEG": read_jpeg,
+    "GIF": read_gif,
+    "BMP": read_bmp,
+}
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +94,14 @@ class DecodedImage:
 
     `rgb` is 8-bit RGB in the file's own colour space; `alpha` its own alpha channel, (H, W) uint8, if it has
     one; `icc_profile` describes `rgb` (None: sRGB); `dpi` is its display resolution (across, down).
+    `warnings` are sentences for the client.
     """
 
     rgb: Image.Image
     alpha: NDArray[np.uint8] | None
     icc_profile: bytes | None
     dpi: tuple[float, float] | None
+    warnings: tuple[str, ...] = ()
 
     def to_model_input(self) -> colour.ModelInput:
         """Return the image for inference: in sRGB, flattened onto a contrasting grey if it is transparent."""
@@ -88,15 +131,14 @@ def decode(path: Path, max_pixels: int) -> DecodedImage:
     `max_pixels`, DamagedImage if decoding fails, MemoryError.
     """
     with path.open("rb") as file:
-        image_format = detect_format(file.read(SIGNATURE_BYTES))
+        head = file.read(SIGNATURE_BYTES)
+        check_signature(head)
+        image_format = detect_format(head)
         if image_format is None:
             raise NotAnImage
         try:
-            with _open(file, image_format) as image:
-                _check_size(image, max_pixels)
-                if image_format.name == "JPEG":
-                    check_scans(file)
-                return _decode_image(image)
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                return _decode_file(file, content, image_format.name, max_pixels)
         except UnidentifiedImageError as error:
             raise DamagedImage(
                 f"The {image_format.name} file is damaged, or of a kind that cannot be read here."
@@ -105,19 +147,68 @@ def decode(path: Path, max_pixels: int) -> DecodedImage:
             raise DamagedImage from error
 
 
-def _open(file: BinaryIO, image_format: ImageFormat) -> ImageFile:
-    if image_format.name == "HEIF":
+def _decode_file(file: BinaryIO, content: mmap, name: str, max_pixels: int) -> DecodedImage:
+    if name == "TIFF":
+        return _decode_tiff(file, content, max_pixels)
+    if name == "HEIF":
         _register_heif()
+        check_heif(content)
+    if name not in _WALKS:
+        return _decode_plain(file, name, max_pixels)
+    return _decode_parts(content, _WALKS[name](content), name, max_pixels)
+
+
+def _decode_parts(
+    content: Bytes, contents: Contents, name: str, max_pixels: int, orientation: int | None = None
+) -> DecodedImage:
+    """Decode the parts of a file that a walk over its container has kept."""
+    view = FileView(content, contents.parts)
+    with Image.open(io.BufferedReader(view, _BUFFER_BYTES), formats=[name]) as image:
+        _check_size(image, max_pixels)
+        view.extend_budget(image.width * image.height)
+        if not contents.is_ended:
+            jpeg_segments.check_complete(content, contents.parts)
+        decoded = _decode_image(image, contents.icc_profile, orientation)
+        return replace(decoded, warnings=contents.warnings)
+
+
+def _decode_tiff(file: BinaryIO, content: mmap, max_pixels: int) -> DecodedImage:
+    tiff = TiffFile(content)
+    check_tiff(tiff, len(content))
+    if preview := find_preview(content, tiff):
+        contents = replace(read_jpeg(preview.content), warnings=(preview.warning,))
+        return _decode_parts(preview.content, contents, "JPEG", max_pixels, preview.orientation)
+    layout = read_layout(tiff.chain[0]) if tiff.chain else None
+    if layout is None:
+        decoded = _decode_plain(file, "TIFF", max_pixels)
+    else:
+        first = tiff.chain[0]
+        _check_pixels("has", first.read_one(WIDTH), first.read_one(LENGTH), max_pixels)
+        _check_pixels("has tiles of", first.read_one(TILE_WIDTH), first.read_one(TILE_LENGTH), max_pixels)
+        image = decode_planes(content, tiff, layout)
+        decoded = _decode_image(image, orientation=first.read_one(ORIENTATION, 1))
+    return replace(decoded, warnings=(FIRST_PAGE_ONLY,)) if has_more_pages(tiff) else decoded
+
+
+def _decode_plain(file: BinaryIO, name: str, max_pixels: int) -> DecodedImage:
+    """Decode a file as it is."""
     # Not by its path: Pillow then memory-maps plain TIFFs with the size after rotation, which scrambles them.
-    return Image.open(file, formats=[image_format.name])
+    with Image.open(file, formats=[name]) as image:
+        _check_size(image, max_pixels)
+        is_animated = name in ("WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
+        return replace(_decode_image(image), warnings=(FIRST_FRAME_ONLY,) if is_animated else ())
 
 
 def _check_size(image: ImageFile, max_pixels: int) -> None:
     for has, (width, height) in (("has", image.size), ("has tiles of", pixel_formats.read_tile_size(image))):
-        if width * height > max_pixels:
-            raise TooManyPixels(
-                f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
-            )
+        _check_pixels(has, width, height, max_pixels)
+
+
+def _check_pixels(has: str, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"The image {has} {width} x {height} pixels; this service accepts {max_pixels:,} in all."
+        )
 
 
 def _register_heif() -> None:
@@ -132,21 +223,29 @@ def _register_heif() -> None:
     )
 
 
-def _decode_image(image: ImageFile) -> DecodedImage:
-    profile, dpi = image.info.get("icc_profile"), read_header_dpi(image)
+def _decode_image(
+    image: Image.Image, profile: bytes | None = None, orientation: object = None
+) -> DecodedImage:
+    """Load and convert an opened image. `profile` and `orientation` come before those that Pillow finds."""
+    profile, dpi = profile or image.info.get("icc_profile"), read_header_dpi(image)
+    profile = profile if profile and len(profile) <= MAX_PROFILE_BYTES else None
     pixel_formats.scale_transparent_colour(image)
     frame_box = pixel_formats.find_first_frame_box(image)
-    orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)  # Pillow rotates TIFFs in load()
+    is_rotated = orientation is None and pixel_formats.read_tiff_tag(image, _ORIENTATION) is not None
+    if is_rotated:  # in load(), as Pillow does for TIFFs
+        orientation = pixel_formats.read_tiff_tag(image, _ORIENTATION)
+    _drop_unused_metadata(image)
     image.load()
-    # Unreadable EXIF data are ignored: the pixels are complete.
-    with contextlib.suppress(*DECODE_ERRORS):
-        exif = image.getexif()
-        orientation = orientation or exif.get(_ORIENTATION)
-        ImageOps.exif_transpose(image, in_place=True)
-        dpi = dpi or read_exif_dpi(exif)
-        profile = profile or read_exif_profile(exif)
+    _drop_unused_metadata(image)  # some plugins read them in load()
+    exif = _read_or_none(image.getexif) or Image.Exif()
+    if orientation is None:
+        orientation = _read_or_none(lambda: exif.get(_ORIENTATION))
+    if not is_rotated:
+        _transpose(image, orientation)
+    dpi = dpi or _read_or_none(lambda: read_exif_dpi(exif))
     if dpi is not None and orientation in _TRANSPOSED:
         dpi = dpi[::-1]
+    profile = profile or _read_or_none(lambda: read_exif_profile(exif))
     pixels, alpha = pixel_formats.split_alpha(image)
     if frame_box is not None:
         alpha = pixel_formats.clear_outside(frame_box, pixels.size, alpha)
@@ -154,3 +253,27 @@ def _decode_image(image: ImageFile) -> DecodedImage:
     # Pillow's encoders would write comments and other metadata from here.
     rgb.info.clear()
     return DecodedImage(rgb, alpha, icc_profile, dpi)
+
+
+def _drop_unused_metadata(image: Image.Image) -> None:
+    """Drop XMP, whose orientation Pillow would apply and browsers do not, and EXIF data that are a bomb."""
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(key, None)
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes) and not is_plausible_exif(exif):
+        del image.info["exif"]
+
+
+def _read_or_none(read: Callable[[], Value]) -> Value | None:
+    """Return what `read` returns; None if it fails: the pixels are complete without metadata."""
+    with contextlib.suppress(*DECODE_ERRORS):
+        return read()
+    return None
+
+
+def _transpose(image: Image.Image, orientation: object) -> None:
+    """Turn a loaded image upright in place. Pillow's own function fails on EXIF that it cannot rewrite."""
+    method = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
+    if method is not None:
+        upright = image.transpose(method)
+        image.im, image._size = upright.im, upright.size  # noqa: SLF001

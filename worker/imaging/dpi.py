@@ -3,27 +3,39 @@
 Sources: JFIF 1.02 (units); EXIF 2.32, 4.6.5 (XResolution, YResolution, ResolutionUnit).
 """
 
+import struct
+
 from PIL import ExifTags, Image
-from PIL.ImageFile import ImageFile
 
 MIN_DPI, MAX_DPI = 2, 65_535  # Pillow gives 1 for a TIFF without a resolution; a JPEG stores 16 bits
 _JFIF_UNITS = (1, 2)
-_EXIF_UNITS_PER_INCH = {2: 1.0, 3: 2.54}
+_EXIF_UNITS_PER_INCH: dict[float, float] = {2: 1.0, 3: 2.54}
 
 Dpi = tuple[float, float]
 
 
-def read_header_dpi(image: ImageFile) -> Dpi | None:
+def read_header_dpi(image: Image.Image) -> Dpi | None:
     """Return the resolution in an opened file's header. For a JPEG without one, Pillow invents 72."""
     invented = image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in _JFIF_UNITS
     return None if invented else _plausible_or_none(image.info.get("dpi"))
 
 
 def read_exif_dpi(exif: Image.Exif) -> Dpi | None:
-    """Return the resolution in EXIF data. Raises whatever malformed values make Python raise."""
-    per_inch = _EXIF_UNITS_PER_INCH.get(exif.get(ExifTags.Base.ResolutionUnit, 2))
-    across, down = exif.get(ExifTags.Base.XResolution), exif.get(ExifTags.Base.YResolution)
+    """Return the resolution in EXIF data, whatever type its numbers have; both are one if one is missing."""
+    unit = _read_number(exif, ExifTags.Base.ResolutionUnit)
+    per_inch = _EXIF_UNITS_PER_INCH.get(2 if unit is None else unit)
+    across, down = (_read_number(exif, tag) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
+    across, down = across or down, down or across
     return _plausible_or_none((across * per_inch, down * per_inch)) if per_inch and across and down else None
+
+
+def _read_number(exif: Image.Exif, tag: int) -> float | None:
+    """Return a tag's first number, also from text; None if it has none."""
+    try:
+        value = exif[tag]
+        return float(value[0] if isinstance(value, tuple) else value)
+    except (LookupError, TypeError, ValueError, ArithmeticError, OSError, SyntaxError, struct.error):
+        return None
 
 
 def _plausible_or_none(dpi: Dpi | None) -> Dpi | None:

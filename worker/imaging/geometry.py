@@ -96,7 +96,7 @@ class Matted:
         return Matted(self.rgb.crop(box.corners), input_alpha, np.ascontiguousarray(self.alpha[inside]))
 
     def resize(self, size: tuple[int, int], *, keep_background_mix: bool) -> "Matted":
-        """Return it at another `size` (width, height), by an anti-aliased filter.
+        """Return both resized to `size` (width, height), by an anti-aliased filter.
 
         Colours are weighted by their alpha, so that transparent pixels do not bleed into the result.
         `keep_background_mix` weights them by `input_alpha` alone, which mixes subject and background as a
@@ -107,7 +107,7 @@ class Matted:
         return Matted(_resize_weighted(self.rgb, weights, size), input_alpha, _resize_alpha(self.alpha, size))
 
     def resize_alpha_only(self, size: tuple[int, int]) -> "Matted":
-        """Return it at another `size` for a mask: the colours are only approximate."""
+        """Return both resized to `size`, for a mask: the colours are only approximate."""
         rgb = self.rgb.resize(size, Image.Resampling.NEAREST)
         return Matted(rgb, None, _resize_alpha(self.alpha, size))
 

@@ -21,25 +21,28 @@ _INTEGER_WHITES = ((255, 255), (65535, 65535))
 Corners = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def scale_transparent_colour(image: ImageFile) -> None:
+def scale_transparent_colour(image: Image.Image) -> None:
     """Scale the transparent colour of an opened PNG to 8 bits, as its pixels; call before `image.load()`.
 
     Pillow drops 8 of 16 bits, so colours next to the transparent one become transparent too.
     """
     colour = image.info.get("transparency")
-    raw_mode = image.tile[0].args if image.tile else None
+    tiles = image.tile if isinstance(image, ImageFile) else []
+    raw_mode = tiles[0].args if tiles else None
     if isinstance(colour, int) and raw_mode in _PNG_GREY_STEPS:
         image.info["transparency"] = colour * _PNG_GREY_STEPS[raw_mode]
     elif isinstance(colour, tuple) and raw_mode == _PNG_DEEP_COLOUR:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
-def find_first_frame_box(image: ImageFile) -> Corners | None:
+def find_first_frame_box(image: Image.Image) -> Corners | None:
     """Return the part of a GIF's canvas that its first frame covers, if not all; call before `image.load()`.
 
     The rest is transparent in browsers, and a solid colour in Pillow.
     """
-    box = image.tile[0].extents if image.format == "GIF" and image.tile else None
+    if not isinstance(image, ImageFile) or image.format != "GIF" or not image.tile:
+        return None
+    box = image.tile[0].extents
     return None if box == (0, 0, *image.size) else box
 
 

@@ -1,4 +1,4 @@
-"""What rembg's clients may ask, and which options of a removal that is.
+"""Parameters of rembg's server, and their translation into removal options.
 
 After the HTTP server of rembg 2.0 (https://github.com/danielgatis/rembg, `rembg s`). What this service cannot
 do is refused by its name; what rembg does not look at, such as thresholds without `a`, is not looked at here.
@@ -29,7 +29,7 @@ _CHANNEL = re.compile(r"[0-9]{1,3}")
 
 
 class RembgOptions(BaseModel):
-    """The options of rembg's `/api/remove`, in a form or in the address."""
+    """Parameters of rembg's `/api/remove`, in a form or the query string."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
 
@@ -45,19 +45,19 @@ class RembgOptions(BaseModel):
 
 
 class RembgForm(RembgOptions):
-    """rembg's form."""
+    """Form of rembg's `POST /api/remove`."""
 
     file: UploadFile = Field(description="the photo")
 
 
 class RembgQuery(RembgOptions):
-    """rembg's address."""
+    """Query string of rembg's `GET /api/remove`."""
 
-    url: str = Field(description="where the photo lies, http or https")
+    url: str = Field(description="URL of the photo, http or https")
 
 
-def removal_options(asked: RembgOptions, birefnet: ModelSpec) -> RemovalOptions:
-    """Return the removal that is asked for. Raises ModelNotServed or InvalidOption."""
+def to_removal_options(asked: RembgOptions, birefnet: ModelSpec) -> RemovalOptions:
+    """Translate rembg's parameters into removal options. Raises ModelNotServed or InvalidOption."""
     if asked.a and (asked.af, asked.ab, asked.ae) != (240, 10, 10):
         raise InvalidOption("af, ab and ae cannot be honoured: this service's edges need no thresholds.")
     if asked.ppm:
@@ -65,18 +65,18 @@ def removal_options(asked: RembgOptions, birefnet: ModelSpec) -> RemovalOptions:
     if asked.extras and asked.extras.strip() not in ("", "{}"):
         raise InvalidOption("extras cannot be honoured: no model here takes any.")
     return RemovalOptions(
-        model=model_choice(asked.model, birefnet),
+        model=choose_model(asked.model, birefnet),
         output="mask" if asked.om else "cutout",
-        background=None if asked.bgc is None or asked.om else colour_of(asked.bgc),
+        background=None if asked.bgc is None or asked.om else parse_colour(asked.bgc),
         refine=asked.a is not False,
     )
 
 
-def model_choice(name: str | None, birefnet: ModelSpec) -> ModelChoice:
-    """Return this service's model for rembg's name of one, `birefnet` being served. Raises ModelNotServed."""
+def choose_model(name: str | None, birefnet: ModelSpec) -> ModelChoice:
+    """Translate rembg's name of a model, with `birefnet` as the served BiRefNet. Raises ModelNotServed."""
     if name is None:
         return "auto"
-    choices = served_names(birefnet)
+    choices = list_model_names(birefnet)
     if name not in choices:
         raise ModelNotServed(
             f"There is no model {quote_text(name)} here: name one of {', '.join(choices)}, or none."
@@ -84,8 +84,8 @@ def model_choice(name: str | None, birefnet: ModelSpec) -> ModelChoice:
     return choices[name]
 
 
-def served_names(birefnet: ModelSpec) -> dict[str, ModelChoice]:
-    """Return the names of rembg's models that this service has an equal for, `birefnet` being served."""
+def list_model_names(birefnet: ModelSpec) -> dict[str, ModelChoice]:
+    """Return the served model for each of rembg's names, with `birefnet` as the served BiRefNet."""
     choices: dict[str, ModelChoice] = dict.fromkeys(_BUILTIN, "builtin")
     for name, purpose in _BIREFNET.items():
         fits = birefnet.purpose is not None and birefnet.purpose.startswith(purpose)
@@ -95,8 +95,8 @@ def served_names(birefnet: ModelSpec) -> dict[str, ModelChoice]:
     return choices
 
 
-def colour_of(text: str) -> str:
-    """Return rembg's colour, "red,green,blue,alpha", as this service's. Raises InvalidOption."""
+def parse_colour(text: str) -> str:
+    """Translate rembg's colour, "red,green,blue,alpha". Raises InvalidOption."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 4 or not all(_CHANNEL.fullmatch(part) and int(part) <= 255 for part in parts):
         raise InvalidOption("bgc is not red,green,blue,alpha, each from 0 to 255.")

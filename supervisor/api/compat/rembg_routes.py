@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse
 
 from shared.errors import OriginRefused
-from supervisor.api.compat.rembg_request import RembgForm, RembgOptions, RembgQuery, removal_options
+from supervisor.api.compat.rembg_request import RembgForm, RembgOptions, RembgQuery, to_removal_options
 from supervisor.api.dependencies import ModelStoreDep, SettingsDep
 from supervisor.api.multipart import UploadRoute
 from supervisor.api.synchronous import DeleteAfterSendResponse, SynchronousRemoval
@@ -19,7 +19,7 @@ _PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 
 
 async def _reject_other_sites(request: Request, settings: SettingsDep) -> None:
-    """Refuse a GET that another page made a browser send: unlike others, this one makes work.
+    """Refuse a cross-origin GET from a browser: unlike other GETs, this one starts a removal.
 
     Browsers name the page's origin only in some GETs, but its relation to this one in all (Fetch Metadata,
     https://www.w3.org/TR/fetch-metadata/). Raises OriginRefused.
@@ -38,7 +38,7 @@ async def remove_file(
 ) -> DeleteAfterSendResponse:
     """Remove the background of an uploaded photo, as rembg's server does. The form wins over the address."""
     asked = query.model_copy(update=form.model_dump(include=form.model_fields_set - {"file"}))
-    result = await removal.run(removal_options(asked, store.spec), InputImage("file", form.file))
+    result = await removal.run(to_removal_options(asked, store.spec), InputImage("file", form.file))
     return removal.respond(result)
 
 
@@ -49,5 +49,5 @@ async def remove_url(
     query: Annotated[RembgQuery, Query()],
 ) -> DeleteAfterSendResponse:
     """Remove the background of the photo at a URL, as rembg's server does."""
-    result = await removal.run(removal_options(query, store.spec), InputImage("url", query.url))
+    result = await removal.run(to_removal_options(query, store.spec), InputImage("url", query.url))
     return removal.respond(result)

@@ -1,4 +1,4 @@
-"""How remove.bg's clients send a request: as a form of either kind, or as JSON."""
+"""Request bodies of remove.bg's API: multipart, urlencoded, JSON, or the image itself."""
 
 import asyncio
 import base64
@@ -13,7 +13,7 @@ from fastapi import Request, UploadFile
 from starlette.exceptions import HTTPException
 
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
-from supervisor.api.compat.removebg_request import invalid
+from supervisor.api.compat.removebg_request import invalid_parameter
 from supervisor.api.field_limits import MAX_TEXT_BYTES, is_too_long
 from supervisor.api.multipart import BASE64_FIELD, FILE_FIELD, is_image
 
@@ -23,13 +23,15 @@ MAX_MARKS = 200  # commas and brackets, or ampersands; the fields need two dozen
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
 
 
-async def fields_of(request: Request, max_field_bytes: int) -> Mapping[str, object]:
-    """Return the request's fields by name; its files last until it is closed. Raises RemovebgRefusal."""
+async def read_fields(request: Request, max_field_bytes: int) -> Mapping[str, object]:
+    """Return a request's parameters by name; closing it deletes its files. Raises RemovebgRefusal."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return _bound(await _json_fields(await request.body()))
+        return _check_lengths(await _json_fields(await request.body()))
     if kind == "application/x-www-form-urlencoded":
-        return _bound(_once_each(await asyncio.to_thread(_unescaped, await request.body())))
+        return _check_lengths(
+            _reject_duplicates(await asyncio.to_thread(_parse_urlencoded, await request.body()))
+        )
     try:
         form = await request.form(max_part_size=max_field_bytes)
     except HTTPException as error:
@@ -37,21 +39,21 @@ async def fields_of(request: Request, max_field_bytes: int) -> Mapping[str, obje
             raise
         raise RemovebgRefusal("invalid_request", "The form cannot be read", str(error.detail)) from error
     names = {FILE_FIELD: "image_file"} if is_image(kind) else {}
-    return _once_each((names.get(name, name), value) for name, value in form.multi_items())
+    return _reject_duplicates((names.get(name, name), value) for name, value in form.multi_items())
 
 
-async def decoded(text: str) -> UploadFile:
-    """Return the file that a base64 field, or a data URL in it, holds. Raises RemovebgRefusal."""
+async def decode_base64(text: str) -> UploadFile:
+    """Decode a base64 parameter, which may be a data URL, to a file. Raises RemovebgRefusal."""
     start = _DATA_URL.match(text)
     try:
         data = await asyncio.to_thread(_decode, text[start.end() :] if start else text)
     except ValueError as error:
-        raise invalid("image_file_b64", "It is not base64.") from error
+        raise invalid_parameter("image_file_b64", "It is not base64.") from error
     return UploadFile(io.BytesIO(data), size=len(data), filename="image")
 
 
 def _decode(text: str) -> bytes:
-    """Decode base64 with any white space in it, strip by strip: the decoder lets no other thread run."""
+    """Decode base64 with white space, chunk by chunk, as the decoder holds the GIL."""
     pieces, rest = [], ""
     for start in range(0, len(text), STRIP_BYTES):
         rest += "".join(text[start : start + STRIP_BYTES].split())
@@ -63,7 +65,7 @@ def _decode(text: str) -> bytes:
 
 async def _json_fields(body: bytes) -> Mapping[str, object]:
     try:
-        fields = await asyncio.to_thread(_parsed, body)
+        fields = await asyncio.to_thread(_parse_json, body)
     except ValueError as error:
         title = "The body is not valid JSON, or not a flat object"
         raise RemovebgRefusal("invalid_request", title) from error
@@ -72,54 +74,56 @@ async def _json_fields(body: bytes) -> Mapping[str, object]:
     return fields
 
 
-def _parsed(body: bytes) -> object:
-    """Parse the JSON of an object without others in it. Raises ValueError, at once where it is anything else.
+def _parse_json(body: bytes) -> object:
+    """Parse a flat JSON object. Raises ValueError for anything else, before parsing it.
 
-    The parser lets no other thread run, and would make millions of lists, or fall over deep ones.
+    The parser holds the GIL, and would make millions of lists, or fail on deep ones.
     """
-    if _has_many(body, b"[", b"{", b","):
+    if _has_too_many(body, b"[", b"{", b","):
         raise ValueError
     return json.loads(body)
 
 
-def _unescaped(body: bytes) -> list[tuple[str, str]]:
-    """Read an urlencoded form. Raises RemovebgRefusal.
+def _parse_urlencoded(body: bytes) -> list[tuple[str, str]]:
+    """Parse an urlencoded form, chunk by chunk. Raises RemovebgRefusal.
 
     Starlette does it in one go on the event loop, and takes eighty bytes for each escape.
     """
-    if _has_many(body, b"&"):
+    if _has_too_many(body, b"&"):
         raise RemovebgRefusal("invalid_request", "The form cannot be read", "It has too many fields.")
     fields = []
     start = 0
     while start < len(body):
-        end = _place(body, b"&", start, len(body))
-        equals = _place(body, b"=", start, end)
+        end = _find(body, b"&", start, len(body))
+        equals = _find(body, b"=", start, end)
         if start < end:
-            fields.append(("".join(_texts(body, start, equals)), "".join(_texts(body, equals + 1, end))))
+            fields.append(
+                ("".join(_decode_chunks(body, start, equals)), "".join(_decode_chunks(body, equals + 1, end)))
+            )
         start = end + 1
     return fields
 
 
-def _place(body: bytes, mark: bytes, start: int, end: int) -> int:
-    """Return where the mark is; `end` without one."""
+def _find(body: bytes, mark: bytes, start: int, end: int) -> int:
+    """Return the index of the delimiter `mark`; `end` if there is none."""
     found = body.find(mark, start, end)
     return end if found < 0 else found
 
 
-def _texts(body: bytes, start: int, end: int) -> Iterator[str]:
-    """Yield the text in a part of a form, strip by strip: a long one would keep all others waiting."""
+def _decode_chunks(body: bytes, start: int, end: int) -> Iterator[str]:
+    """Yield the decoded text between two indices, chunk by chunk, so that other threads can run."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while start < end:
         stop = min(start + ESCAPED_BYTES, end)
-        if stop < end:  # an escape that goes on in the next strip is left to that
-            stop = _place(body, b"%", stop - 2, stop)
+        if stop < end:  # an escape that continues in the next chunk is decode_base64 there
+            stop = _find(body, b"%", stop - 2, stop)
         yield decoder.decode(unquote_to_bytes(body[start:stop].replace(b"+", b" ")))
         start = stop
     yield decoder.decode(b"", final=True)
 
 
-def _has_many(body: bytes, *marks: bytes) -> bool:
-    """Whether there are more of these bytes than any request needs."""
+def _has_too_many(body: bytes, *marks: bytes) -> bool:
+    """Whether `body` holds more of the delimiters `marks` than any request needs."""
     count = 0
     for start in range(0, len(body), STRIP_BYTES):
         strip = body[start : start + STRIP_BYTES]
@@ -129,20 +133,20 @@ def _has_many(body: bytes, *marks: bytes) -> bool:
     return False
 
 
-def _bound(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the fields. Raises RemovebgRefusal for names and texts that are too long, but for base64."""
+def _check_lengths(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Return `fields`. Raises RemovebgRefusal for a name or text that is too long, except the base64 text."""
     for name, value in fields.items():
         if is_too_long(name):
             raise RemovebgRefusal("invalid_request", "A parameter's name is too long")
         if isinstance(value, str) and name != BASE64_FIELD and is_too_long(value):
-            raise invalid(name, f"It has more than {MAX_TEXT_BYTES:,} bytes.")
+            raise invalid_parameter(name, f"It has more than {MAX_TEXT_BYTES:,} bytes.")
     return fields
 
 
-def _once_each(pairs: Iterable[tuple[str, object]]) -> Mapping[str, object]:
+def _reject_duplicates(pairs: Iterable[tuple[str, object]]) -> Mapping[str, object]:
     fields: dict[str, object] = {}
     for name, value in pairs:
         if name in fields:
-            raise invalid(name, f"{name} was sent more than once.")
+            raise invalid_parameter(name, f"{name} was sent more than once.")
         fields[name] = value
     return fields

@@ -1,4 +1,4 @@
-"""How errors are said to remove.bg's clients: `{"errors": [{"code", "title", "detail"}]}`, with its codes."""
+"""Error format of remove.bg's API: `{"errors": [{"code", "title", "detail"}]}`, with its codes."""
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
@@ -29,7 +29,7 @@ _CODES: dict[type[BgremoveError], tuple[int, str]] = {
 
 
 class RemovebgRefusal(BadInput, code="removebg_refusal", status=400):
-    """The request cannot be honoured."""
+    """The refusal of a request to remove.bg's route."""
 
     def __init__(self, removebg_code: str, title: str, detail: str | None = None) -> None:
         super().__init__(detail or title)
@@ -38,7 +38,7 @@ class RemovebgRefusal(BadInput, code="removebg_refusal", status=400):
 
 
 class RemovebgError(BaseModel):
-    """One error, as remove.bg's clients read it."""
+    """One error in remove.bg's format."""
 
     code: str
     title: str
@@ -46,13 +46,13 @@ class RemovebgError(BaseModel):
 
 
 class RemovebgErrors(BaseModel):
-    """Every error's body on remove.bg's route."""
+    """The body of every error response of remove.bg's route."""
 
     errors: list[RemovebgError]
 
 
 def removebg_error_response(error: BgremoveError) -> JSONResponse:
-    """Return the response that tells a client of remove.bg's API of `error`."""
+    """Return the response for `error` in remove.bg's format."""
     if isinstance(error, RemovebgRefusal):
         status, code, title = error.status, error.removebg_code, error.title
     else:

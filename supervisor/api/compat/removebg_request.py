@@ -1,4 +1,4 @@
-"""What remove.bg's clients may ask, and which options of a removal that is.
+"""Parameters of remove.bg's API, and their translation into removal options.
 
 After remove.bg's public API reference (https://www.remove.bg/api). What this service cannot do is refused by
 its name; a value that asks for nothing, such as the whole photo as region, is let through.
@@ -44,7 +44,7 @@ class RemovebgRequest(BaseModel):
 
     image_file: UploadFile | None = Field(None, description="the photo")
     image_file_b64: str | None = Field(None, description="the photo in base64")
-    image_url: str | None = Field(None, description="where the photo lies, http or https")
+    image_url: str | None = Field(None, description="URL of the photo, http or https")
     size: Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"] = Field(
         "preview",
         description="the most pixels: preview, small, regular 0.25 million, medium 1.5, hd 4; else its own",
@@ -79,11 +79,11 @@ class RemovebgRequest(BaseModel):
     bg_color: str | None = Field(
         None, description="a colour to put behind: 81d4fa, fff, 81d4fa77 or its name"
     )
-    bg_image_url: str | None = Field(None, description="where an image lies to put behind")
+    bg_image_url: str | None = Field(None, description="URL of an image to put behind")
     bg_image_file: UploadFile | None = Field(None, description="an image to put behind")
 
     def source(self) -> str:
-        """Return the name of the one field that brings the photo. Raises RemovebgRefusal."""
+        """Return the name of the one parameter that holds the image. Raises RemovebgRefusal."""
         match self._given(SOURCES):
             case []:
                 raise RemovebgRefusal(
@@ -96,7 +96,7 @@ class RemovebgRequest(BaseModel):
                 raise RemovebgRefusal("multiple_sources", "Multiple image sources given", detail)
 
     def background(self) -> str | None:
-        """Return the name of the field that brings the background, if one does. Raises RemovebgRefusal."""
+        """Return the name of the parameter that holds the background, if any. Raises RemovebgRefusal."""
         given = self._given(BACKGROUNDS)
         if len(given) > 1:
             detail = f"Send only one of {', '.join(given)}."
@@ -104,21 +104,21 @@ class RemovebgRequest(BaseModel):
         return given[0] if given else None
 
     def options(self) -> RemovalOptions:
-        """Return the removal that is asked for, but for a background image. Raises RemovebgRefusal."""
+        """Return the removal options, without a background image. Raises RemovebgRefusal."""
         self._refuse_what_cannot_be_done()
-        colour = colour_of(self.bg_color) if self.bg_color else None
+        colour = parse_colour(self.bg_color) if self.bg_color else None
         limit = MAX_PIXELS.get(self.size)
         format_ = self._format(colour)
         if format_ == "jpeg" and self.background() is None and self.channels == "rgba":
             colour = "#ffffff"  # a JPEG has no transparency
         if format_ == "jpeg" and colour and not is_opaque(colour):
-            raise invalid("bg_color", "A jpg has no transparency: the colour must be opaque.")
+            raise invalid_parameter("bg_color", "A jpg has no transparency: the colour must be opaque.")
         return RemovalOptions(
             output="mask" if self.channels == "alpha" else "cutout",
             format=format_,
             background=colour,
             crop=self.crop,
-            crop_margin=margin_of(self.crop_margin),
+            crop_margin=parse_removebg_margin(self.crop_margin),
             # Of all shapes with that longest side, none has more pixels than the square.
             max_size=isqrt(limit) if limit else None,
         )
@@ -130,12 +130,12 @@ class RemovebgRequest(BaseModel):
         for name, neutral in _NEUTRAL.items():
             value = " ".join(str(getattr(self, name)).split())
             if not neutral.fullmatch(value):
-                raise cannot(name, "this service does not do that")
+                raise unsupported_parameter(name, "this service does not do that")
         if self.format == "zip":
-            raise cannot("format", "this service has no zip of color.jpg and alpha.png")
+            raise unsupported_parameter("format", "this service has no zip of color.jpg and alpha.png")
         background = self.background()
         if background and self.channels == "alpha":
-            raise cannot(background, "the alpha alone has no background")
+            raise unsupported_parameter(background, "the alpha alone has no background")
 
     def _format(self, colour: str | None) -> FormatChoice:
         match self.format:
@@ -149,7 +149,7 @@ class RemovebgRequest(BaseModel):
 
 
 def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
-    """Return the request whose fields were sent; empty ones count as left out. Raises RemovebgRefusal."""
+    """Validate the parameters that were sent; empty ones count as absent. Raises RemovebgRefusal."""
     try:
         return RemovebgRequest.model_validate(
             {name: value for name, value in fields.items() if value not in ("", None)}
@@ -162,46 +162,50 @@ def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
             quoted = quote_text(name)
             title = f"Unknown parameter {quoted[1:-1]}"
             raise RemovebgRefusal("unknown_parameter", title, f"There is no parameter {quoted}.") from error
-        said = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
-        raise invalid(name, f"{said}.") from error
+        reason = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
+        raise invalid_parameter(name, f"{reason}.") from error
 
 
-def margin_of(text: str) -> str:
-    """Return remove.bg's `crop_margin` as this service's: one value for all sides. Raises RemovebgRefusal."""
+def parse_removebg_margin(text: str) -> str:
+    """Translate remove.bg's `crop_margin`: one value for all sides. Raises RemovebgRefusal."""
     parts = text.split()
     try:
         margins = {parse_margin(part) for part in parts}
     except InvalidOption as error:
-        raise invalid("crop_margin", error.detail) from error
+        raise invalid_parameter("crop_margin", error.detail) from error
     if len(parts) not in (1, 2, 4):
-        raise invalid("crop_margin", "It is one, two or four sizes, each such as 20px or 5%.")
+        raise invalid_parameter("crop_margin", "It is one, two or four sizes, each such as 20px or 5%.")
     if len(margins) > 1:
-        raise cannot("crop_margin", "this service leaves the same room on every side")
+        raise unsupported_parameter("crop_margin", "this service leaves the same room on every side")
     (margin,) = margins
     if margin.amount > (MAX_MARGIN_SHARE if margin.is_share else MAX_MARGIN_PX):
-        raise invalid("crop_margin", "It is 500px or 50% at most.")
+        raise invalid_parameter("crop_margin", "It is 500px or 50% at most.")
     return parts[0]
 
 
-def colour_of(text: str) -> str:
-    """Return remove.bg's colour as this service's: # before hexadecimal digits. Raises RemovebgRefusal."""
+def parse_colour(text: str) -> str:
+    """Translate remove.bg's colour: # before hexadecimal digits. Raises RemovebgRefusal."""
     digits, colour = text.removeprefix("#"), text
     if _HEX.fullmatch(digits):
         colour = "#" + ("".join(digit * 2 for digit in digits) if len(digits) == 4 else digits)
     try:
         validate_colour(colour)
     except InvalidOption as error:
-        raise invalid("bg_color", "It is a colour such as 81d4fa, fff, 81d4fa77, or its name.") from error
+        raise invalid_parameter(
+            "bg_color", "It is a colour such as 81d4fa, fff, 81d4fa77, or its name."
+        ) from error
     return colour
 
 
-def invalid(name: str, detail: str) -> RemovebgRefusal:
-    """Return the refusal of a parameter whose value makes no sense."""
+def invalid_parameter(name: str, detail: str) -> RemovebgRefusal:
+    """Return the error for a parameter with an invalid value."""
     return RemovebgRefusal(f"invalid_{name}", f"Invalid {name} parameter given", detail)
 
 
-def cannot(name: str, why: str) -> RemovebgRefusal:
-    """Return the refusal of a parameter that makes sense, but not here."""
+def unsupported_parameter(name: str, why: str) -> RemovebgRefusal:
+    """Return the error for a valid value of remove.bg that this service does not support."""
     return RemovebgRefusal(
-        f"invalid_{name}", f"{name} cannot be honoured", f"{name} cannot be honoured: {why}."
+        f"invalid_{name}",
+        f"{name} cannot be honoured",
+        f"{name} cannot be honoured: {why}.",
     )

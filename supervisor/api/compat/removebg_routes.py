@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, UploadFile
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from supervisor.api.compat.removebg_body import decoded, fields_of
+from supervisor.api.compat.removebg_body import decode_base64, read_fields
 from supervisor.api.compat.removebg_errors import RemovebgErrors, RemovebgRefusal
 from supervisor.api.compat.removebg_request import IMAGE_BACKGROUNDS, RemovebgRequest, read_request
 from supervisor.api.dependencies import SettingsDep
@@ -44,7 +44,7 @@ async def removebg(
     """Remove a background as remove.bg's public API does: an image, or JSON where `Accept` asks for that."""
     try:
         # Twice, as base64 makes a file longer by a third.
-        asked = read_request(await fields_of(request, 2 * settings.max_upload_bytes))
+        asked = read_request(await read_fields(request, 2 * settings.max_upload_bytes))
         options, background_field = asked.options(), asked.background()
         image = await _input_image(asked, asked.source())
         background = (
@@ -61,7 +61,7 @@ async def removebg(
 
 async def _input_image(asked: RemovebgRequest, field: str) -> InputImage:
     value: UploadFile | str = getattr(asked, field)
-    return InputImage(field, await decoded(str(value)) if field == "image_file_b64" else value)
+    return InputImage(field, await decode_base64(str(value)) if field == "image_file_b64" else value)
 
 
 async def _respond(

@@ -1,1 +1,1 @@
-"""ASGI middleware: host, origin and token checks, body limits."""
+"""ASGI middleware: host, origin and token checks, body limits, requests at the shutdown."""

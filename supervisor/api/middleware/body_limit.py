@@ -8,23 +8,26 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import BgremoveError, MalformedRequest, UploadStalled, UploadTooLarge
+from shared.errors import BgremoveError, MalformedRequest, QueueFull, UploadStalled, UploadTooLarge
 from supervisor.api.error_handlers import ErrorFormats, response_for
+from supervisor.api.field_limits import CHARSETS
 
 UPLOAD_PATHS = frozenset({"/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"})
 MAX_FILES = 2  # a photo, and an image to put behind it
 OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
 STALL_TIMEOUT_S = 60.0  # without a byte of the body; a client that loses its network sends no FIN
 MAX_TEXT_BYTES = 64 * 1024  # parsed in one go on the event loop
-# Starlette decodes a form's texts with any codec that the request names: punycode takes minutes for a
-# megabyte on the event loop; unicode_escape makes texts that cannot be encoded again.
-FORM_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
+LARGE_BODIES = 2  # of the largest size that all bodies held in memory may have together
+TOO_MANY = "Too many large requests are being received; try again shortly, or send photos as files."
 TOO_LARGE = "The request is larger than this service accepts."
 TOO_LONG = "A request of JSON or text may have 64 KiB: send a photo as a file of a form, as curl -F does."
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies that are too large or stall. On `base64_paths` a text may hold a photo in base64."""
+    """Refuses bodies that are too large or stall. On `base64_paths` a text may hold a photo in base64.
+
+    Files go to the disk; the bodies that are held in memory share a budget.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class BodyLimitMiddleware:
         self._base64_paths = base64_paths
         self._formats = formats
         self._stall_timeout_s = stall_timeout_s
+        self._free_bytes = LARGE_BODIES * self._max_base64_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a bounded body, or answer with the error."""
@@ -56,10 +60,33 @@ class BodyLimitMiddleware:
         except BgremoveError as error:
             await response_for(scope["path"], error, self._formats)(scope, receive, send)
             return
-        await self._app(scope, _bound(receive, limit_bytes, self._stall_timeout_s), send)
+        body = _Body(receive, limit_bytes, self._stall_timeout_s)
+        if limit_bytes == self._max_base64_bytes:
+            await self._receive_within_budget(body, scope, send)
+        else:
+            await self._app(scope, body.receive, send)
+
+    async def _receive_within_budget(self, body: "_Body", scope: Scope, send: Send) -> None:
+        """Pass on a request whose body is held in memory; count it against the budget until the response."""
+        held_bytes = 0
+
+        async def receive() -> Message:
+            nonlocal held_bytes
+            message = await body.receive()
+            size_bytes = len(message.get("body", b""))
+            if size_bytes > self._free_bytes:
+                raise HTTPException(QueueFull.status, TOO_MANY)
+            self._free_bytes -= size_bytes
+            held_bytes += size_bytes
+            return message
+
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._free_bytes += held_bytes
 
     def _limit_bytes(self, path: str, headers: Headers) -> int:
-        """Return the most that a body may have: images go to the disk, all else is held in memory."""
+        """Return a body's maximum size: images go to the disk, all else is held in memory."""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if path in UPLOAD_PATHS and kind.startswith(("multipart/", "image/")):
             return self._max_form_bytes
@@ -74,34 +101,37 @@ def _check_length(headers: Headers, limit_bytes: int) -> None:
 
 def _check_charset(content_type: str) -> None:
     kind, parameters = parse_options_header(content_type)  # as Starlette parses it
-    if kind.startswith(b"multipart/") and parameters.get(b"charset", b"utf-8").lower() not in FORM_CHARSETS:
+    if kind.startswith(b"multipart/") and parameters.get(b"charset", b"utf-8").lower() not in CHARSETS:
         raise MalformedRequest("A form's charset must be utf-8, us-ascii or iso-8859-1.")
 
 
-def _bound(receive: Receive, limit_bytes: int, stall_timeout_s: float) -> Receive:
-    """Count the bytes that are received, as a chunked body announces no length, and time out without any.
+class _Body:
+    """The body of one request, received within its limits.
 
     Errors are HTTPExceptions: FastAPI answers any other one that is raised while it reads with 400.
     """
-    received_bytes = 0
-    more = True
 
-    async def bounded() -> Message:
-        nonlocal received_bytes, more
+    def __init__(self, receive: Receive, limit_bytes: int, stall_timeout_s: float) -> None:
+        self._receive = receive
+        self._limit_bytes = limit_bytes
+        self._stall_timeout_s = stall_timeout_s
+        self._received_bytes = 0
+        self._more = True
+
+    async def receive(self) -> Message:
+        """Receive a message; count its bytes, as a chunked body announces no length."""
         try:
             # After the body comes the client's disconnect, which has no time limit.
-            async with asyncio.timeout(stall_timeout_s if more else None):
-                message = await receive()
+            async with asyncio.timeout(self._stall_timeout_s if self._more else None):
+                message = await self._receive()
         except TimeoutError:
             raise HTTPException(UploadStalled.status) from None
         if message["type"] == "http.request":
-            received_bytes += len(message.get("body", b""))
-            more = message.get("more_body", False)
-            if received_bytes > limit_bytes:
-                raise HTTPException(UploadTooLarge.status, _too_large(limit_bytes))
+            self._received_bytes += len(message.get("body", b""))
+            self._more = message.get("more_body", False)
+            if self._received_bytes > self._limit_bytes:
+                raise HTTPException(UploadTooLarge.status, _too_large(self._limit_bytes))
         return message
-
-    return bounded
 
 
 def _too_large(limit_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""The environment: what is installed, what is missing, and the install of it."""
+"""Routes of the Python environment: its status, and the install of what is missing."""
 
 import platform
 import sys
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/env", tags=["env"])
 
 
 class ModuleStatus(TypedDict):
-    """One module: what pip installs it by, whether it is there, who needs it, what is wrong with it."""
+    """One module: its package, whether it is installed, what needs it, and its problem, if any."""
 
     module: str
     package: str
@@ -35,7 +35,7 @@ class ModuleStatus(TypedDict):
 
 
 class EnvironmentStatus(TypedDict):
-    """The Python environment. `ready`: all that the service needs as it is set is there and imports.
+    """The Python environment. `ready`: everything that the service needs with its settings is usable.
 
     `task_id` is the install under way.
     """
@@ -95,7 +95,7 @@ async def stream(task: Annotated[Task, Depends(_get_install_task)]) -> AsyncIter
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms,
     and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
-    `EventSource` then, which would connect again for ever.
+    `EventSource` then, which would reconnect without end.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event

@@ -1,4 +1,4 @@
-"""Files: originals and results, until they expire."""
+"""Routes of files: originals and results, until they expire."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Models and their workers: download, load, unload, restart."""
+"""Routes of the models and their workers: download, load, unload, restart."""
 
 from typing import Annotated, Literal
 

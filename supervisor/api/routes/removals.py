@@ -1,4 +1,4 @@
-"""Removals: a photo by upload or URL, progress as a stream, then the result."""
+"""Routes of removals: a photo by upload or URL, progress as a stream, then the result."""
 
 from collections.abc import AsyncIterable
 from typing import Annotated
@@ -87,7 +87,7 @@ async def stream(task: TaskDep) -> AsyncIterable[ServerSentEvent]:
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms,
     and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
-    `EventSource` then, which would connect again for ever.
+    `EventSource` then, which would reconnect without end.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event

@@ -1,4 +1,4 @@
-"""The server itself: liveness, readiness, status and metrics."""
+"""Routes of the server: liveness, readiness, status and metrics."""
 
 import os
 from typing import Any, Literal
@@ -23,7 +23,7 @@ _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"sche
 
 
 class Health(TypedDict):
-    """Liveness."""
+    """Liveness of the server."""
 
     status: Literal["ok"]
     version: str
@@ -31,7 +31,7 @@ class Health(TypedDict):
 
 
 class ServerStatus(TypedDict):
-    """The supervisor process."""
+    """Status of the supervisor process."""
 
     host: str
     port: int
@@ -41,27 +41,27 @@ class ServerStatus(TypedDict):
 
 
 class ModelsStatus(TypedDict):
-    """The models that are downloaded on demand."""
+    """Status of the models that are downloaded on demand."""
 
     background_removal: ModelStatus
 
 
 class BuiltinStatus(TypedDict):
-    """The bundled model."""
+    """Status of the built-in model."""
 
     model_id: str
     available: bool
 
 
 class QueueStatus(TypedDict):
-    """Removals being fetched, waiting or running, and how many there may be."""
+    """The number of removals being fetched, waiting or running, and its limit."""
 
     length: int
     limit: int
 
 
 class Status(TypedDict):
-    """Everything that the status table shows."""
+    """Status of the server, the models, their workers and the queue."""
 
     server: ServerStatus
     models: ModelsStatus

@@ -60,7 +60,7 @@ def hub(one_hub: Hub) -> Hub:
 
 @pytest.fixture
 def cloud(hub: Hub, shared: Service, data: Path) -> Iterator[Service]:
-    """A service without a model, beside a hub that is as new; idle again after the test."""
+    """A service without a model, and a hub that is as new; idle again after the test."""
     shutil.rmtree(data / "models", ignore_errors=True)
     yield shared
     hub.released.set()

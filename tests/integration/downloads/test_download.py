@@ -29,9 +29,9 @@ def test_a_download_brings_weights_and_configuration_and_nothing_else(
     cloud: Service, hub: Hub, data: Path
 ) -> None:
     """Code from the hub is not wanted, and a second click has nothing to do."""
-    told = model(cloud)
-    assert (told["model_id"], told["revision"], told["licence"]) == (REPO_ID, "main", "MIT")
-    assert (told["model_downloaded"], told["model_downloading"], told["commit"]) == (False, False, None)
+    fields = model(cloud)
+    assert (fields["model_id"], fields["revision"], fields["licence"]) == (REPO_ID, "main", "MIT")
+    assert (fields["model_downloaded"], fields["model_downloading"], fields["commit"]) == (False, False, None)
     task = downloaded(cloud)
     assert (task["status"], task["percent"]) == ("complete", 100)
     assert task["task_id"].startswith("bgdownload_")
@@ -189,9 +189,9 @@ def test_the_command_line_downloads_and_copies(
     copied = bgremove("two", "--from", str(snapshot))
     assert copied.returncode == 0, copied.stderr
     (record,) = (tmp_path / "two" / "models" / "birefnet" / "records").iterdir()
-    told = json.loads(record.read_text())
-    assert told["commit"].startswith("local-")
-    assert set(told["files"]) == {WEIGHTS, "config.json"}
+    fields = json.loads(record.read_text())
+    assert fields["commit"].startswith("local-")
+    assert set(fields["files"]) == {WEIGHTS, "config.json"}
     asked = len(hub.paths)
     again = bgremove("two", HF_HUB_OFFLINE="1")
     assert (again.returncode, again.stderr.splitlines()[-1]) == (0, f"bgremove: {REPO_ID} is here already")

@@ -64,7 +64,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(cloud: Service, hub: Hub, data:
 
 
 def test_a_model_larger_than_the_disk_is_not_begun(cloud: Service, hub: Hub) -> None:
-    """Better told now than after an hour."""
+    """Better refused now than after an hour."""
     hub.claims = {WEIGHTS: {"size": 10**18}}
     task = downloaded(cloud)
     assert task["code"] == "storage_failed"
@@ -76,12 +76,12 @@ def test_a_model_larger_than_the_disk_is_not_begun(cloud: Service, hub: Hub) -> 
 def test_a_truncated_file_is_noticed_and_it_alone_is_fetched_again(
     cloud: Service, hub: Hub, data: Path
 ) -> None:
-    """A repair costs what is broken, and until then the model is not said to be there."""
+    """A repair costs what is broken, and until then the model is not reported to be there."""
     downloaded(cloud)
     with blob(data, hub).open("rb+") as file:
         file.truncate(1000)
-    told = model(cloud)
-    assert (told["model_downloaded"], told["commit"]) == (False, None)
+    fields = model(cloud)
+    assert (fields["model_downloaded"], fields["commit"]) == (False, None)
     assert downloaded(cloud)["status"] == "complete"
     assert (hub.asked_for(WEIGHTS), hub.asked_for("config.json")) == (2, 1)
     check_complete(cloud, data, hub)

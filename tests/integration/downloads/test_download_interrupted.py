@@ -65,7 +65,7 @@ def test_a_broken_connection_is_taken_up_again(cloud: Service, hub: Hub, data: P
 def test_a_silent_connection_is_given_up_and_taken_up_again(
     cloud: Service, hub: Hub, data: Path, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Some connections die without a word, and would be waited on for ever."""
+    """Some connections die without a word, and would be waited on forever."""
     assert cloud
     hub.faults = [Fault("stall", 600_000)]
     with environment.context() as patch:

@@ -13,7 +13,7 @@ from worker.birefnet.model import BiRefNet
 
 
 class FusedBiRefNet(nn.Module):
-    """Derived from a plain network in evaluation mode, of whose weights it takes ownership."""
+    """BiRefNet derived from a plain network in evaluation mode, whose weights it takes over."""
 
     def __init__(self, network: BiRefNet) -> None:
         super().__init__()

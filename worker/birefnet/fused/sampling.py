@@ -53,7 +53,7 @@ def _load_triton_backend() -> SamplerFactory | None:
     except torch.OutOfMemoryError:  # transient
         raise
     except Exception:
-        log.warning("Triton kernel compilation failed; using the PyTorch fallback", exc_info=True)
+        log.warning("Triton kernel not compiled", extra={"action": "use PyTorch operators"}, exc_info=True)
         return None
     return triton_sampling.make_sampler
 

@@ -1,0 +1,37 @@
+"""Middleware that ends the requests which the server cancels at its shutdown."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.errors import Stopping
+from supervisor.api.error_handlers import ErrorFormats, response_for
+
+
+class ShutdownMiddleware:
+    """Answers a cancelled request with Stopping, at whatever it was cancelled.
+
+    The server closes the connection of one whose response has begun.
+    """
+
+    def __init__(self, app: ASGIApp, *, formats: ErrorFormats) -> None:
+        self._app = app
+        self._formats = formats
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on. Only the shutdown cancels it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except asyncio.CancelledError:
+            if not begun:
+                await response_for(scope["path"], Stopping(), self._formats)(scope, receive, send)

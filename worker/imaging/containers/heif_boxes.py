@@ -1,0 +1,148 @@
+"""Bounds the pixels that a HEIC file codes: a grid may refer to a large tile thousands of times.
+
+libheif checks each tile's coded size by its announced one, and libavif the same for grids of AVIF.
+
+Sources: ISO/IEC 14496-12 (boxes), ISO/IEC 23008-12, 6.5.3 (ispe), 6.6.2 (derived images), 8.11.12 (iref).
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from mmap import mmap
+
+from shared.errors import DamagedImage
+
+# A grid's tiles may exceed its canvas at two sides; small images may have one large tile.
+MAX_CODED_RATIO, BASE_CODED_PIXELS = 4, 2048 * 2048
+# Cameras write tiles of 512 x 512; each costs a decoder of its own, a millisecond.
+BASE_TILES, PIXELS_PER_TILE = 1024, 128 * 128
+MAX_BOXES = 10_000
+_MAX_DEPTH = 8
+_FULL_BOX_BYTES = 4  # version and flags
+
+Span = tuple[int, int]
+
+
+@dataclass(slots=True)
+class HeifItems:
+    """The image items of a file: the primary one, sizes, and which items each is derived from."""
+
+    primary: int = 0
+    sizes: dict[int, Span] = field(default_factory=dict)
+    sources: dict[int, list[int]] = field(default_factory=dict)
+    alphas: dict[int, list[int]] = field(
+        default_factory=dict
+    )  # auxiliary items by the item that they belong to
+
+    def count_pixels(self, item: int, depth: int = 0) -> tuple[int, int]:
+        """Return how many pixels decoding an item takes, and how many coded images."""
+        if depth > _MAX_DEPTH:
+            raise DamagedImage
+        width, height = self.sizes.get(item, (0, 0))
+        if item not in self.sources:
+            return width * height, 1
+        pixels = tiles = 0
+        for source in set(self.sources[item]):
+            count = self.sources[item].count(source)
+            source_pixels, source_tiles = self.count_pixels(source, depth + 1)
+            pixels, tiles = pixels + count * source_pixels, tiles + count * source_tiles
+        return pixels, tiles
+
+
+def check_heif(content: mmap) -> None:
+    """Raise DamagedImage if decoding the primary image takes far more pixels or tiles than its size needs.
+
+    A file whose boxes cannot be read is left to the decoder.
+    """
+    try:
+        items = _read_items(content)
+    except (struct.error, IndexError, StopIteration):
+        return
+    width, height = items.sizes.get(items.primary, (0, 0))
+    counts = [items.count_pixels(item) for item in (items.primary, *items.alphas.get(items.primary, ()))]
+    for pixels, tiles in counts:
+        if pixels > MAX_CODED_RATIO * width * height + BASE_CODED_PIXELS:
+            raise DamagedImage("The HEIC file has larger tiles than an image of its size needs.")
+        if tiles > BASE_TILES + width * height // PIXELS_PER_TILE:
+            raise DamagedImage("The HEIC file has more tiles than an image of its size needs.")
+
+
+def _read_items(content: mmap) -> HeifItems:
+    items = HeifItems()
+    for name, start, end in _boxes(content, 0, len(content)):
+        if name == b"meta":
+            for child, child_start, child_end in _boxes(content, start + _FULL_BOX_BYTES, end):
+                if child == b"pitm":
+                    items.primary = _read_id(content, child_start + 4, is_long=content[child_start] > 0)
+                elif child == b"iprp":
+                    items.sizes = _read_sizes(content, child_start, child_end)
+                elif child == b"iref":
+                    _read_references(content, child_start, child_end, items)
+            break
+    return items
+
+
+def _boxes(content: mmap, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each box's name, and where its content starts and ends."""
+    for _ in range(MAX_BOXES):
+        if start + 8 > end:
+            return
+        size, name = struct.unpack_from(">I4s", content, start)
+        head = 8
+        if size == 1:
+            (size,), head = struct.unpack_from(">Q", content, start + 8), 16
+        stop = end if size == 0 else start + size
+        if size and size < head:
+            raise struct.error
+        yield name, start + head, min(stop, end)
+        start = stop
+    raise DamagedImage(f"The HEIC file has more boxes than any encoder writes ({MAX_BOXES:,}).")
+
+
+def _read_id(content: mmap, at: int, *, is_long: bool) -> int:
+    return int(struct.unpack_from(">I" if is_long else ">H", content, at)[0])
+
+
+def _read_sizes(content: mmap, start: int, end: int) -> dict[int, Span]:
+    """Return the announced width and height of each item (ispe), by the associations (ipma)."""
+    properties: list[Span | None] = [None]  # indexes start with 1
+    sizes: dict[int, Span] = {}
+    for name, box_start, box_end in _boxes(content, start, end):
+        if name == b"ipco":
+            for kind, at, _ in _boxes(content, box_start, box_end):
+                properties.append(struct.unpack_from(">II", content, at + 4) if kind == b"ispe" else None)
+        elif name == b"ipma":
+            sizes |= _read_associations(content, box_start, properties)
+    return sizes
+
+
+def _read_associations(content: mmap, start: int, properties: list[Span | None]) -> dict[int, Span]:
+    is_long_id, is_long_index = content[start] > 0, content[start + 3] & 1
+    (count,), at = struct.unpack_from(">I", content, start + 4), start + 8
+    sizes = {}
+    for _ in range(count):
+        item = _read_id(content, at, is_long=is_long_id)
+        at += 4 if is_long_id else 2
+        associated, at = content[at], at + 1
+        for _ in range(associated):
+            index = struct.unpack_from(">H", content, at)[0] & 0x7FFF if is_long_index else content[at] & 0x7F
+            at += 2 if is_long_index else 1
+            if index < len(properties) and (size := properties[index]):
+                sizes[item] = size
+    return sizes
+
+
+def _read_references(content: mmap, start: int, end: int, items: HeifItems) -> None:
+    """Read what items are derived from (dimg), and which are the alpha of others (auxl)."""
+    is_long = content[start] > 0
+    id_bytes = 4 if is_long else 2
+    for name, at, _ in _boxes(content, start + _FULL_BOX_BYTES, end):
+        item = _read_id(content, at, is_long=is_long)
+        (count,) = struct.unpack_from(">H", content, at + id_bytes)
+        first = at + id_bytes + 2
+        targets = struct.unpack_from(f">{count}{'I' if is_long else 'H'}", content, first)
+        if name == b"dimg":
+            items.sources.setdefault(item, []).extend(targets)
+        elif name == b"auxl":
+            for target in targets:
+                items.alphas.setdefault(target, []).append(item)
