@@ -16,7 +16,7 @@ _MB = 1_000_000
 
 
 class MemoryGate:
-    """Admits jobs in the order of their arrival, each when its estimated need fits in addition to the running ones.
+    """Admits jobs in the order of their arrival, each when its estimated need fits in.
 
     `measure` returns the available memory in bytes, None if it is unknown: then all are admitted.
     """
