@@ -1,4 +1,4 @@
-"""The job queue: bounded, first in first out for one client, round robin between clients."""
+"""The job queue: bounded (rate limiting), first in first out for one client, round robin between clients."""
 
 import itertools
 from bisect import insort
