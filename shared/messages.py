@@ -175,12 +175,12 @@ class Failed:
 class Downloading:
     """The progress of a download; `percent` is the share of its bytes on disk, 0 to 100.
 
-    Comes at least every few seconds, as a sign of life. A `passing` message is not worth remembering.
+    Comes at least every few seconds, as a sign of life. A `transient` message is shown and not logged.
     """
 
     percent: float
     message: str
-    passing: bool
+    transient: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ def test_a_waiting_download_sends_heartbeats(monkeypatch: pytest.MonkeyPatch) ->
     reports: list[tuple[float, str, bool]] = []
     two_heartbeats = threading.Event()
 
-    def report(percent: float, message: str, passing: bool) -> None:  # noqa: FBT001  # the event's own order
-        reports.append((percent, message, passing))
+    def report(percent: float, message: str, transient: bool) -> None:  # noqa: FBT001  # the event's own order
+        reports.append((percent, message, transient))
         if reports.count(heartbeat) == 2:
             two_heartbeats.set()
 
