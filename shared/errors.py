@@ -4,6 +4,8 @@ BgremoveError                       500  internal_error
 ├── BadInput                        422  invalid_request
 │   ├── MalformedRequest            400  malformed_request
 │   ├── InvalidOption               422  invalid_option
+│   ├── RoiExceedsBounds            422  roi_exceeds_bounds
+│   ├── RoiRegionEmpty              422  roi_region_empty
 │   ├── ResultTooLarge              422  result_too_large
 │   ├── UnknownModel                422  unknown_model
 │   ├── ModelNotServed              400  model_not_served
@@ -79,6 +81,14 @@ class MalformedRequest(BadInput, code="malformed_request", status=400):
 
 class InvalidOption(BadInput, code="invalid_option"):
     default_detail = "The value of an option is not allowed."
+
+
+class RoiExceedsBounds(BadInput, code="roi_exceeds_bounds"):
+    default_detail = "The region of interest ('roi') reaches beyond the image."
+
+
+class RoiRegionEmpty(BadInput, code="roi_region_empty"):
+    default_detail = "The region of interest ('roi') is empty: write left top right bottom."
 
 
 class ResultTooLarge(BadInput, code="result_too_large"):

@@ -58,8 +58,9 @@ class RemovalResult:
     `width`, `height` and `format` are the result's: of the pictures in it, and "zip", where it is an archive.
     `subject`: whether there is one, `coverage` the alpha's mean over the photo, 0 to 1; `box` is the
     subject's in the photo, upright: left, top, width, height. `frame` is the part of that photo that the
-    result shows: all of it, unless it was cropped. `warnings` are sentences for people: what of the image was
-    not used.
+    result shows: all of it, unless it was cropped or has a canvas; it may reach beyond the photo's edges.
+    `scale_factor` is how many of the result's pixels one of the photo's takes. `warnings` are sentences for
+    people: what of the image was not used.
     """
 
     width: int
@@ -72,6 +73,7 @@ class RemovalResult:
     coverage: float
     box: tuple[int, int, int, int] | None
     frame: tuple[int, int, int, int]
+    scale_factor: float = 1.0
     warnings: tuple[str, ...] = ()
 
 

@@ -16,9 +16,10 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 ModelChoice = Literal["auto", "birefnet", "builtin"]
-OutputChoice = Literal["cutout", "mask", "both"]
+OutputChoice = Literal["cutout", "mask", "both", "layers"]
 FormatChoice = Literal["png", "webp", "jpeg"]
 DetailChoice = Literal["standard", "high"]
+ShadowChoice = Literal["none", "drop", "ground"]
 OptionKind = Literal["choice", "boolean", "integer", "text", "colour", "image"]
 _KINDS: dict[type, OptionKind] = {bool: "boolean", int: "integer", str: "text"}
 
@@ -38,11 +39,13 @@ class RemovalOptions:
         default="cutout",
         metadata={
             "help": "cutout: the image with a transparent background; mask: the alpha matte as a greyscale "
-            "image; both: a zip with the two"
+            "image; both: a zip with the two; layers: a zip of the colours as JPEG and the alpha as PNG, a "
+            "quarter of a PNG's size"
         },
     )
     format: FormatChoice = field(
-        default="png", metadata={"help": "file format of the result; a cutout as jpeg needs a background"}
+        default="png",
+        metadata={"help": "file format of the result; a cutout as jpeg is on white without a background"},
     )
     background: str | None = field(
         default=None,
@@ -55,12 +58,66 @@ class RemovalOptions:
         default=True,
         metadata={"help": "estimate the foreground colour at soft edges, to avoid halos"},
     )
+    roi: str | None = field(
+        default=None,
+        metadata={
+            "help": "region of interest: left, top, right, bottom in pixels or percent (10% 0 100% 400px); "
+            "only what is inside can be subject"
+        },
+    )
     crop: bool = field(default=False, metadata={"help": "crop the result to the subject's bounding box"})
-    crop_margin: str = field(
+    margin: str = field(
         default="0",
         metadata={
-            "help": "margin around the bounding box: pixels (20 or 20px) or a percentage of its sides (5%)"
+            "help": "room around the subject with crop or a canvas: pixels (20 or 20px) or a percentage of "
+            "its sides (5%); one value, two (vertical, horizontal) or four (top, right, bottom, left)"
         },
+    )
+    canvas: str | None = field(
+        default=None,
+        metadata={
+            "help": "size of the result: pixels (2000x2000), an aspect ratio (4:5), or photo; what is beyond "
+            "the photo's edge is transparent"
+        },
+    )
+    scale: str | None = field(
+        default=None,
+        metadata={"help": "how much of the canvas the subject fills on its tighter side, 10% to 100%"},
+    )
+    position: str | None = field(
+        default=None,
+        metadata={
+            "help": "the subject's place on the canvas: center, or one or two percentages (horizontal, "
+            "vertical; 0% is flush left or top, 100% flush right or bottom)"
+        },
+    )
+    shadow: ShadowChoice = field(
+        default="none",
+        metadata={
+            "help": "drop: the subject's silhouette, shifted and blurred; ground: flattened at its foot, as "
+            "on a floor"
+        },
+    )
+    shadow_opacity: int = field(
+        default=50, metadata={"minimum": 0, "maximum": 100, "unit": "%", "help": "opacity of the shadow"}
+    )
+    shadow_blur: str | None = field(
+        default=None,
+        metadata={"help": "blur of the shadow: pixels, or a percentage of the subject's longer side"},
+    )
+    shadow_offset: str | None = field(
+        default=None,
+        metadata={
+            "help": "where the shadow falls, right and down: pixels, or percentages of the subject's width "
+            "and height (10px 20px); for ground, how far its far end leans"
+        },
+    )
+    shadow_colour: str = field(
+        default="black", metadata={"kind": "colour", "help": "colour of the shadow, as for background"}
+    )
+    post_process_mask: bool = field(
+        default=False,
+        metadata={"help": "make the mask hard: remove specks, smooth the outline, no partial transparency"},
     )
     detail: DetailChoice = field(
         default="standard",
@@ -73,6 +130,15 @@ class RemovalOptions:
             "maximum": 65_535,
             "unit": "px",
             "help": "maximum length of the result's longer side, in pixels",
+        },
+    )
+    max_area: int | None = field(
+        default=None,
+        metadata={
+            "minimum": 256,
+            "maximum": 1_000_000_000,
+            "unit": "px",
+            "help": "maximum number of the result's pixels, width times height",
         },
     )
     quality: int = field(

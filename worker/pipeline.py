@@ -1,23 +1,19 @@
-"""The steps of one removal: decode, infer, crop and resize, estimate foreground, composite, encode."""
+"""The steps of one removal: decode, infer, lay out, estimate foreground, composite, encode."""
 
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from shared.errors import StorageFailed
-from shared.file_replace import replace_with_retry
-from shared.formats import result_name
 from shared.messages import RemovalJob, RemovalResult
-from shared.option_validation import parse_margin
 from shared.options import RemovalOptions
 from worker.engines import Engine, ProgressFn
-from worker.imaging import compositing, decode, geometry
-from worker.imaging.encoding import Encoder, OutputImage
+from worker.imaging import compositing, decode, geometry, layout
+from worker.imaging.encoding import Encoder
 from worker.imaging.geometry import Box, Matted, Pixels
-from worker.imaging.matting import compute_matte, multiply_alpha
+from worker.imaging.matting import compute_matte, find_region, multiply_alpha
+from worker.imaging.shadow import render_shadow, shadow_extent
+from worker.result_images import compose_images, save_images
 
 INFERENCE_PERCENT, REFINE_PERCENT, SAVE_PERCENT = 45, 80, 85
 ReportFn = Callable[[float, str], None]
@@ -45,47 +41,51 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
     atomically. Raises errors of `shared.errors`.
     """
     timer, options = StepTimer(), job.options
-    encoder = Encoder(options.format, options.quality, options.lossless)
     report(5, "Decoding the image")
     with timer.measure("decode"):
         image, background = _decode(job, max_pixels)
+        region = find_region(image.rgb.size, options.roi)
         if not options.crop:
-            encoder.check_size(geometry.fit_within(image.rgb.size, options.max_size))
+            _check_size(layout.plan_layout(None, None, image.rgb.size, options), options, max_pixels)
     report(10, "Model ready")
     report_inference = _inference_reporter(report)
     report_inference(0)
     with timer.measure("inference"):
-        alpha, model = compute_matte(image.to_model_input(), engine, report_inference, options.detail)
+        alpha, model = compute_matte(image.to_model_input(), engine, report_inference, options.detail, region)
     report(REFINE_PERCENT, "Laying out the result")
     with timer.measure("encode"):
         whole = _apply_input_alpha(image, alpha)
         box, coverage = geometry.find_subject_box(whole.alpha), geometry.measure_coverage(whole.alpha)
-        frame = _choose_frame(box, whole.rgb.size, options)
-        matted = _resize_result(whole.crop(frame), options)
-        size = matted.rgb.size
-        encoder.check_size(size)
-        icc_profile, dpi, warnings = image.icc_profile, image.dpi, image.warnings
+        plan = _plan(box, whole.rgb.size, options)
+        _check_size(plan, options, max_pixels)
+        target, is_mask = plan.target(whole.rgb.size), options.output == "mask"
+        piece = layout.cut_out(whole, plan, keep_background_mix=_is_refined(options), is_mask=is_mask)
+        profile, dpi, warnings = image.icc_profile, image.dpi, image.warnings
         del image, whole, alpha  # here and below: whole images, and encoding takes much memory
     with timer.measure("refine"):
         estimate = compositing.foreground_colours if _is_refined(options) else compositing.original_colours
-        colours, alpha = estimate(matted), matted.alpha
-        del matted
+        colours = compositing.pad_colours(estimate(piece), target, plan.size)
+        matte = compositing.pad_alpha(piece.alpha, target, plan.size)
+        del piece
     report(SAVE_PERCENT, "Saving the result")
     with timer.measure("encode"):
-        images = _composite(alpha, colours, background, options, icc_profile, dpi)
-        del colours, alpha, background
-        count = len(images)
-        _save(job, images, encoder)
+        shadow = None
+        if options.shadow != "none" and box is not None and not is_mask:
+            shadow = render_shadow(matte, plan.to_result(box), options)
+        images = compose_images(matte, colours, background, shadow, options, profile, dpi)
+        del colours, matte, background, shadow
+        file_format = save_images(job, images)
     return RemovalResult(
-        *size,
-        options.format if count == 1 else "zip",
+        *plan.size,
+        file_format,
         model.model_id,
         model.device,
         timer.timings_ms,
         subject=box is not None,
         coverage=round(coverage, 4),
         box=None if box is None else (*box,),  # plain tuples: the supervisor cannot import Box
-        frame=(*frame,),
+        frame=(*plan.frame,),
+        scale_factor=round(plan.scale_factor, 6),
         warnings=warnings,
     )
 
@@ -94,11 +94,27 @@ def _decode(
     job: RemovalJob, max_pixels: int
 ) -> tuple[decode.DecodedImage, compositing.BackgroundSource | None]:
     """Return the image, and the background if the result has one."""
-    image = decode.decode(Path(job.source_path), max_pixels)
-    if job.options.output == "mask":
+    image, options = decode.decode(Path(job.source_path), max_pixels), job.options
+    if options.output == "mask":
         return image, None
-    background = compositing.load_background(job.options.background, job.background_path, max_pixels)
-    return image if background is None else image.with_convertible_profile(), background
+    colour = options.background
+    if colour is None and options.format == "jpeg" and options.output != "layers":
+        colour = "white"  # a JPEG has no transparency
+    background = compositing.load_background(colour, job.background_path, max_pixels)
+    has_layer = background is not None or options.shadow != "none"
+    return image.with_convertible_profile() if has_layer else image, background
+
+
+def _plan(box: Box | None, image_size: tuple[int, int], options: RemovalOptions) -> layout.Layout:
+    has_shadow = box is not None and options.shadow != "none" and options.output != "mask"
+    extent = shadow_extent(box, options) if box is not None and has_shadow else box
+    return layout.plan_layout(box, extent, image_size, options)
+
+
+def _check_size(plan: layout.Layout, options: RemovalOptions, max_pixels: int) -> None:
+    """Raise ResultTooLarge for a result that is too large for its format or for the service."""
+    layout.check_pixels(plan, max_pixels)
+    Encoder("jpeg" if options.output == "layers" else options.format).check_size(plan.size)
 
 
 def _inference_reporter(report: ReportFn) -> ProgressFn:
@@ -122,66 +138,3 @@ def _apply_input_alpha(image: decode.DecodedImage, alpha: Pixels) -> Matted:
         return Matted(image.rgb, None, alpha)
     multiply_alpha(alpha, input_alpha)
     return Matted(image.rgb, input_alpha, alpha)
-
-
-def _choose_frame(box: Box | None, size: tuple[int, int], options: RemovalOptions) -> Box:
-    """Return the part of an image of `size` (width, height), with its subject in `box`, to output."""
-    if not options.crop or box is None:
-        return Box(0, 0, *size)
-    return geometry.add_margin(box, parse_margin(options.crop_margin), size)
-
-
-def _resize_result(matted: Matted, options: RemovalOptions) -> Matted:
-    size = geometry.fit_within(matted.rgb.size, options.max_size)
-    if size == matted.rgb.size:
-        return matted
-    if options.output == "mask":
-        return matted.resize_alpha_only(size)
-    return matted.resize(size, keep_background_mix=_is_refined(options))
-
-
-def _composite(
-    alpha: Pixels,
-    colours: compositing.ColourRows,
-    background: compositing.BackgroundSource | None,
-    options: RemovalOptions,
-    icc_profile: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> dict[str, OutputImage]:
-    """Return the images to write, by their content: "cutout", "mask" or both."""
-    shape, images = alpha.shape, {}
-    if options.output != "mask":
-        rows, channels = compositing.cutout_rows(alpha, colours), 4
-        if background is not None:
-            layer = background.to_layer(shape[::-1], icc_profile)
-            layer = layer.flatten_on_white() if options.format == "jpeg" else layer
-            rows = compositing.composite_over(layer, alpha, colours)
-            channels = 3 if layer.is_opaque else 4
-        images["cutout"] = OutputImage((*shape, channels), rows, icc_profile, dpi)
-    if options.output != "cutout":
-        # A mask holds no colours: with a colour profile, viewers would change its greys.
-        images["mask"] = OutputImage(shape, lambda top, bottom: alpha[top:bottom], None, dpi)
-    return images
-
-
-def _save(job: RemovalJob, images: dict[str, OutputImage], encoder: Encoder) -> None:
-    path = Path(job.result_path)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            _write(job.stem, images, encoder, stream)
-        replace_with_retry(part, path)
-    except OSError as error:
-        raise StorageFailed from error
-
-
-def _write(stem: str, images: dict[str, OutputImage], encoder: Encoder, stream: IO[bytes]) -> None:
-    """Write the only image, or a zip of all. Image files are compressed already, so the zip stores them."""
-    if len(images) == 1:
-        (image,) = images.values()
-        encoder.write(image, stream)
-        return
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for content, image in images.items():
-            with archive.open(result_name(stem, content, encoder.format), "w") as entry:
-                encoder.write(image, entry)

@@ -12,6 +12,7 @@ from shared.options import (
     ModelChoice,
     OutputChoice,
     RemovalOptions,
+    ShadowChoice,
     option_fields,
 )
 from supervisor.api.openapi import describe_form_fields
@@ -34,12 +35,31 @@ class OptionFields(BaseModel):
     format: FormatChoice = _option("format")
     background: str | None = _option("background")
     refine: bool = _option("refine")
+    roi: str | None = _option("roi")
     crop: bool = _option("crop")
-    crop_margin: str = _option("crop_margin")
+    margin: str = _option("margin")
+    canvas: str | None = _option("canvas")
+    scale: str | None = _option("scale")
+    position: str | None = _option("position")
+    shadow: ShadowChoice = _option("shadow")
+    shadow_opacity: int = _option("shadow_opacity")
+    shadow_blur: str | None = _option("shadow_blur")
+    shadow_offset: str | None = _option("shadow_offset")
+    shadow_colour: str = _option("shadow_colour")
+    post_process_mask: bool = _option("post_process_mask")
     detail: DetailChoice = _option("detail")
     max_size: int | None = _option("max_size")
+    max_area: int | None = _option("max_area")
     quality: int = _option("quality")
     lossless: bool = _option("lossless")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_crop_margin(cls, sent: object) -> object:
+        """Accept `crop_margin`, the name of `margin` up to version 0.1."""
+        if not isinstance(sent, dict) or "crop_margin" not in sent or "margin" in sent:
+            return sent
+        return {("margin" if name == "crop_margin" else name): value for name, value in sent.items()}
 
     def options(self) -> RemovalOptions:
         """Return the removal options."""

@@ -33,8 +33,12 @@ class Result(TypedDict):
     ]
     frame: Annotated[
         tuple[int, int, int, int],
-        Field(description="the part of the upright photo that the result shows; all, if not cropped"),
+        Field(
+            description="the part of the upright photo that the result shows; all, if not cropped; on a "
+            "canvas it may reach beyond the photo"
+        ),
     ]
+    scale_factor: Annotated[float, Field(description="pixels of the result per pixel of the photo")]
     warnings: Annotated[
         list[str],
         Field(description="sentences about what of the image was not used, as the frames of an animation"),

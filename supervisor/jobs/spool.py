@@ -107,6 +107,7 @@ class Spool:
             coverage=made.coverage,
             box=made.box,
             frame=made.frame,
+            scale_factor=made.scale_factor,
             warnings=list(made.warnings),
             model_id=made.model_id,
             device=made.device,

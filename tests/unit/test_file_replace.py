@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cli import removal_client
@@ -17,7 +18,8 @@ from shared.messages import RemovalJob
 from shared.options import RemovalOptions
 from supervisor.models import builtin_model, store
 from tests.hub import WEIGHTS, weights
-from worker import pipeline
+from worker.imaging.encoding import OutputImage
+from worker.result_images import save_images
 
 MODEL = b"the built-in model"
 
@@ -54,8 +56,8 @@ def write_result(folder: Path) -> Path:
     """Write a result as the worker does."""
     target = folder / "result.png"
     job = RemovalJob("a", "", str(target), RemovalOptions())
-    encoder: Any = type("Raw", (), {"write": staticmethod(lambda _, stream: stream.write(b"result"))})
-    pipeline._save(job, {"cutout": encoder}, encoder)
+    pixels = np.zeros((1, 1), np.uint8)
+    save_images(job, {"mask": OutputImage((1, 1), lambda top, bottom: pixels[top:bottom])})
     return target
 
 

@@ -1,24 +1,22 @@
 """Subject boxes, margins, sizes, and crops and resizes of matted images."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from shared.errors import InvalidOption
-from shared.option_validation import Margin, parse_margin
+from shared.lengths import parse_margins
 from worker.imaging.geometry import (
     Box,
     Matted,
     Pixels,
-    add_margin,
+    add_margins,
     find_subject_box,
     fit_within,
     measure_coverage,
 )
 
 RED, GREEN = (200, 30, 30), (20, 220, 20)
+WHOLE = (0, 0, 200, 200)
 
 
 def disc(side: int = 200) -> Pixels:
@@ -65,43 +63,24 @@ def test_coverage_is_the_mean_alpha() -> None:
     assert measure_coverage(alpha) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(
-    ("text", "margin"),
-    [
-        ("0", Margin(Fraction(0), is_share=False)),
-        ("20", Margin(Fraction(20), is_share=False)),
-        (" 20px ", Margin(Fraction(20), is_share=False)),
-        ("5%", Margin(Fraction("0.05"), is_share=True)),
-        ("12.5%", Margin(Fraction("0.125"), is_share=True)),
-    ],
-)
-def test_a_margin_reads_as_pixels_or_as_a_share(text: str, margin: Margin) -> None:
-    """The documented notations."""
-    assert parse_margin(text) == margin
-
-
-@pytest.mark.parametrize(
-    "text", ["", "-5", "5 %", "a", "5em", "1e3", "999999", "\u0665", "5%px", "1,5%", " " * 99 + "5"]
-)
-def test_any_other_margin_is_rejected(text: str) -> None:
-    """A typo must not become a crop without a margin."""
-    with pytest.raises(InvalidOption, match="20px or 5%"):
-        parse_margin(text)
-
-
-def test_a_margin_is_clipped_to_the_image() -> None:
-    """There are no pixels outside."""
+def test_a_margin_may_reach_beyond_the_image() -> None:
+    """There is room there: transparent, or of the background's colour."""
     box = Box(10, 20, 30, 40)
-    assert add_margin(box, Margin(Fraction(5), is_share=False), (100, 100)) == Box(5, 15, 40, 50)
-    assert add_margin(box, Margin(Fraction("0.1"), is_share=True), (100, 100)) == Box(7, 16, 36, 48)
-    assert add_margin(box, Margin(Fraction(99_999), is_share=False), (100, 90)) == Box(0, 0, 100, 90)
+    assert add_margins(box, parse_margins("5")) == Box(5, 15, 40, 50)
+    assert add_margins(box, parse_margins("10%")) == Box(7, 16, 36, 48)
+    assert add_margins(box, parse_margins("50px 20px")) == Box(-10, -30, 70, 140)
+
+
+def test_the_four_margins_are_in_the_order_of_css() -> None:
+    """Top, right, bottom, left; a percentage is of the height for top and bottom, else of the width."""
+    assert add_margins(Box(0, 0, 100, 200), parse_margins("1 2 3 4")) == Box(-4, -1, 106, 204)
+    assert add_margins(Box(0, 0, 100, 200), parse_margins("1% 2% 3% 4%")) == Box(-4, -2, 106, 208)
 
 
 @pytest.mark.parametrize("percent", [*range(1, 100), "0.7", "2.2"])
 def test_a_percentage_of_whole_pixels_is_not_rounded_up(percent: int | str) -> None:
     """7 % of 100 pixels are 7; binary floating point gives 8."""
-    box = Box(5000, 5000, 1000, 1000)
-    grown = add_margin(box, parse_margin(f"{percent}%"), (11_000, 11_000))
+    grown = add_margins(Box(5000, 5000, 1000, 1000), parse_margins(f"{percent}%"))
     assert grown.width == 1000 + 2 * round(10 * float(percent))
 
 
@@ -114,11 +93,33 @@ def test_a_result_is_only_scaled_down() -> None:
     assert fit_within((10, 4000), 20) == (1, 20)
 
 
+@pytest.mark.parametrize(
+    ("size", "max_area", "fitted"),
+    [
+        ((3000, 2000), 250_000, (612, 408)),
+        ((2000, 3000), 250_000, (408, 612)),
+        ((1000, 1000), 250_000, (500, 500)),
+        ((5000, 50), 1_500_000, (5000, 50)),
+        ((3999, 3001), 4_000_000, (2308, 1732)),
+        ((100_000, 1), 1000, (1000, 1)),
+    ],
+)
+def test_an_area_is_never_exceeded(size: tuple[int, int], max_area: int, fitted: tuple[int, int]) -> None:
+    """remove.bg's sizes are numbers of pixels; both sides shrink alike."""
+    assert fit_within(size, None, max_area) == fitted
+
+
+def test_both_limits_hold() -> None:
+    """The stricter one decides."""
+    assert fit_within((3000, 2000), 300, 250_000) == (300, 200)
+    assert fit_within((3000, 2000), 3000, 250_000) == (612, 408)
+
+
 def test_resizing_does_not_bleed_background_into_the_edge() -> None:
     """A filter without alpha weights mixes green into the red edge: a fringe on every other background."""
     alpha = disc()
     image = red_on_green(alpha)
-    small = Matted(image, None, alpha).resize((67, 67), keep_background_mix=False)
+    small = Matted(image, None, alpha).resize((67, 67), WHOLE, keep_background_mix=False)
     edge = (small.alpha > 25) & (small.alpha < 230)
     colours = np.asarray(small.rgb)[edge].astype(int)
     assert len(colours) > 20
@@ -133,14 +134,14 @@ def test_keep_background_mix_resizes_as_a_camera_mixes() -> None:
     """Foreground estimation expects it; it overcorrects colours that are weighted already."""
     alpha = disc()
     image = red_on_green(alpha)
-    small = Matted(image, None, alpha).resize((67, 67), keep_background_mix=True)
+    small = Matted(image, None, alpha).resize((67, 67), WHOLE, keep_background_mix=True)
     assert small.rgb == image.resize((67, 67), Image.Resampling.HAMMING)
 
 
 def test_resizing_does_not_bleed_transparent_input_pixels() -> None:
     """A logo's transparent pixels are often black or white, and would become a rim."""
     alpha = disc()
-    small = Matted(red_on_green(alpha), alpha, alpha).resize((67, 67), keep_background_mix=True)
+    small = Matted(red_on_green(alpha), alpha, alpha).resize((67, 67), WHOLE, keep_background_mix=True)
     assert small.input_alpha is not None
     visible = small.input_alpha > 25
     assert np.abs(np.asarray(small.rgb)[visible].astype(int) - RED).max() <= 255 / 25

@@ -17,7 +17,7 @@ OPTIONS = st.builds(
     background=st.none() | TEXT,
     max_size=st.none() | st.integers(16, 65_535),
     quality=st.integers(1, 100),
-    crop_margin=TEXT,
+    margin=TEXT,
 )
 JOBS = st.builds(
     Job,

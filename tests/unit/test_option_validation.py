@@ -5,9 +5,10 @@ import pickle
 import pytest
 from PIL import ImageColor
 
+from shared.colours import COLOUR_NAMES, is_opaque
 from shared.errors import InvalidOption
 from shared.messages import RemovalJob, Remove
-from shared.option_validation import COLOUR_NAMES, validate_options
+from shared.option_validation import validate_options
 from shared.options import RemovalOptions
 
 MESSAGE_BYTES = 4096  # PIPE_BUF: writes up to this size are atomic (POSIX)
@@ -22,10 +23,9 @@ def test_unknown_colour_names_are_invalid(name: str) -> None:
 
 @pytest.mark.parametrize("colour", ["#fff", "#FFFFFF", "#ffffffff", "#FFFFFFFF", "White"])
 def test_opaque_colours_are_detected_in_every_notation(colour: str) -> None:
-    """A jpeg needs an opaque background."""
-    validate_options(RemovalOptions(format="jpeg", background=colour))
-    with pytest.raises(InvalidOption, match="opaque"):
-        validate_options(RemovalOptions(format="jpeg", background="#FFFFFFFE"))
+    """remove.bg's automatic format depends on it."""
+    assert is_opaque(colour)
+    assert not is_opaque("#FFFFFFFE")
 
 
 def test_the_colour_names_are_those_of_pillow() -> None:
@@ -38,7 +38,11 @@ def test_the_colour_names_are_those_of_pillow() -> None:
 def test_the_longest_options_fit_into_one_message() -> None:
     """A longer one could be truncated by a worker's death, or block the supervisor."""
     longest = RemovalOptions(
-        background=max(COLOUR_NAMES, key=len), crop_margin=" " * 9 + "12345.123px" + " " * 9
+        background=max(COLOUR_NAMES, key=len),
+        margin="12345.123px " * 4,
+        roi="12345.123px " * 4,
+        position="99.123% 99.123%",
+        canvas="99999x99999",
     )
     validate_options(longest)
     job = RemovalJob(

@@ -34,7 +34,10 @@ def test_each_field_reaches_the_options() -> None:
         "background": "red",
         "detail": "high",
     }
-    values |= {"model": "builtin", "output": "both", "refine": False, "crop_margin": "5%", "lossless": True}
+    values |= {"model": "builtin", "output": "both", "refine": False, "margin": "5%", "lossless": True}
+    values |= {"roi": "0 0 9 9", "canvas": "1:1", "scale": "80%", "position": "10%", "max_area": 9999}
+    values |= {"shadow": "drop", "shadow_opacity": 9, "shadow_blur": "1%", "shadow_offset": "1 2"}
+    values |= {"shadow_colour": "red", "post_process_mask": True}
     assert set(values) == {field.name for field in fields(RemovalOptions)}
     form = UploadForm.model_construct(**values)  # type: ignore[arg-type]
     assert form.options() == RemovalOptions(**values)  # type: ignore[arg-type]

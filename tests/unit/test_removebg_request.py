@@ -53,8 +53,11 @@ def test_a_client_that_asks_for_nothing_gets_the_plain_cut_out(fields: dict[str,
         ({"bg_color": "81d4fa77"}, RemovalOptions(background="#81d4fa77")),
         ({"bg_color": "8f07"}, RemovalOptions(background="#88ff0077")),
         ({"bg_image_url": "http://example.com/b.png"}, RemovalOptions(format="jpeg")),
-        ({"crop": "true", "crop_margin": "30px"}, RemovalOptions(crop=True, crop_margin="30px")),
-        ({"crop": True, "crop_margin": "10% 10% 10% 10%"}, RemovalOptions(crop=True, crop_margin="10%")),
+        ({"crop": "true", "crop_margin": "30px"}, RemovalOptions(crop=True, margin="30px")),
+        (
+            {"crop": True, "crop_margin": "10% 10% 10% 10%"},
+            RemovalOptions(crop=True, margin="10% 10% 10% 10%"),
+        ),
         ({"type": "person", "type_level": "2"}, RemovalOptions()),
         ({"roi": "0% 0% 100% 100%", "shadow_type": "none"}, RemovalOptions()),
     ],
@@ -100,7 +103,6 @@ def test_without_a_size_it_is_the_documented_preview() -> None:
         ("shadow_type", "drop"),
         ("semitransparency", "false"),
         ("format", "zip"),
-        ("crop_margin", "10px 20px"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(name: str, value: str) -> None:

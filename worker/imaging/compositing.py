@@ -19,7 +19,7 @@ from worker.imaging import decode
 from worker.imaging.colour import BLACK_POINT_COMPENSATION, INTENT
 from worker.imaging.flatten import WHITE, flatten_onto
 from worker.imaging.foreground import MAX_NEGLIGIBLE, estimate_foreground
-from worker.imaging.geometry import Matted, Pixels
+from worker.imaging.geometry import Box, Matted, Pixels
 from worker.imaging.png_writer import Rows
 
 # (top, bottom) -> the subject's colours in these rows, bottom exclusive, as an RGB image.
@@ -49,26 +49,51 @@ class BackgroundSource:
         return BackgroundLayer(_convert_profile(image, self.icc_profile, icc_profile))
 
 
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A shadow at a result's size: its RGB colour, and its `opacity`, (H, W)."""
+
+    colour: tuple[int, int, int]
+    opacity: Pixels
+
+
 class BackgroundLayer:
     """A background at a result's size, read by rows. `is_opaque`: it has no transparent pixel."""
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: Image.Image, shadow: Shadow | None = None) -> None:
         self._image = image
+        self._shadow = shadow
         (*_, alpha_range) = cast("tuple[tuple[int, int], ...]", image.getextrema())
         self.is_opaque = alpha_range[0] == 255
+
+    def with_shadow(self, colour: str, opacity: Pixels, icc_profile: bytes | None) -> "BackgroundLayer":
+        """Return the background with a shadow of that sRGB colour over it, converted to `icc_profile`."""
+        pixel = _convert_profile(_one_pixel(colour), None, icc_profile).convert("RGB").getpixel((0, 0))
+        return BackgroundLayer(self._image, Shadow(cast("tuple[int, int, int]", pixel), opacity))
 
     def flatten_on_white(self) -> "BackgroundLayer":
         """Return the background over white, for formats without transparency."""
         white = Image.new("RGBA", self._image.size, "white")
-        return self if self.is_opaque else BackgroundLayer(Image.alpha_composite(white, self._image))
+        flat = Image.alpha_composite(white, self._image)
+        return self if self.is_opaque else BackgroundLayer(flat, self._shadow)
 
     def rows(self, top: int, bottom: int, width: int) -> Image.Image:
         """Return rows `top` to `bottom`, RGBA, or RGB if the layer is opaque. Thread-safe."""
         mode = "RGB" if self.is_opaque else "RGBA"
         if self._image.size == (1, 1):
             colour = self._image.convert(mode).getpixel((0, 0))
-            return Image.new(mode, (width, bottom - top), colour)
-        return self._image.crop((0, top, width, bottom)).convert(mode)
+            rows = Image.new(mode, (width, bottom - top), colour)
+        else:
+            rows = self._image.crop((0, top, width, bottom)).convert(mode)
+        if self._shadow is None:
+            return rows
+        opacity = Image.fromarray(self._shadow.opacity[top:bottom])
+        if self.is_opaque:
+            rows.paste(self._shadow.colour, (0, 0, *rows.size), opacity)
+            return rows
+        shadow = Image.new("RGBA", rows.size, self._shadow.colour)
+        shadow.putalpha(opacity)
+        return Image.alpha_composite(rows, shadow)
 
 
 def load_background(colour: str | None, path: str | None, max_pixels: int) -> BackgroundSource | None:
@@ -78,9 +103,16 @@ def load_background(colour: str | None, path: str | None, max_pixels: int) -> Ba
     """
     if path is not None:
         return _load_image(Path(path), max_pixels)
-    if colour is None:
-        return None
-    return BackgroundSource(Image.new("RGBA", (1, 1), ImageColor.getcolor(colour, "RGBA")), None)
+    return None if colour is None else colour_background(colour)
+
+
+def colour_background(colour: str) -> BackgroundSource:
+    """Return a background of one colour, which may be transparent."""
+    return BackgroundSource(_one_pixel(colour), None)
+
+
+def _one_pixel(colour: str) -> Image.Image:
+    return Image.new("RGBA", (1, 1), ImageColor.getcolor(colour, "RGBA"))
 
 
 def _load_image(path: Path, max_pixels: int) -> BackgroundSource:
@@ -177,3 +209,29 @@ def _clear_transparent(rgba: Pixels) -> Pixels:
 
 def _read_rows(image: Image.Image) -> ColourRows:
     return lambda top, bottom: image.crop((0, top, image.width, bottom))
+
+
+def pad_colours(colours: ColourRows, target: Box, size: tuple[int, int]) -> ColourRows:
+    """Return the rows of a result of `size` (width, height), of which `colours` fill the `target`."""
+    if target == (0, 0, *size):
+        return colours
+    left, first, _, last = target.corners
+
+    def rows(top: int, bottom: int) -> Image.Image:
+        padded = Image.new("RGB", (size[0], bottom - top))
+        start, stop = max(top, first), min(bottom, last)
+        if start < stop:
+            padded.paste(colours(start - first, stop - first), (left, start - top))
+        return padded
+
+    return rows
+
+
+def pad_alpha(alpha: Pixels, target: Box, size: tuple[int, int]) -> Pixels:
+    """Return the matte of a result of `size` (width, height), of which `alpha` fills the `target`."""
+    if target == (0, 0, *size):
+        return alpha
+    padded: Pixels = np.zeros(size[::-1], np.uint8)
+    left, top, right, bottom = target.corners
+    padded[top:bottom, left:right] = alpha
+    return padded

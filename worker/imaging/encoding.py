@@ -4,7 +4,7 @@ Sources of the limits: the WebP container specification (RFC 9649), and libjpeg'
 """
 
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +59,15 @@ class OutputImage:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Writes images in one format. `quality`, 1 to 100, is for WebP and JPEG, `lossless` for WebP."""
+    """Writes images in one format.
+
+    `quality`, 1 to 100, is for WebP and JPEG, `lossless` for WebP, `subsampling` (of chroma) for JPEG.
+    """
 
     format: FormatChoice
-    quality: int
-    lossless: bool
+    quality: int = 90
+    lossless: bool = False
+    subsampling: Literal["auto", "4:2:0"] = "auto"
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Raise ResultTooLarge for a `size` (width, height) beyond the format's limit."""
@@ -90,11 +94,12 @@ class Encoder:
             case "webp":
                 self._write_webp(image, stream)
             case "jpeg":
+                is_full = self.subsampling == "auto" and self.quality >= _FULL_CHROMA_QUALITY
                 Image.fromarray(image.compute_pixels()).save(
                     stream,
                     "JPEG",
                     quality=self.quality,
-                    subsampling="4:4:4" if self.quality >= _FULL_CHROMA_QUALITY else "4:2:0",
+                    subsampling="4:4:4" if is_full else "4:2:0",
                     icc_profile=image.icc_profile,
                     dpi=image.dpi or (0, 0),
                 )

@@ -13,8 +13,8 @@ from shared.errors import BadInput
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.messages import RemovalJob
 from worker.imaging.exif_tags import DECODE_ERRORS
-from worker.imaging.geometry import fit_within
 from worker.imaging.image_header import read_mode_and_size
+from worker.imaging.layout import bound_pixels
 
 FIXED_BYTES = 64_000_000  # the network's input and output, Pillow's block cache, the threads' strips
 _MARGIN = 1.1
@@ -111,12 +111,12 @@ def _decode_cost(header: Header) -> float:
 def _process_cost(header: Header, job: RemovalJob) -> float:
     """Return the bytes per pixel of the image from inference to encoding."""
     options = job.options
-    size = fit_within(header.size, options.max_size)
-    share = size[0] * size[1] / header.pixels
-    if share < 1:
+    share = bound_pixels(header.size, options) / header.pixels
+    if share != 1 or options.canvas is not None or options.scale is not None:
         layout = _RESIZE_WITH_ALPHA if header.has_alpha else _RESIZE
     else:
         layout = _REFINE_WITH_ALPHA if header.has_alpha else _REFINE
-    has_layer = options.output != "mask" and (job.background_path or options.background) is not None
-    encode = share * (_ENCODE[options.format] + (_LAYER if has_layer else 0))
+    has_layer = job.background_path or options.background or options.shadow != "none"
+    layer = _LAYER if has_layer and options.output != "mask" else 0
+    encode = share * (_ENCODE["jpeg" if options.output == "layers" else options.format] + layer)
     return max(_RETAINED.get(header.format, 0) + layout, encode)

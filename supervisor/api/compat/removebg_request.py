@@ -12,8 +12,9 @@ from typing import Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.colours import is_opaque, validate_colour
 from shared.errors import InvalidOption
-from shared.option_validation import is_opaque, parse_margin, validate_colour
+from shared.lengths import parse_lengths
 from shared.options import FormatChoice, RemovalOptions
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
 from supervisor.api.field_limits import quote_text
@@ -118,7 +119,7 @@ class RemovebgRequest(BaseModel):
             format=format_,
             background=colour,
             crop=self.crop,
-            crop_margin=parse_removebg_margin(self.crop_margin),
+            margin=parse_removebg_margin(self.crop_margin),
             # Of all shapes with that longest side, none has more pixels than the square.
             max_size=isqrt(limit) if limit else None,
         )
@@ -168,19 +169,13 @@ def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
 
 def parse_removebg_margin(text: str) -> str:
     """Translate remove.bg's `crop_margin`: one value for all sides. Raises RemovebgRefusal."""
-    parts = text.split()
     try:
-        margins = {parse_margin(part) for part in parts}
+        margins = parse_lengths(text, "crop_margin", (1, 2, 4), "20px or 5%, once, twice or four times")
     except InvalidOption as error:
         raise invalid_parameter("crop_margin", error.detail) from error
-    if len(parts) not in (1, 2, 4):
-        raise invalid_parameter("crop_margin", "It is one, two or four sizes, each such as 20px or 5%.")
-    if len(margins) > 1:
-        raise unsupported_parameter("crop_margin", "this service leaves the same room on every side")
-    (margin,) = margins
-    if margin.amount > (MAX_MARGIN_SHARE if margin.is_share else MAX_MARGIN_PX):
+    if any(margin.amount > (MAX_MARGIN_SHARE if margin.is_share else MAX_MARGIN_PX) for margin in margins):
         raise invalid_parameter("crop_margin", "It is 500px or 50% at most.")
-    return parts[0]
+    return text
 
 
 def parse_colour(text: str) -> str:
