@@ -10,7 +10,8 @@ from shared.options import RemovalOptions
 from worker.engines import Engine, ProgressFn
 from worker.imaging import compositing, decode, geometry, layout
 from worker.imaging.encoding import Encoder
-from worker.imaging.geometry import Box, Matted, Pixels
+from worker.imaging.geometry import Box, Pixels
+from worker.imaging.matted import Matted
 from worker.imaging.matting import compute_matte, find_region, multiply_alpha
 from worker.imaging.shadow import render_shadow, shadow_extent
 from worker.result_images import compose_images, save_images
@@ -58,8 +59,10 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
         box, coverage = geometry.find_subject_box(whole.alpha), geometry.measure_coverage(whole.alpha)
         plan = _plan(box, whole.rgb.size, options)
         _check_size(plan, options, max_pixels)
-        target, is_mask = plan.target(whole.rgb.size), options.output == "mask"
-        piece = layout.cut_out(whole, plan, keep_background_mix=_is_refined(options), is_mask=is_mask)
+        shows_all = plan.scale_factor == 1 or options.output == "layers"
+        part = Box(0, 0, *whole.rgb.size) if shows_all else layout.find_visible_part(whole.alpha)
+        target, is_mask = plan.target(part), options.output == "mask"
+        piece = layout.cut_out(whole, plan, target, keep_background_mix=_is_refined(options), is_mask=is_mask)
         profile, dpi, warnings = image.icc_profile, image.dpi, image.warnings
         del image, whole, alpha  # here and below: whole images, and encoding takes much memory
     with timer.measure("refine"):

@@ -26,7 +26,7 @@ class Light:
     def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
         """Return the image, or a box in it, at its own size."""
         size = image.size if box is None else (box.width, box.height)
-        return resize(image, size, Image.Resampling.NEAREST, box)
+        return resize(image, size, Image.Resampling.NEAREST, box and box.corners)
 
     def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
         """Return the image's luma (ITU-R BT.601)."""

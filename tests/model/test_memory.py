@@ -40,7 +40,7 @@ class Disc:
 
     def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
         """Return the image at 320 x 320, as the built-in model's."""
-        return resize(image, (320, 320), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+        return resize(image, (320, 320), Image.Resampling.LANCZOS, box and box.corners, reducing_gap=3.0)
 
     def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
         """Return the disc."""

@@ -11,7 +11,8 @@ from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from tests.photos import encoded
 from worker.imaging import compositing
 from worker.imaging.compositing import BackgroundSource, foreground_colours, original_colours
-from worker.imaging.geometry import Matted, Pixels
+from worker.imaging.geometry import Pixels
+from worker.imaging.matted import Matted
 from worker.imaging.png_writer import Rows
 
 SIZE = (120, 90)

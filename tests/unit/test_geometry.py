@@ -7,13 +7,13 @@ from PIL import Image
 from shared.lengths import parse_margins
 from worker.imaging.geometry import (
     Box,
-    Matted,
     Pixels,
     add_margins,
     find_subject_box,
     fit_within,
     measure_coverage,
 )
+from worker.imaging.matted import Matted
 
 RED, GREEN = (200, 30, 30), (20, 220, 20)
 WHOLE = (0, 0, 200, 200)

@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from shared.errors import RoiExceedsBounds, RoiRegionEmpty
+from tests.fake_workers.by_light import Light
+from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box
-from worker.imaging.matting import blend_crop, refinement_box
+from worker.imaging.matting import blend_crop, compute_matte, find_region, refinement_box
 
 
 def subject(height: int, width: int, box: Box) -> NDArray[np.uint8]:
@@ -89,3 +93,58 @@ def test_there_is_no_ramp_at_the_images_own_border() -> None:
     """Beyond it is no first pass to blend with."""
     mixed = blend_crop(np.zeros((100, 100), np.uint8), np.full((40, 50), 255, np.uint8), Box(0, 0, 50, 40))
     assert (mixed[:20, :25] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("roi", "box"),
+    [
+        ("10 20 60 50", Box(10, 20, 50, 30)),
+        ("10% 10% 50% 100%", Box(20, 10, 80, 90)),
+        ("0 0 100% 50px", Box(0, 0, 200, 50)),
+        ("1.5 1.5 9.5 9.5", Box(1, 1, 9, 9)),
+        ("0% 0% 100% 100%", None),
+        (None, None),
+    ],
+)
+def test_a_region_is_in_pixels_or_percent_of_the_image(roi: str | None, box: Box | None) -> None:
+    """Left and right are shares of the width, top and bottom of the height."""
+    assert find_region((200, 100), roi) == box
+
+
+@pytest.mark.parametrize("roi", ["0 0 201 100", "0 0 100% 101px", "0 0 100.1% 100%"])
+def test_a_region_beyond_the_image_is_refused(roi: str) -> None:
+    """The message has the image's size, which clients may not know."""
+    with pytest.raises(RoiExceedsBounds, match="200 x 100"):
+        find_region((200, 100), roi)
+
+
+@pytest.mark.parametrize("roi", ["50 0 50 100", "60 0 50 100", "0 50% 100% 50%"])
+def test_an_empty_region_is_refused(roi: str) -> None:
+    """No subject could be in it."""
+    with pytest.raises(RoiRegionEmpty):
+        find_region((200, 100), roi)
+
+
+def test_only_the_region_can_be_subject() -> None:
+    """The network sees the region and some context, and nothing else of the image."""
+    seen = []
+
+    class Watching(Light):
+        def preprocess(self, image: ModelInput, box: Box | None = None) -> NDArray[np.uint8]:
+            seen.append(box)
+            return super().preprocess(image, box)
+
+    region = Box(100, 40, 60, 20)
+    alpha, _ = compute_matte(
+        Image.new("RGB", (200, 100), "white"), Watching(), lambda _: None, "standard", region
+    )
+    assert np.array_equal(alpha, subject(100, 200, region))
+    assert seen == [Box(94, 38, 72, 24)]
+
+
+def test_a_region_gets_its_second_pass_where_the_subject_is() -> None:
+    """The crop is found in the context's pixels, and inferred in the image's."""
+    image = Image.new("RGB", (400, 400))
+    image.paste("white", (260, 270, 280, 290))
+    alpha, _ = compute_matte(image, Light(), lambda _: None, "high", Box(200, 200, 180, 160))
+    assert np.array_equal(alpha, subject(400, 400, Box(260, 270, 20, 20)))

@@ -69,7 +69,12 @@ class BirefnetEngine:
     def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
         """Return an RGB image, or a box in it, at the model's input size: (H, W, 3) uint8."""
         size = image.size if box is None else (box.width, box.height)
-        return resize(image, fit_input_size(self._config.input_size, size), Image.Resampling.BILINEAR, box)
+        return resize(
+            image,
+            fit_input_size(self._config.input_size, size),
+            Image.Resampling.BILINEAR,
+            box and box.corners,
+        )
 
     def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
         """Return the alpha matte, (H, W) of (H, W, 3) pixels, and the device and dtype that computed it.

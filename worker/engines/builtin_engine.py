@@ -44,7 +44,9 @@ class BuiltinEngine:
 
     def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
         """Return an RGB image, or a box in it, as (320, 320, 3) uint8."""
-        return resize(image, (INPUT_SIZE, INPUT_SIZE), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+        return resize(
+            image, (INPUT_SIZE, INPUT_SIZE), Image.Resampling.LANCZOS, box and box.corners, reducing_gap=3.0
+        )
 
     def predict_alpha(self, pixels: Pixels, on_progress: ProgressFn) -> tuple[Pixels, ModelInfo]:
         """Return the alpha matte, (320, 320), without min-max normalisation."""

@@ -19,7 +19,8 @@ from worker.imaging import decode
 from worker.imaging.colour import BLACK_POINT_COMPENSATION, INTENT
 from worker.imaging.flatten import WHITE, flatten_onto
 from worker.imaging.foreground import MAX_NEGLIGIBLE, estimate_foreground
-from worker.imaging.geometry import Box, Matted, Pixels
+from worker.imaging.geometry import Box, Pixels
+from worker.imaging.matted import Matted
 from worker.imaging.png_writer import Rows
 
 # (top, bottom) -> the subject's colours in these rows, bottom exclusive, as an RGB image.

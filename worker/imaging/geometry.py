@@ -1,12 +1,10 @@
-"""Boxes, crops and sizes: where the subject is, and which part of an image, at what size, is the result."""
+"""Boxes, margins and sizes of images and of the subjects in them."""
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from shared.lengths import Margins
 
@@ -17,9 +15,6 @@ Part = tuple[float, float, float, float]  # left, top, right, bottom
 # leave in the background.
 _SUBJECT_ALPHA = 128
 _VISIBLE_ALPHA = 13
-# The sharpest of Pillow's filters without overshoot, which would draw a bright rim along hard edges.
-_REDUCE = Image.Resampling.HAMMING
-_ENLARGE = Image.Resampling.LANCZOS
 
 
 class Box(NamedTuple):
@@ -82,62 +77,3 @@ def fit_within(size: tuple[int, int], max_side: int | None, max_area: int | None
         width = min(width, max(1, max_area // height))
         height = min(height, max(1, max_area // width))
     return width, height
-
-
-@dataclass(frozen=True, slots=True)
-class Matted:
-    """An image and its alpha matte: `rgb`, and `alpha` (H, W) of the same size, 0 transparent to 255 opaque.
-
-    `input_alpha`, (H, W), is the alpha channel that the image came with, if any. `alpha` includes it.
-    """
-
-    rgb: Image.Image
-    input_alpha: Pixels | None
-    alpha: Pixels
-
-    def crop(self, box: Box) -> "Matted":
-        """Return the part in `box`."""
-        if box == (0, 0, *self.rgb.size):
-            return self
-        left, top, right, bottom = box.corners
-        inside = slice(top, bottom), slice(left, right)
-        input_alpha = None if self.input_alpha is None else self.input_alpha[inside]
-        return Matted(self.rgb.crop(box.corners), input_alpha, np.ascontiguousarray(self.alpha[inside]))
-
-    def resize(self, size: tuple[int, int], part: Part, *, keep_background_mix: bool) -> "Matted":
-        """Return `part`, in pixels, resized to `size` (width, height): anti-aliased or interpolated.
-
-        Colours are weighted by their alpha, so that transparent pixels do not bleed into the result.
-        `keep_background_mix` weights them by `input_alpha` alone, which mixes subject and background as a
-        camera does: for a foreground estimation that then removes the background's share.
-        """
-        weights = self.input_alpha if keep_background_mix else self.alpha
-        input_alpha = None if self.input_alpha is None else _resize_alpha(self.input_alpha, size, part)
-        rgb = _resize_weighted(self.rgb, weights, size, part)
-        return Matted(rgb, input_alpha, _resize_alpha(self.alpha, size, part))
-
-    def resize_alpha_only(self, size: tuple[int, int], part: Part) -> "Matted":
-        """Return `part` resized to `size`, for a mask: the colours are only approximate."""
-        rgb = self.rgb.resize(size, Image.Resampling.NEAREST, part)
-        return Matted(rgb, None, _resize_alpha(self.alpha, size, part))
-
-
-def _choose_filter(size: tuple[int, int], part: Part) -> Image.Resampling:
-    is_enlarged = size[0] > part[2] - part[0] and size[1] > part[3] - part[1]
-    return _ENLARGE if is_enlarged else _REDUCE
-
-
-def _resize_alpha(alpha: Pixels, size: tuple[int, int], part: Part) -> Pixels:
-    return np.asarray(Image.fromarray(alpha).resize(size, _choose_filter(size, part), part))
-
-
-def _resize_weighted(
-    rgb: Image.Image, weights: Pixels | None, size: tuple[int, int], part: Part
-) -> Image.Image:
-    resample = _choose_filter(size, part)
-    if weights is None:
-        return rgb.resize(size, resample, part)
-    rgba = rgb.convert("RGBA")
-    rgba.putalpha(Image.fromarray(weights))
-    # Pillow resizes RGBA with premultiplied alpha, and divides afterwards.
-    return rgba.resize(size, resample, part).convert("RGB")

@@ -11,8 +11,10 @@ from math import ceil, floor
 from shared.errors import InvalidOption, ResultTooLarge
 from shared.lengths import Canvas, Length, Margins, parse_canvas, parse_margins, parse_position, parse_scale
 from shared.options import RemovalOptions
-from worker.imaging.geometry import Box, Matted, add_margins, fit_within
+from worker.imaging.geometry import Box, Pixels, add_margins, find_bounding_box, fit_within
+from worker.imaging.matted import Matted
 
+_CONTEXT = Length(Fraction(1, 20), is_share=True)
 _FILTER_SUPPORT = 3  # pixels of the coarser image that a resampling filter reads on each side
 
 
@@ -43,11 +45,11 @@ class Layout:
         left, top = round((box.left - self.left) * across), round((box.top - self.top) * down)
         return Box(left, top, max(1, round(box.width * across)), max(1, round(box.height * down)))
 
-    def target(self, image_size: tuple[int, int]) -> Box:
-        """Return which part of the result the image of that size fills, at least one pixel."""
-        image, (width, height) = self.to_result(Box(0, 0, *image_size)), self.size
-        image = image._replace(left=min(image.left, width - 1), top=min(image.top, height - 1))
-        return image.intersect(Box(0, 0, width, height))
+    def target(self, part: Box) -> Box:
+        """Return which part of the result a part of the image fills, at least one pixel."""
+        filled, (width, height) = self.to_result(part), self.size
+        filled = filled._replace(left=min(filled.left, width - 1), top=min(filled.top, height - 1))
+        return filled.intersect(Box(0, 0, width, height))
 
 
 def plan_layout(
@@ -159,13 +161,24 @@ def _anchor(canvas: int, side: Fraction, before: Length, after: Length, share: F
     return Fraction(round(start + share * (canvas - start - end - side)))
 
 
-def cut_out(matted: Matted, layout: Layout, *, keep_background_mix: bool, is_mask: bool) -> Matted:
-    """Return the part of the image that the result shows, at the result's scale, without what is beyond.
+def find_visible_part(alpha: Pixels) -> Box:
+    """Return the part of an image that is not fully transparent, and some context for its edges' colours.
 
-    It fills `layout.target()`. See `Matted.resize` for `keep_background_mix`; a mask needs no colours.
+    Most photos are half background, which need not be resized.
+    """
+    whole = Box(0, 0, *alpha.shape[::-1])
+    visible = find_bounding_box(alpha != 0) or whole
+    return add_margins(visible, Margins.uniform(_CONTEXT)).intersect(whole)
+
+
+def cut_out(
+    matted: Matted, layout: Layout, target: Box, *, keep_background_mix: bool, is_mask: bool
+) -> Matted:
+    """Return what `target`, a part of the result that the image fills, shows of it, at the result's scale.
+
+    See `Matted.resize` for `keep_background_mix`; a mask needs no colours.
     """
     width, height = matted.rgb.size
-    target = layout.target((width, height))
     across, down = layout.width / layout.size[0], layout.height / layout.size[1]
     left, right = _clip(layout.left + target.left * across, target.width * across, width)
     top, bottom = _clip(layout.top + target.top * down, target.height * down, height)

@@ -4,17 +4,38 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
-from worker.imaging.colour import ModelInput
-from worker.imaging.geometry import Box, Pixels
+from worker.imaging.geometry import Part, Pixels
 
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 # Enough rows to make a strip's overhead negligible, few enough to balance the load; more in tall images.
 STRIP_ROWS = 128
 STRIPS_PER_CORE = 16
+
+
+class Resizable(Protocol):
+    """An image of Pillow's, or what resizes like one."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+
+    def getbands(self) -> tuple[str, ...]:
+        """Return the bands' names."""
+
+    def resize(
+        self,
+        size: tuple[int, int],
+        resample: Image.Resampling,
+        box: Part | None,
+        reducing_gap: float | None,
+        /,
+    ) -> Image.Image:
+        """Return a resized copy."""
 
 
 def available_cores() -> int:
@@ -39,25 +60,25 @@ def for_each_strip(height: int, process: Callable[[int, int], None]) -> None:
 
 
 def resize(
-    image: ModelInput,
+    image: Resizable,
     size: tuple[int, int],
     resample: Image.Resampling,
-    box: Box | None = None,
+    part: Part | None = None,
     reducing_gap: float | None = None,
 ) -> Pixels:
-    """Return the 8-bit image, or a box in it, at `size` (width, height): (H, W) or (H, W, bands).
+    """Return the 8-bit image, or a part of it, at `size` (width, height): (H, W) or (H, W, bands).
 
     Anti-aliased where it shrinks, as Pillow's `resize`.
     """
     width, height = size
-    left, top, right, bottom = (0, 0, *image.size) if box is None else box.corners
+    left, top, right, bottom = part or (0, 0, *image.size)
     scale = (bottom - top) / height
     bands = len(image.getbands())
     resized: Pixels = np.empty((height, width) if bands == 1 else (height, width, bands), np.uint8)
 
     def resize_strip(first: int, last: int) -> None:
-        part = (left, top + first * scale, right, min(top + last * scale, bottom))
-        resized[first:last] = np.asarray(image.resize((width, last - first), resample, part, reducing_gap))
+        rows = (left, top + first * scale, right, min(top + last * scale, bottom))
+        resized[first:last] = np.asarray(image.resize((width, last - first), resample, rows, reducing_gap))
 
     for_each_strip(height, resize_strip)
     return resized

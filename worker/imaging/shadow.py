@@ -15,11 +15,11 @@ from worker.imaging.geometry import Box, Pixels
 from worker.imaging.parallel import resize
 
 _MAX_SIDE = 1024  # pixels of the reduced silhouette
-_DEFAULT_BLUR = {"drop": "2%", "ground": "1.5%"}
-_DEFAULT_OFFSET = {"drop": "2% 3%", "ground": "12% 0"}
+_DEFAULT_BLUR = {"drop": "2%", "ground": "2%"}
+_DEFAULT_OFFSET = {"drop": "2% 3%", "ground": "20% 3%"}
 _FLATNESS = 0.28  # a ground shadow's height, as a share of the subject's
 # A ground shadow is blurred by these multiples of the blur, from the foot to the far end.
-_BLUR_LEVELS = (0.4, 1.0, 1.8, 2.6)
+_BLUR_LEVELS = (0.8, 1.2, 1.8, 2.6)
 _BLUR_REACH = 3  # a Gaussian blur is negligible beyond three of its radii
 
 
