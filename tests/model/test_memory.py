@@ -137,6 +137,10 @@ def write_image(photo: Image.Image, path: Path, kind: str, mode: str) -> None:
         ("JPEG", "RGB", {"format": "webp", "output": "both"}),
         ("JPEG", "RGB", {"format": "jpeg", "background": "white"}),
         ("PNG", "RGBA", {"max_size": 2500}),
+        ("PNG", "RGBA", {"canvas": "3000x3000", "scale": "100%", "shadow": "drop"}),
+        ("JPEG", "RGB", {"canvas": "3000x3000", "scale": "100%"}),
+        ("JPEG", "RGB", {"shadow": "ground"}),
+        ("JPEG", "RGB", {"output": "layers", "shadow": "drop", "shadow_blur": "1px"}),
         ("JPEG", "RGB", {"output": "mask", "detail": "high"}),
     ],
 )

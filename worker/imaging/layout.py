@@ -73,9 +73,10 @@ def plan_layout(
 
 
 def bound_pixels(image_size: tuple[int, int], options: RemovalOptions) -> int:
-    """Return about how many pixels the result has at most, as far as can be known without the subject."""
-    width, height = canvas_size(options, Box(0, 0, *image_size), Box(0, 0, *image_size))
-    width, height = fit_within((width, height), options.max_size, options.max_area)
+    """Return how many pixels the result has at most, but for a shadow: the subject is not known yet."""
+    image = Box(0, 0, *image_size)
+    base = add_margins(image, parse_margins(options.margin)) if options.crop else image
+    width, height = fit_within(canvas_size(options, base, image), options.max_size, options.max_area)
     return width * height
 
 

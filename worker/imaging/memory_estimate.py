@@ -49,7 +49,7 @@ def estimate_removal_bytes(job: RemovalJob, max_pixels: int) -> int:
     header = read_header(Path(job.source_path))
     if header is None or header.pixels > max_pixels:
         return 0
-    need = header.pixels * max(_decode_cost(header), _process_cost(header, job))
+    need = header.pixels * max(_decode_cost(header), _process_cost(header, job, max_pixels))
     if job.background_path is not None and job.options.output != "mask":
         background = read_header(Path(job.background_path))
         if background is not None and background.pixels <= max_pixels:
@@ -108,10 +108,10 @@ def _decode_cost(header: Header) -> float:
     )
 
 
-def _process_cost(header: Header, job: RemovalJob) -> float:
+def _process_cost(header: Header, job: RemovalJob, max_pixels: int) -> float:
     """Return the bytes per pixel of the image from inference to encoding."""
     options = job.options
-    share = bound_pixels(header.size, options) / header.pixels
+    share = min(bound_pixels(header.size, options), max_pixels) / header.pixels
     if share != 1 or options.canvas is not None or options.scale is not None:
         layout = _RESIZE_WITH_ALPHA if header.has_alpha else _RESIZE
     else:
