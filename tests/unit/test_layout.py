@@ -139,6 +139,7 @@ def test_a_result_beyond_the_service_s_limit_is_refused() -> None:
         ({}, 120_000),
         ({"canvas": "2000x1000"}, 2_000_000),
         ({"canvas": "1:1"}, 160_000),
+        ({"crop": True, "margin": "300 0 0 600"}, 600_000),
         ({"max_size": 40}, 1200),
     ],
 )
