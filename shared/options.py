@@ -3,15 +3,18 @@
 A field's type is a `Literal` of the choices, `bool`, `int` or `str`; `| None` if the option may be unset. Its
 metadata has the rest:
 
+- `group`: the section of a user interface, one of GROUPS;
 - `help`: the help text;
 - `minimum`, `maximum`: the inclusive limits of an integer;
 - `unit`: the unit of an integer, such as "px";
 - `kind`: the kind of a string if it is not plain "text": "colour".
 
-Images are not fields: their bytes are in the job's folder. `BACKGROUND_FILE` declares the background image.
+Images are not fields: their bytes are in the job's folder. `BACKGROUND_FILE` declares the background image. A
+preset is no field either: it stands for other options, see shared/presets.py.
 """
 
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -21,6 +24,8 @@ FormatChoice = Literal["png", "webp", "jpeg"]
 DetailChoice = Literal["standard", "high"]
 ShadowChoice = Literal["none", "drop", "ground"]
 OptionKind = Literal["choice", "boolean", "integer", "text", "colour", "image"]
+OptionGroup = Literal["result", "background", "layout", "shadow", "advanced"]
+GROUPS: tuple[OptionGroup, ...] = get_args(OptionGroup)  # in display order
 _KINDS: dict[type, OptionKind] = {bool: "boolean", int: "integer", str: "text"}
 
 
@@ -31,101 +36,139 @@ class RemovalOptions:
     model: ModelChoice = field(
         default="auto",
         metadata={
+            "group": "result",
             "help": "model: auto uses BiRefNet if it is loaded or downloaded, else the built-in model; "
-            "birefnet is downloaded first if necessary"
+            "birefnet is downloaded first if necessary",
         },
     )
     output: OutputChoice = field(
         default="cutout",
         metadata={
+            "group": "result",
             "help": "cutout: the image with a transparent background; mask: the alpha matte as a greyscale "
             "image; both: a zip with the two; layers: a zip of the colours as JPEG and the alpha as PNG, a "
-            "quarter of a PNG's size"
+            "quarter of a PNG's size",
         },
     )
     format: FormatChoice = field(
         default="png",
-        metadata={"help": "file format of the result; a cutout as jpeg is on white without a background"},
+        metadata={
+            "group": "result",
+            "help": "file format of the result; a cutout as jpeg is on white without a background",
+        },
     )
     background: str | None = field(
         default=None,
         metadata={
+            "group": "background",
             "kind": "colour",
             "help": "background colour: #rgb, #rrggbb, #rrggbbaa or a CSS colour name",
         },
     )
     refine: bool = field(
         default=True,
-        metadata={"help": "estimate the foreground colour at soft edges, to avoid halos"},
+        metadata={
+            "group": "advanced",
+            "help": "estimate the foreground colour at soft edges, to avoid halos",
+        },
     )
     roi: str | None = field(
         default=None,
         metadata={
+            "group": "advanced",
             "help": "region of interest: left, top, right, bottom in pixels or percent (10% 0 100% 400px); "
-            "only what is inside can be subject"
+            "only what is inside can be subject",
         },
     )
-    crop: bool = field(default=False, metadata={"help": "crop the result to the subject's bounding box"})
+    crop: bool = field(
+        default=False, metadata={"group": "layout", "help": "crop the result to the subject's bounding box"}
+    )
     margin: str = field(
         default="0",
         metadata={
+            "group": "layout",
             "help": "room around the subject with crop or a canvas: pixels (20 or 20px) or a percentage of "
-            "its sides (5%); one value, two (vertical, horizontal) or four (top, right, bottom, left)"
+            "its sides (5%); one value, two (vertical, horizontal) or four (top, right, bottom, left)",
         },
     )
     canvas: str | None = field(
         default=None,
         metadata={
+            "group": "layout",
             "help": "size of the result: pixels (2000x2000), an aspect ratio (4:5), or photo; what is beyond "
-            "the photo's edge is transparent"
+            "the photo's edge is transparent",
         },
     )
     scale: str | None = field(
         default=None,
-        metadata={"help": "how much of the canvas the subject fills on its tighter side, 10% to 100%"},
+        metadata={
+            "group": "layout",
+            "help": "how much of the canvas the subject fills on its tighter side, 10% to 100%",
+        },
     )
     position: str | None = field(
         default=None,
         metadata={
+            "group": "layout",
             "help": "the subject's place on the canvas: center, or one or two percentages (horizontal, "
-            "vertical; 0% is flush left or top, 100% flush right or bottom)"
+            "vertical; 0% is flush left or top, 100% flush right or bottom)",
         },
     )
     shadow: ShadowChoice = field(
         default="none",
         metadata={
+            "group": "shadow",
             "help": "drop: the subject's silhouette, shifted and blurred; ground: flattened at its foot, as "
-            "on a floor"
+            "on a floor",
         },
     )
     shadow_opacity: int = field(
-        default=50, metadata={"minimum": 0, "maximum": 100, "unit": "%", "help": "opacity of the shadow"}
+        default=50,
+        metadata={
+            "group": "shadow",
+            "minimum": 0,
+            "maximum": 100,
+            "unit": "%",
+            "help": "opacity of the shadow",
+        },
     )
     shadow_blur: str | None = field(
         default=None,
-        metadata={"help": "blur of the shadow: pixels, or a percentage of the subject's longer side"},
+        metadata={
+            "group": "shadow",
+            "help": "blur of the shadow: pixels, or a percentage of the subject's longer side",
+        },
     )
     shadow_offset: str | None = field(
         default=None,
         metadata={
+            "group": "shadow",
             "help": "where the shadow falls, right and down: pixels, or percentages of the subject's width "
-            "and height (10px 20px); for ground, how far its far end leans"
+            "and height (10px 20px); for ground, how far its far end leans",
         },
     )
     shadow_colour: str = field(
-        default="black", metadata={"kind": "colour", "help": "colour of the shadow, as for background"}
+        default="black",
+        metadata={"group": "shadow", "kind": "colour", "help": "colour of the shadow, as for background"},
     )
     post_process_mask: bool = field(
         default=False,
-        metadata={"help": "make the mask hard: remove specks, smooth the outline, no partial transparency"},
+        metadata={
+            "group": "advanced",
+            "help": "make the mask hard: remove specks, smooth the outline, no partial transparency",
+        },
     )
     detail: DetailChoice = field(
         default="standard",
-        metadata={"help": "high: run a second pass on the subject's bounding box, to sharpen small subjects"},
+        metadata={
+            "group": "advanced",
+            "help": "high: run a second pass on the subject's bounding box, to sharpen small subjects",
+        },
     )
     max_size: int | None = field(
         default=None,
         metadata={
+            "group": "layout",
             "minimum": 16,
             "maximum": 65_535,
             "unit": "px",
@@ -135,6 +178,7 @@ class RemovalOptions:
     max_area: int | None = field(
         default=None,
         metadata={
+            "group": "advanced",
             "minimum": 256,
             "maximum": 1_000_000_000,
             "unit": "px",
@@ -142,9 +186,17 @@ class RemovalOptions:
         },
     )
     quality: int = field(
-        default=90, metadata={"minimum": 1, "maximum": 100, "help": "compression quality of webp and jpeg"}
+        default=90,
+        metadata={
+            "group": "result",
+            "minimum": 1,
+            "maximum": 100,
+            "help": "compression quality of webp and jpeg",
+        },
     )
-    lossless: bool = field(default=False, metadata={"help": "lossless compression of webp"})
+    lossless: bool = field(
+        default=False, metadata={"group": "advanced", "help": "lossless compression of webp"}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +207,7 @@ class Option:
     """
 
     name: str
+    group: OptionGroup
     kind: OptionKind
     default: str | int | bool | None
     choices: tuple[str, ...]
@@ -166,6 +219,7 @@ class Option:
 
 BACKGROUND_FILE = Option(
     name="background_file",
+    group="background",
     kind="image",
     default=None,
     choices=(),
@@ -176,17 +230,32 @@ BACKGROUND_FILE = Option(
 )
 
 
+PRESET = Option(
+    name="preset",
+    group="result",
+    kind="choice",
+    default=None,
+    choices=(),
+    minimum=None,
+    maximum=None,
+    unit=None,
+    help="set of options for a purpose; options that are given as well take precedence",
+)
+
+
 def option_fields(declaration: type = RemovalOptions) -> list[Option]:
     """Return the descriptions of a dataclass's fields, in their order."""
     types = get_type_hints(declaration)
     return [_describe(option, types[option.name]) for option in fields(declaration)]
 
 
-def declared_options() -> list[Option]:
-    """Return the descriptions of all options that a client may send, in display order."""
-    options = option_fields()
-    place = [option.name for option in options].index("background") + 1
-    return [*options[:place], BACKGROUND_FILE, *options[place:]]
+def declared_options(presets: Iterable[str] = ()) -> list[Option]:
+    """Return the descriptions of all options that a client may send, in display order.
+
+    `presets` are the names to choose a preset from; without any, they are not known here.
+    """
+    options = [replace(PRESET, choices=tuple(presets)), *option_fields(), BACKGROUND_FILE]
+    return sorted(options, key=lambda option: GROUPS.index(option.group))
 
 
 def _describe(option: Field[Any], kind: type) -> Option:
@@ -194,6 +263,7 @@ def _describe(option: Field[Any], kind: type) -> Option:
     choices = get_args(value) if get_origin(value) is Literal else ()
     return Option(
         name=option.name,
+        group=metadata.get("group", "advanced"),
         kind="choice" if choices else metadata.get("kind", _KINDS[value]),
         default=None if option.default is MISSING else option.default,
         choices=choices,

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
 
+from shared.presets import load_presets
 from supervisor import __version__
 from supervisor.api.compat import rembg_routes, removebg_routes
 from supervisor.api.compat.removebg_errors import removebg_error_response
@@ -54,7 +55,7 @@ def create_app(
     """Return a new FastAPI application, which shares no state with another one.
 
     `address` is where the server listens, for `/status`; by default that of the settings. `lists` are the
-    packages that the environment must have; by default the project's own.
+    packages that the environment must have; by default the project's own. Raises InvalidPresets.
     """
     where = address or Address(settings.host, settings.port)
 
@@ -77,6 +78,7 @@ def create_app(
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
         generate_unique_id_function=_operation_id,
     )
+    app.state.presets = load_presets(settings.presets)
     formats = {removebg_routes.PATH: removebg_error_response}
     install_error_handlers(app, formats)
     for router in ROUTERS:

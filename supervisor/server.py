@@ -16,6 +16,7 @@ import uvicorn
 
 from shared import logs
 from shared.errors import StorageFailed
+from shared.presets import InvalidPresets
 from supervisor import __version__
 from supervisor.app import create_app
 from supervisor.container import Address, Container
@@ -24,7 +25,7 @@ from supervisor.platform import windows_loop
 from supervisor.platform.connection_limits import ConnectionLimits, max_connections
 from supervisor.platform.file_limit import raise_file_limit
 from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
-from supervisor.settings import BadSettings, Settings, load_settings
+from supervisor.settings import PREFIX, BadSettings, Settings, load_settings
 
 KEEPALIVE_IDLE_S = 60  # before the system probes whether a connection's client is still there
 GRACE_S = 3  # for requests under way at the shutdown; open streams end by themselves
@@ -57,13 +58,17 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
             tempfile.tempdir = str(settings.temp_dir)  # of uploads while they are received
         stdin = _take_stdin() if settings.exit_on_stdin_eof else None
         listener = _bind(settings)
+        host, port = listener.getsockname()[:2]
+        address = Address(host, port)
+        app = create_app(settings, address, lists)
     except BadSettings as error:
         sys.stderr.write(f"bgremove: {error}\n")
         return 1
-    host, port = listener.getsockname()[:2]
-    address = Address(host, port)
+    except InvalidPresets as error:
+        sys.stderr.write(f"bgremove: bad value for {PREFIX}PRESETS: {error}\n")
+        return 1
     config = uvicorn.Config(
-        create_app(settings, address, lists),
+        app,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,

@@ -112,7 +112,7 @@ Format = Annotated[LogFormat, BeforeValidator(_lower)]
 ModelName = Annotated[str, AfterValidator(_check_model)]
 # A branch, tag or commit; it becomes part of URLs and file names.
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")]
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # Stripped: a token read from a file ends in a newline, which a header cannot contain.
 Token = Annotated[SecretStr, Field(min_length=1), BeforeValidator(_strip), AfterValidator(_validate_token)]
@@ -139,11 +139,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="IP address or host name to listen on")
     port: int = Field(6905, ge=0, le=65535, description="TCP port to listen on; 0 chooses a free one")
-    data_dir: Folder = Field(
+    data_dir: UserPath = Field(
         default_factory=_default_data_dir,
         description="folder of downloaded models (default: in the user's data folder)",
     )
-    temp_dir: Folder = Field(
+    temp_dir: UserPath = Field(
         default_factory=_default_temp_dir,
         description="folder of uploads and results (default: in the system's temporary folder)",
     )
@@ -165,6 +165,9 @@ class Settings(BaseSettings):
     )
     cpu_fallback: bool = Field(
         default=False, description="fall back to the CPU when the GPU runs out of memory"
+    )
+    presets: UserPath | None = Field(
+        None, description="TOML file with presets of removal options, each table one preset"
     )
     retention_s: Seconds = Field(3600, description="how long results are kept, in seconds")
     cleanup_interval_s: Seconds = Field(

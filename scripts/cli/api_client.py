@@ -60,6 +60,12 @@ class Client:
         with self._translate_errors():
             self._parse(self._http.get(f"{API}/health"), "status")
 
+    def get_presets(self) -> Mapping[str, Payload]:
+        """Return the options of the server's presets, by their names."""
+        with self._translate_errors():
+            presets = self._parse(self._http.get(f"{API}/presets"), "marketplace")
+            return {name: dict(preset) for name, preset in presets.items()}
+
     def upload(self, options: Options, files: Files) -> str:
         """Submit an image, the part "file", and return the task's id. Raises ServerBusy."""
         fields = {

@@ -12,6 +12,7 @@ from cli.inputs import STDIN, Source, find_sources
 from cli.option_flags import Options, infer_format, read_option_files, read_options
 from cli.outputs import Job, Naming, check_output, ensure_writable_folder, plan_jobs
 from cli.watch import WatchedFolder
+from shared.presets import Preset
 
 SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
@@ -33,16 +34,16 @@ class Plan:
     unread: Counter[str] = field(default_factory=Counter)  # images in folders, of kinds that are not read
 
 
-def make_plan(arguments: argparse.Namespace) -> Plan:
-    """Resolve the arguments and inspect the files that they name. Raises a usage error."""
+def make_plan(arguments: argparse.Namespace, preset: Preset) -> Plan:
+    """Resolve the arguments, with the options of a preset, and inspect the files. Raises a usage error."""
     try:
-        return _make_plan(arguments)
+        return _make_plan(arguments, preset)
     except OSError as error:  # such as a name too long, or a folder without search permission
         raise usage_error(f"cannot access {error.filename}: {error.strerror}") from error
 
 
-def _make_plan(arguments: argparse.Namespace) -> Plan:
-    options, files = read_options(arguments), read_option_files(arguments)
+def _make_plan(arguments: argparse.Namespace, preset: Preset) -> Plan:
+    options, files = read_options(arguments, preset), read_option_files(arguments)
     naming = Naming(options, arguments.out_dir, arguments.suffix)
     if arguments.watch:
         return Plan(options, files, watched=_plan_watch(arguments, naming))
@@ -85,7 +86,7 @@ def _plan_single(
         raise usage_error(f"{arguments.out} is a folder; give the name of the file to write, or --out-dir")
     if arguments.out and arguments.out != STDIN:
         output = Path(arguments.out)
-        options = infer_format(options, output)
+        options = infer_format(options, output, is_given=arguments.format is not None)
     elif arguments.out == STDIN or source.kind == "stdin":
         if arguments.json:
             raise usage_error("--json and the image cannot both go to standard output; name a file with -o")

@@ -13,7 +13,10 @@ from cli.inputs import Source
 from cli.outputs import Job
 from cli.progress_line import Progress, replace_controls
 
-RESULT_FIELDS = ("width", "height", "subject", "coverage", "box", "frame", "model_id", "device", "timings_ms")
+RESULT_FIELDS = (
+    *("width", "height", "subject", "coverage", "box", "frame", "scale_factor"),
+    *("model_id", "device", "timings_ms"),
+)
 
 
 class Report:

@@ -6,28 +6,35 @@ from pathlib import Path
 from typing import Any
 
 from cli.command_errors import usage_error
-from shared.options import Option, declared_options
+from shared.options import BACKGROUND_FILE, GROUPS, PRESET, Option, declared_options
+from shared.presets import Preset, apply_preset
 
 Options = dict[str, str | int | bool]
 
 EXTENSIONS = {"jpeg": ".jpg"}  # where it is not the format's name
+ZIPPED_KINDS = ("both", "layers")
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_METAVARS = {"px": "PX", "%": "PERCENT"}  # by the unit of an integer
 DEFAULTS = {option.name: option.default for option in declared_options()}
 _QUOTED_OPTION = re.compile(f"'({'|'.join(DEFAULTS)})'")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every option. The server checks limits and names the option in its error."""
-    group = parser.add_argument_group("output options")
+    groups = {name: parser.add_argument_group(f"{name} options") for name in GROUPS}
     for option in declared_options():
-        group.add_argument(_flag(option.name), **_argument_settings(option))
+        groups[option.group].add_argument(_flag(option.name), **_argument_settings(option))
+    # The name of --margin up to version 0.1.
+    parser.add_argument("--crop-margin", dest="margin", help=argparse.SUPPRESS)
 
 
-def read_options(arguments: argparse.Namespace) -> Options:
-    """Return the given options except files; the server has the defaults of the others."""
-    names = [option.name for option in declared_options() if option.kind != "image"]
+def read_options(arguments: argparse.Namespace, preset: Preset) -> Options:
+    """Return the preset's and the given options except files; the server has the defaults of the others."""
+    names = [option.name for option in declared_options() if option.kind != "image" and option != PRESET]
     values = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    has_background_file = bool(getattr(arguments, BACKGROUND_FILE.name))
+    return apply_preset(preset, given, has_background_file=has_background_file)
 
 
 def read_option_files(arguments: argparse.Namespace) -> dict[str, Path]:
@@ -43,34 +50,37 @@ def read_option_files(arguments: argparse.Namespace) -> dict[str, Path]:
 def output_extension(options: Options) -> str:
     """Return the file extension, with its dot, of the results of these options."""
     image_format = str(options.get("format", DEFAULTS["format"]))
-    return ".zip" if output_kind(options) == "both" else EXTENSIONS.get(image_format, f".{image_format}")
+    return (
+        ".zip" if output_kind(options) in ZIPPED_KINDS else EXTENSIONS.get(image_format, f".{image_format}")
+    )
 
 
 def output_kind(options: Options) -> str:
-    """Return the kind of result: "cutout", "mask" or "both"."""
+    """Return the kind of result: "cutout", "mask", "both" or "layers"."""
     return str(options.get("output", DEFAULTS["output"]))
 
 
-def infer_format(options: Options, output: Path) -> Options:
-    """Return the options with the format of the output's extension, unless they name one.
+def infer_format(options: Options, output: Path, *, is_given: bool) -> Options:
+    """Return the options with the format of the output's extension, unless the format `is_given` itself.
 
-    Raises a usage error for an extension that fits no format.
+    A preset's format gives way to it. Raises a usage error for an extension that fits no format.
     """
     extension = output.suffix.lower()
-    zipped = output_kind(options) == "both"
+    zipped = output_kind(options) in ZIPPED_KINDS
     if zipped != (extension == ".zip") and extension:
-        raise usage_error(f"{output}: use .zip with --output both, and only then")
-    if zipped or not extension or "format" in options:
+        raise usage_error(f"{output}: use .zip with --output both or layers, and only then")
+    if zipped or not extension or is_given:
         return options
     if extension not in FORMATS:
         known = ", ".join(FORMATS)
         raise usage_error(f"{output}: unknown extension {extension}; use one of {known}, or give --format")
     image_format = FORMATS[extension]
-    return options if image_format == DEFAULTS["format"] else {**options, "format": image_format}
+    is_default = image_format == options.get("format", DEFAULTS["format"])
+    return options if is_default else {**options, "format": image_format}
 
 
 def use_flag_names(message: str) -> str:
-    """Replace quoted option names in a server's message by flags: 'crop_margin' by --crop-margin."""
+    """Replace quoted option names in a server's message by flags: 'max_size' by --max-size."""
     return _QUOTED_OPTION.sub(lambda match: _flag(match[1]), message)
 
 
@@ -82,12 +92,14 @@ def _argument_settings(option: Option) -> dict[str, Any]:
     default = "" if option.default is None else f" (default: {str(option.default).lower()})"
     settings: dict[str, Any] = {"help": (option.help + default).replace("%", "%%"), "default": None}
     match option.kind:
-        case "choice":
+        case "choice" if option.choices:
             return settings | {"choices": option.choices}
+        case "choice":
+            return settings | {"metavar": "NAME"}
         case "boolean":
             return settings | {"action": argparse.BooleanOptionalAction}
         case "integer":
-            return settings | {"type": int, "metavar": (option.unit or "N").upper()}
+            return settings | {"type": int, "metavar": _METAVARS.get(option.unit or "", "N")}
         case "image":
             return settings | {"metavar": "FILE"}
     return settings | {"metavar": option.kind.upper()}

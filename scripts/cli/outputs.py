@@ -13,7 +13,7 @@ from cli.command_errors import usage_error
 from cli.inputs import Source, canonical_path
 from cli.option_flags import Options, output_extension, output_kind
 
-OUTPUT_KINDS = ("cutout", "mask", "both")
+OUTPUT_KINDS = ("cutout", "mask", "both", "layers")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,21 +11,24 @@ import bootstrap
 from cli.batch import run_batch
 from cli.batch_plan import Plan, make_plan
 from cli.batch_report import Report
-from cli.command_errors import CommandFailed, Terminated
+from cli.command_errors import CommandFailed, Terminated, usage_error
 from cli.connect import Service, connect, parse_server_url, read_token, start_service
 from cli.inputs import describe_unread
-from cli.option_flags import add_options
+from cli.option_flags import add_options, use_flag_names
 from cli.progress_line import Progress
 from cli.removal_client import RemovalClient
+from cli.server_process import PRESETS_VARIABLE
 from cli.watch import WatchedFolder, watch
+from shared.errors import InvalidOption
+from shared.presets import InvalidPresets, Preset, find_preset, load_presets
 
 DEFAULT_JOBS = 2  # one is uploaded or downloaded while the other is processed
 MAX_JOBS = 64
 RETENTION_S = 120  # of results in a server started here, so that a large batch does not fill the disk
 
 ABOUT = "Remove the background of images: files, folders, glob patterns, URLs, or - for standard input."
-EPILOG = """Results are written next to their images, as NAME-cutout.png (-mask.png, -both.zip), or to
---out-dir. Of several images, those with an up-to-date result are skipped.
+EPILOG = """Results are written next to their images, as NAME-cutout.png (-mask.png, -both.zip,
+-layers.zip), or to --out-dir. Of several images, those with an up-to-date result are skipped.
 Exit codes: 0, 1 (failed), 2 (usage error)."""
 
 
@@ -37,7 +41,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("images", metavar="IMAGE", nargs="*", help="a file, a folder, a glob pattern, a URL, or -")
     add("-o", "--out", metavar="FILE", help="output file of a single image; - for standard output")
     add("--out-dir", metavar="FOLDER", type=Path, help="output folder; created if missing")
-    add("--suffix", help="suffix of the results' names (default: -cutout, -mask or -both)")
+    add("--suffix", help="suffix of the results' names (default: -cutout, -mask, -both or -layers)")
     add("--recursive", action="store_true", help="include subfolders, which --out-dir reproduces")
     add("--overwrite", action="store_true", help="also process images whose result is up to date")
     add(
@@ -66,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     progress = Progress(quiet=arguments.json)
     report = Report(progress, as_json=arguments.json)
     try:
-        read_token(arguments.token)
-        plan = make_plan(arguments)
+        token = read_token(arguments.token)
+        plan = make_plan(arguments, _read_preset(arguments, token))
         if plan.watched:
             return _run_watch(arguments, plan, plan.watched, report)
         return _run_single(arguments, plan, report) if plan.single else _run_batch(arguments, plan, report)
@@ -83,6 +87,26 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     finally:
         progress.clear()
+
+
+def _read_preset(arguments: argparse.Namespace, token: str | None) -> Preset:
+    """Return the options of --preset, from the server that is used, or from this machine for a new one.
+
+    They are needed before the removals, since the output's names depend on them. Raises CommandFailed.
+    """
+    if arguments.preset is None:
+        return {}
+    try:
+        if arguments.server:
+            _ensure_environment(arguments)
+            with connect(arguments.server, token) as service:
+                return find_preset(service.client.get_presets(), arguments.preset)
+        file = os.environ.get(PRESETS_VARIABLE)
+        return find_preset(load_presets(Path(file).expanduser() if file else None), arguments.preset)
+    except InvalidPresets as error:
+        raise usage_error(f"{PRESETS_VARIABLE}: {error}") from error
+    except InvalidOption as error:
+        raise usage_error(use_flag_names(error.detail)) from error
 
 
 def _run_single(arguments: argparse.Namespace, plan: Plan, report: Report) -> int:

@@ -28,7 +28,8 @@ TAIL_BYTES = 16 * 1024
 TOKEN_VARIABLE = "BGREMOVE_TOKEN"  # noqa: S105 - its name; never an argument, which all users can read
 # Meant for a server on the network; here they would move it or deny access.
 DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT", TOKEN_VARIABLE)
-FOLDER_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR")
+PRESETS_VARIABLE = "BGREMOVE_PRESETS"
+PATH_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR", PRESETS_VARIABLE)
 MODEL_VARIABLE = "BGREMOVE_MODEL"  # a name or a folder, see shared/catalog.py
 UTF_8 = {"PYTHONIOENCODING": "utf-8"}  # on Windows pipes have the user's code page
 if sys.platform == "win32":
@@ -37,10 +38,10 @@ else:
     CREATION_FLAGS = 0
 
 
-def _absolute_folder(name: str, value: str) -> str:
-    """Return a variable's value, a relative folder made absolute: the server runs in another folder."""
-    is_folder = name in FOLDER_VARIABLES or (name == MODEL_VARIABLE and value.startswith("."))
-    return str(Path(value).absolute()) if is_folder and value and not value.startswith("~") else value
+def _absolute_path(name: str, value: str) -> str:
+    """Return a variable's value, a relative path made absolute: the server runs in another folder."""
+    is_path = name in PATH_VARIABLES or (name == MODEL_VARIABLE and value.startswith("."))
+    return str(Path(value).absolute()) if is_path and value and not value.startswith("~") else value
 
 
 class ServerProcess:
@@ -54,7 +55,7 @@ class ServerProcess:
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._started = time.monotonic()
         names = [name for name in os.environ if name not in DROPPED_VARIABLES]
-        inherited = {name: _absolute_folder(name, os.environ[name]) for name in names}
+        inherited = {name: _absolute_path(name, os.environ[name]) for name in names}
         try:
             self._process = subprocess.Popen(
                 [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from shared.errors import BadInput
+from shared.presets import Presets
 from supervisor.api.field_limits import quote_text
 from supervisor.api.multipart import is_image
 from supervisor.api.uploads import Uploads
@@ -96,6 +97,12 @@ async def get_uploads(request: Request) -> Uploads:
     )
 
 
+async def get_presets(request: Request) -> Presets:
+    """Return the presets of removal options."""
+    presets: Presets = request.app.state.presets
+    return presets
+
+
 ContainerDep = Annotated[Container, Depends(get_container)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DispatcherDep = Annotated[Dispatcher, Depends(get_dispatcher)]
@@ -107,6 +114,7 @@ DownloadsDep = Annotated[Downloads, Depends(get_downloads)]
 EnvironmentDep = Annotated[Environment, Depends(get_environment)]
 InstallsDep = Annotated[Installer, Depends(get_installs)]
 UploadsDep = Annotated[Uploads, Depends(get_uploads)]
+PresetsDep = Annotated[Presets, Depends(get_presets)]
 
 
 async def get_client(request: Request) -> str:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.options import (
     BACKGROUND_FILE,
+    PRESET,
     DetailChoice,
     FormatChoice,
     ModelChoice,
@@ -15,6 +16,7 @@ from shared.options import (
     ShadowChoice,
     option_fields,
 )
+from shared.presets import Presets, apply_preset, find_preset
 from supervisor.api.openapi import describe_form_fields
 
 _OPTIONS = {option.name: option for option in option_fields()}
@@ -26,10 +28,11 @@ def _option(name: str) -> Any:  # noqa: ANN401  # as pydantic's Field, for any t
 
 
 class OptionFields(BaseModel):
-    """The fields of `RemovalOptions`, with the limits and descriptions declared there."""
+    """A preset, and the fields of `RemovalOptions` with the limits and descriptions declared there."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
 
+    preset: str | None = Field(None, description=PRESET.help)
     model: ModelChoice = _option("model")
     output: OutputChoice = _option("output")
     format: FormatChoice = _option("format")
@@ -61,9 +64,14 @@ class OptionFields(BaseModel):
             return sent
         return {("margin" if name == "crop_margin" else name): value for name, value in sent.items()}
 
-    def options(self) -> RemovalOptions:
-        """Return the removal options."""
-        return RemovalOptions(**self.model_dump(include=set(_OPTIONS)))
+    def options(self, presets: Presets) -> RemovalOptions:
+        """Return the removal options: those sent, then the preset's. Raises InvalidOption."""
+        if self.preset is None:
+            return RemovalOptions(**self.model_dump(include=set(_OPTIONS)))
+        sent = self.model_dump(include=self.model_fields_set & set(_OPTIONS))
+        has_background_file = getattr(self, BACKGROUND_FILE.name, None) is not None
+        preset = find_preset(presets, self.preset)
+        return RemovalOptions(**apply_preset(preset, sent, has_background_file=has_background_file))
 
 
 class UploadForm(OptionFields):

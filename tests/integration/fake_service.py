@@ -20,6 +20,7 @@ RESULT = {
     "coverage": 0.25,
     "box": [10, 20, 300, 400],
     "frame": [0, 0, 640, 480],
+    "scale_factor": 1.0,
     "warnings": [],
     "model_id": "builtin",
     "device": "cpu",
@@ -59,6 +60,7 @@ class Script:
     problem: str | None = None  # of torch, after the install
     broken: bool = False  # the problem prevents BiRefNet from running
     result: dict[str, Any] = field(default_factory=lambda: dict(RESULT))
+    presets: dict[str, dict[str, str]] = field(default_factory=dict)
     truncated_download: bool = False
     streams: int = 0
     uploads: list[bytes] = field(default_factory=list)
@@ -105,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream()
         elif self.path == "/api/v1/health":
             self._json(200, {"status": "ok"})
+        elif self.path == "/api/v1/presets":
+            self._json(200, self.script.presets)
         elif self.path == "/api/v1/env/status":
             modules = [{"module": "torch", "problem": self.script.problem}]
             self._json(200, {"ready": not self.script.broken, "modules": modules})

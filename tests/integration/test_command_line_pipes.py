@@ -74,6 +74,8 @@ FORMATS: dict[str, tuple[list[str], str, dict[str, str]]] = {
     "asked for under another name": (["--format", "webp", "-o", "x.png"], "x.png", {"format": "webp"}),
     "mask": (["--output", "mask"], "photo-mask.png", {"output": "mask"}),
     "both": (["--output", "both"], "photo-both.zip", {"output": "both"}),
+    "layers": (["--output", "layers"], "photo-layers.zip", {"output": "layers"}),
+    "layers named": (["--output", "layers", "-o", "x.zip"], "x.zip", {"output": "layers"}),
     "suffix": (["--suffix", "_free"], "photo_free.png", {}),
     "both named": (["--output", "both", "-o", "x.zip"], "x.zip", {"output": "both"}),
     "switches": (

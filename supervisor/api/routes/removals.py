@@ -24,7 +24,15 @@ from shared.errors import (
     WorkerStartFailed,
 )
 from shared.options import Option, declared_options
-from supervisor.api.dependencies import Accepted, BodyOptionsOnly, ClientDep, SpoolDep, TaskDep, UploadsDep
+from supervisor.api.dependencies import (
+    Accepted,
+    BodyOptionsOnly,
+    ClientDep,
+    PresetsDep,
+    SpoolDep,
+    TaskDep,
+    UploadsDep,
+)
 from supervisor.api.error_handlers import error_responses
 from supervisor.api.multipart import UploadRoute
 from supervisor.api.removal_forms import UploadForm, UrlRequest
@@ -52,9 +60,15 @@ FinishedRemoval = Annotated[Task, Depends(_get_finished_removal)]
 
 
 @options_router.get("/options")
-async def options() -> list[Option]:
+async def options(presets: PresetsDep) -> list[Option]:
     """Every option that an upload, a URL or the command line may carry, in the order to offer them."""
-    return declared_options()
+    return declared_options(presets)
+
+
+@options_router.get("/presets")
+async def presets(presets: PresetsDep) -> dict[str, dict[str, str | int | bool]]:
+    """The options of every preset, by its name."""
+    return {name: dict(preset) for name, preset in presets.items()}
 
 
 @router.post(
@@ -66,18 +80,21 @@ async def upload(
     form: Annotated[UploadForm, Form(media_type="multipart/form-data")],
     uploads: UploadsDep,
     client: ClientDep,
+    presets: PresetsDep,
 ) -> Accepted:
     """Remove the background of an uploaded photo."""
     file = form.background_file
     background = None if file is None else InputImage("background_file", file)
-    task = await uploads.accept(form.options(), InputImage("file", form.file), client, background)
+    task = await uploads.accept(form.options(presets), InputImage("file", form.file), client, background)
     return {"task_id": task.id}
 
 
 @router.post("/url", dependencies=[BodyOptionsOnly], responses=_REFUSALS | error_responses(UrlRefused))
-async def url(body: Annotated[UrlRequest, Body()], uploads: UploadsDep, client: ClientDep) -> Accepted:
+async def url(
+    body: Annotated[UrlRequest, Body()], uploads: UploadsDep, client: ClientDep, presets: PresetsDep
+) -> Accepted:
     """Remove the background of the photo at a URL."""
-    task = await uploads.accept(body.options(), InputImage("url", body.url), client)
+    task = await uploads.accept(body.options(presets), InputImage("url", body.url), client)
     return {"task_id": task.id}
 
 
