@@ -159,7 +159,7 @@ def test_an_error_of_every_image_is_reported_once(photos: Path) -> None:
 
 def test_an_error_that_one_image_of_several_meets_does_not_end_the_run(photos: Path) -> None:
     """A result was written, so the options are valid: the others are still processed."""
-    refusal = (422, {"detail": "The field 'crop_margin' is not valid.", "code": "invalid_option"})
+    refusal = (422, {"detail": "The field 'margin' is not valid.", "code": "invalid_option"})
     script = Script(refusal=refusal, refused_part=b"photo one.jpg")
     done = remove(
         script, photos / "two.PNG", photos / "one.jpg", photos / "no ending", "--jobs", "1", "--json"

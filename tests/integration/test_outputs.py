@@ -125,17 +125,19 @@ def test_a_background_of_any_kind_is_accepted(service: Service, astronaut: bytes
 
 
 def test_a_crop_is_the_subjects_box(service: Service, astronaut: bytes, facts: dict[str, Any]) -> None:
-    """Without room, with pixels of room, and with more room than there is."""
+    """Without room, and with room, which is transparent beyond the photo's edge."""
     left, top, width, height = facts["box"]
     tight = np.asarray(opened(service.cut(astronaut, crop="true", refine="false")))
     plain = np.asarray(opened(service.cut(astronaut, refine="false")))
     assert np.array_equal(tight, plain[top : top + height, left : left + width])
     assert facts["frame"] == [0, 0, SIDE, SIDE]
     roomy = removal_result(service, astronaut, crop="true", crop_margin="10px", max_size="100")
-    left, top, right, bottom = max(left - 10, 0), max(top - 10, 0), left + width + 10, top + height + 10
-    assert roomy["frame"] == [left, top, min(right, SIDE) - left, min(bottom, SIDE) - top]
+    assert roomy["frame"] == [left - 10, top - 10, width + 20, height + 20]
     assert max(roomy["width"], roomy["height"]) == 100
-    assert opened(service.cut(astronaut, crop="true", crop_margin="300%")).size == (SIDE, SIDE)
+    assert roomy["scale_factor"] == pytest.approx(100 / max(width + 20, height + 20), rel=0.01)
+    edge = np.asarray(opened(service.cut(astronaut, crop="true", margin="0 0 40px 0")))
+    assert edge.shape[:2] == (height + 40, width)
+    assert not edge[-40:].any()
 
 
 def test_a_result_is_scaled_down_and_says_so(service: Service, astronaut: bytes, cutout: Pixels) -> None:
@@ -180,12 +182,17 @@ def test_webp_is_exact_when_lossless_and_small_when_not(
 
 
 def test_a_jpeg_is_opaque(service: Service, astronaut: bytes, cutout: Pixels) -> None:
-    """White where the wall was, no alpha, the quality asked for."""
+    """White where the wall was, also without a background, no alpha, the quality asked for."""
     file = service.cut(astronaut, format="jpeg", background="white", quality="95")
     image = opened(file)
     assert (image.format, image.mode) == ("JPEG", "RGB")
     assert np.abs(np.asarray(image).astype(int) - over(cutout, (255, 255, 255))).mean() < 2
+    assert service.cut(astronaut, format="jpeg", quality="95") == file
     assert len(service.cut(astronaut, format="jpeg", background="white", quality="30")) < len(file) / 2
+    pink = np.asarray(
+        opened(service.cut(astronaut, format="jpeg", background="#ff000080", quality="95")), int
+    )
+    assert np.abs(pink[cutout[..., 3] == 0] - (255, 127, 127)).mean() < 2
 
 
 @pytest.mark.parametrize("format_", ["png", "webp", "jpeg"])
@@ -225,6 +232,22 @@ def test_both_come_in_a_zip(service: Service, astronaut: bytes, cutout: Pixels) 
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
         assert np.array_equal(np.asarray(opened(archive.read("my photo-cutout.png"))), cutout)
         assert np.array_equal(np.asarray(opened(archive.read("my photo-mask.png"))), cutout[..., 3])
+
+
+def test_layers_are_the_colours_and_the_alpha_in_a_zip(
+    service: Service, astronaut: bytes, cutout: Pixels
+) -> None:
+    """With fixed names, as remove.bg's clients look for; the two give the cut-out again."""
+    result = removal_result(service, astronaut, output="layers", quality="95")
+    assert (result["format"], result["width"]) == ("zip", SIDE)
+    answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
+    assert 'filename="my photo-layers.zip"' in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["color.jpg", "alpha.png"]
+        color, alpha = (opened(archive.read(name)) for name in archive.namelist())
+    assert np.array_equal(np.asarray(alpha), cutout[..., 3])
+    opaque = cutout[..., 3] == 255
+    assert np.abs(np.asarray(color, int)[opaque] - cutout[opaque][:, :3]).mean() < 4
 
 
 @pytest.mark.parametrize(

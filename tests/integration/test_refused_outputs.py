@@ -10,13 +10,18 @@ from tests.service import Service
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"format": "jpeg"}, "'background'"),
-        ({"format": "jpeg", "output": "both"}, "'background'"),
-        ({"format": "jpeg", "background": "#ff000080"}, "opaque"),
         ({"background": "#12345"}, "'background'"),
         ({"background": "rgb(1,2,3)"}, "CSS colour name"),
         ({"background": "blurple"}, "CSS colour name"),
-        ({"crop_margin": "a lot"}, "'crop_margin'"),
+        ({"shadow_colour": "#12345"}, "'shadow_colour'"),
+        ({"shadow_opacity": "101"}, "'shadow_opacity'"),
+        ({"margin": "a lot"}, "'margin'"),
+        ({"crop_margin": "a lot"}, "'margin'"),  # its name up to version 0.1
+        ({"canvas": "20 x"}, "'canvas'"),
+        ({"scale": "9%"}, "'scale'"),
+        ({"position": "left"}, "'position'"),
+        ({"roi": "0 0 100%"}, "'roi'"),
+        ({"preset": "shop"}, "'preset'"),
         ({"max_size": "15"}, "'max_size'"),
         ({"quality": "101"}, "'quality'"),
         ({"format": "tiff"}, "'format'"),
