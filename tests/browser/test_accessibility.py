@@ -53,7 +53,7 @@ def test_axe_finds_no_violations(
     )
     assert dark == (scheme == "dark")
     assert find_violations(page.page, axe) == []
-    page.page.get_by_text("Options").click()
+    page.open_options()
     page.drop(("astronaut.jpg", "image/jpeg", ASTRONAUT), ("notes.txt", "text/plain", b"shopping list"))
     expect(page.done("astronaut.jpg")).to_be_visible()
     expect(page.photo("notes.txt")).to_contain_text("not an image")
@@ -107,7 +107,7 @@ def test_touch_targets_and_fonts_are_large_enough(
 ) -> None:
     """44 px, as Apple's and Google's guidelines require; below 16 px iOS zooms into a focused field."""
     page = visit(light.url, viewport=viewport, has_touch=True, is_mobile=True)
-    page.page.get_by_text("Options").click()
+    page.open_options()
     page.drop(("astronaut.jpg", "image/jpeg", ASTRONAUT))
     expect(page.done("astronaut.jpg")).to_be_visible()
     assert page.page.evaluate(SMALL_TARGETS) == []
@@ -132,7 +132,7 @@ def test_the_sticky_button_covers_no_focused_option(visit: Open, light: Service)
     page = visit(light.url, viewport=PHONE)
     page.drop(("astronaut.jpg", "image/jpeg", ASTRONAUT))
     expect(page.done("astronaut.jpg")).to_be_visible()
-    page.page.get_by_text("Options").click()
+    page.open_options()
     apply = page.button("Apply to this photo")
     expect(apply).to_be_disabled()
     expect(apply).to_have_css("opacity", "1")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.visit import Visit
 from tests.conftest import SAMPLES
@@ -21,6 +21,7 @@ def describe(name: str, kind: str, default: Any = None, **more: Any) -> dict[str
         "minimum": None,
         "maximum": None,
         "unit": None,
+        "group": "result",
         "help": f"what {name} does",
     }
     return {"name": name, "kind": kind, "default": default, **plain, **more}
@@ -39,7 +40,7 @@ UNKNOWN_OPTIONS = [
 def test_options_come_from_the_service_and_are_sent(visit: Open, light: Service) -> None:
     """Every option has a field with its help text; changed values are sent."""
     page = visit(light.url)
-    page.page.get_by_text("Options").click()
+    page.open_options()
     for option in light.client.get("/options").json():
         control = page.page.locator(f"#option-{option['name']}")
         expect(control).to_be_visible()
@@ -54,10 +55,11 @@ def test_options_come_from_the_service_and_are_sent(visit: Open, light: Service)
 
 def test_options_of_every_kind_are_offered_and_sent(visit: Open, light: Service) -> None:
     """Options that the page does not know are shown; only changed values are sent."""
-    page = visit(light.url, expected=("422",)).page
+    visited = visit(light.url, expected=("422",))
+    page = visited.page
     page.route("**/api/v1/options", lambda route: route.fulfill(json=UNKNOWN_OPTIONS))
     page.reload()
-    page.get_by_text("Options").click()
+    visited.open_options()
     page.get_by_label("Polish", exact=True).uncheck()
     page.get_by_label("Padding").fill("12")
     expect(page.get_by_label("Padding")).to_have_attribute("max", "500")
@@ -79,7 +81,7 @@ def test_options_of_every_kind_are_offered_and_sent(visit: Open, light: Service)
 def test_options_can_be_applied_to_a_finished_photo(visit: Open, light: Service) -> None:
     """Without choosing the file again; the previous result remains."""
     page = visit(light.url)
-    page.page.get_by_text("Options").click()
+    page.open_options()
     page.page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
     expect(page.done("cat.jpg")).to_have_count(1)
     apply = page.button("Apply to this photo")
@@ -97,3 +99,51 @@ def test_options_can_be_applied_to_a_finished_photo(visit: Open, light: Service)
     page.page.locator(".photo").first.locator(".pick").click()
     expect(apply).to_be_disabled()
     expect(page.page.locator(".photo")).to_have_count(2)
+
+
+def test_options_are_in_groups_that_count_their_changes(visit: Open, light: Service) -> None:
+    """All at once, they would be several screens high."""
+    page = visit(light.url).page
+    page.locator("#options-box > summary").click()
+    groups = page.locator("#options .group")
+    expect(groups.locator("summary")).to_have_text(["Result", "Background", "Layout", "Shadow", "Advanced"])
+    expect(page.get_by_label("Output", exact=True)).to_be_visible()
+    expect(page.get_by_label("Margin", exact=True)).to_be_hidden()
+    groups.nth(2).locator("summary").click()
+    page.get_by_label("Margin", exact=True).fill("5%")
+    expect(groups.nth(2).locator("summary")).to_have_text("Layout1 changed")
+
+
+def test_a_preset_fills_in_its_options(visit: Open, light: Service) -> None:
+    """What is shown is what is sent; unchanged options of a preset go with it."""
+    visited = visit(light.url)
+    page = visited.page
+    visited.open_options()
+    preset, format_ = page.get_by_label("Preset", exact=True), page.get_by_label("Format", exact=True)
+    background = page.get_by_label("Background", exact=True)
+    page.get_by_label("Quality", exact=True).fill("70")
+    preset.select_option("marketplace")
+    expect(background).to_have_value("white")
+    expect(page.get_by_label("Canvas", exact=True)).to_have_value("2000x2000")
+    expect(format_).to_have_value("jpeg")
+    preset.select_option("avatar")
+    expect(page.get_by_label("Canvas", exact=True)).to_have_value("1:1")
+    expect(background).to_have_value("")
+    expect(page.get_by_label("Crop", exact=True)).to_be_checked()
+    preset.select_option("marketplace")
+    expect(page.get_by_label("Crop", exact=True)).not_to_be_checked()
+    format_.select_option("png")
+    page.get_by_label("Background file", exact=True).set_input_files(SAMPLES / "astronaut.jpg")
+    sent: list[bytes] = []
+
+    def record(route: Route) -> None:
+        sent.append(route.request.post_data_buffer or b"")
+        route.continue_()
+
+    page.route("**/remove/upload", record)
+    page.set_input_files("#files", {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": CAT})
+    expect(visited.done("cat.jpg")).to_contain_text("2000 \N{MULTIPLICATION SIGN} 2000 \N{MIDDLE DOT} PNG")
+    (body,) = sent
+    assert b'name="canvas"\r\n\r\n2000x2000\r\n' in body
+    for name in (b"format", b"background", b"preset", b"crop"):
+        assert b'name="%s"' % name not in body

@@ -190,7 +190,7 @@ def test_a_photo_without_subject_has_a_message(visit: Open, service: Service) ->
 def test_a_zip_result_has_a_message(visit: Open, service: Service, astronaut: bytes) -> None:
     """The viewer cannot display or copy it."""
     page = visit(service.url)
-    page.page.locator("#options-box summary").click()
+    page.open_options()
     page.page.get_by_label("Output", exact=True).select_option("both")
     page.drop(("astronaut.jpg", "image/jpeg", astronaut))
     expect(page.page.locator(".note", has_text="in a zip file")).to_be_visible()

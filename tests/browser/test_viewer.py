@@ -143,7 +143,7 @@ def test_a_cropped_result_is_aligned_with_the_original(visit: Open, light: Servi
     photo.paste((255, 255, 250), (120, 30, 180, 50))
     photo.paste((255, 255, 160), (150, 30, 180, 50))
     page = visit(light.url)
-    page.page.locator("#options-box summary").click()
+    page.open_options()
     page.page.get_by_label("Crop", exact=True).check()
     page.page.get_by_label("Max size").fill("30")
     show_result(page, ("flag.png", "image/png", encoded(photo)))
@@ -184,3 +184,23 @@ def test_a_result_is_copied_and_pasted_as_a_new_photo(viewer: Visit) -> None:
     assert name == "image-cutout.png"
     assert image.size == (SIDE, SIDE)
     assert image.getpixel((5, 5))[3] == 0
+
+
+def test_a_result_on_a_canvas_is_aligned_with_the_original(visit: Open, light: Service) -> None:
+    """Also where the canvas reaches beyond the photo and enlarges the subject."""
+    photo = Image.new("RGB", (300, 200), (40, 0, 0))
+    photo.paste((255, 255, 250), (0, 0, 60, 40))
+    photo.paste((255, 255, 160), (30, 0, 60, 40))
+    page = visit(light.url)
+    page.open_options()
+    page.page.get_by_label("Canvas", exact=True).fill("400x400")
+    page.page.get_by_label("Scale", exact=True).fill("50%")
+    show_result(page, ("flag.png", "image/png", encoded(photo)))
+    expect(page.photo("flag.png")).to_contain_text("400 \N{MULTIPLICATION SIGN} 400")
+    slider = page.page.get_by_role("slider")
+    for key in ("Home", "End"):  # the result alone, then the original alone
+        slider.press(key)
+        box = sheet(page)
+        for share, colour in ((0.3, (255, 255, 250)), (0.7, (255, 255, 160))):
+            spot = box["x"] + share * box["width"], box["y"] + 0.5 * box["height"]
+            assert pixel(page, *spot) == pytest.approx(colour, abs=15), f"{key} at {share}"

@@ -54,6 +54,14 @@ class Visit:
         """Return the visible button of that name."""
         return self.page.get_by_role("button", name=name, exact=True)
 
+    def open_options(self) -> None:
+        """Open the options and each of their groups."""
+        self.page.locator("#options-box > summary").click()
+        self.page.locator("#options .group").first.wait_for()
+        self.page.eval_on_selector_all(
+            "#options .group", "(groups) => groups.forEach((g) => { g.open = true; })"
+        )
+
     def photo(self, name: str) -> Locator:
         """Return a photo's row in the list."""
         return self.page.locator(".photo", has_text=name)

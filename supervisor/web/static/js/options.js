@@ -1,14 +1,20 @@
-// Form of the removal options, generated from the service's option descriptions (GET /options).
+// Form of the removal options, generated from the service's option descriptions (GET /options), in groups. Choosing a
+// preset (GET /presets) fills in its options, which can then be changed; the preset itself is not sent.
 import { get } from './api.js';
 import { byId, capitalise, h } from './dom.js';
 
 const LABELS = { auto: 'Automatic', birefnet: 'BiRefNet', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG' };
+const FIRST_GROUP = 'result'; // open from the start
+const PRESET = 'preset';
 const HEX = /^#[0-9a-f]{6}/i;
 
 const labelOf = (name) => LABELS[name] ?? capitalise(name.replaceAll('_', ' '));
 
 export class OptionsForm {
   #fields = [];
+  #groups = new Map();
+  #presets = {};
+  #preset = {}; // the options of the chosen preset
   #job = null;
 
   /** `apply` processes the selected photo again with the current options. */
@@ -24,19 +30,45 @@ export class OptionsForm {
   /** Load the option descriptions and create the fields, once. */
   async load() {
     if (this.#fields.length) return;
-    const descriptions = await get('options');
+    const [descriptions, presets] = await Promise.all([get('options'), get('presets')]);
     if (this.#fields.length) return; // another call was faster
-    this.#fields = descriptions.map((option) => new Field(option, () => this.#showSummary()));
-    this.button.before(...this.#fields.map((field) => field.node));
+    this.#presets = presets;
+    this.#fields = descriptions.map((option) => new Field(option, () => this.#change(option)));
+    for (const { option, node } of this.#fields) {
+      if (!this.#groups.has(option.group)) this.#groups.set(option.group, new Group(option.group));
+      this.#groups.get(option.group).node.append(node);
+    }
+    this.button.before(...[...this.#groups.values()].map((group) => group.node));
+  }
+
+  #change({ name }) {
+    if (name === PRESET) this.#applyPreset();
+    this.#showSummary();
+  }
+
+  /** Fill in the chosen preset's options. Those of the previous one that are unchanged return to their defaults. */
+  #applyPreset() {
+    const fields = new Map(this.#fields.map((field) => [field.option.name, field]));
+    for (const [name, value] of Object.entries(this.#preset)) {
+      const field = fields.get(name);
+      if (field?.value === value) field.value = field.option.default;
+    }
+    this.#preset = this.#presets[fields.get(PRESET).value] ?? {};
+    for (const [name, value] of Object.entries(this.#preset)) {
+      const field = fields.get(name);
+      if (field) field.value = value;
+    }
   }
 
   /** Return the values that differ from their defaults, as `fields` and `files`; the service applies the defaults. */
   values() {
     const changed = { fields: {}, files: {} };
-    for (const { option, value } of this.#fields) {
-      if (value === null || value === option.default) continue;
-      changed[option.kind === 'image' ? 'files' : 'fields'][option.name] = value;
+    for (const field of this.#fields) {
+      const { option, value } = field;
+      if (field.changed && option.name !== PRESET) changed[option.kind === 'image' ? 'files' : 'fields'][option.name] = value;
     }
+    // They exclude each other: a background image replaces the colour of a preset.
+    if (changed.files.background_file && changed.fields.background === this.#preset.background) delete changed.fields.background;
     return changed;
   }
 
@@ -58,6 +90,22 @@ export class OptionsForm {
     const { fields, files } = this.values();
     const count = Object.keys(fields).length + Object.keys(files).length;
     byId('options-summary').textContent = count ? `${count} changed` : 'defaults';
+    for (const [name, group] of this.#groups) {
+      group.show(this.#fields.filter(({ option, changed }) => changed && option.group === name).length);
+    }
+  }
+}
+
+class Group {
+  constructor(name) {
+    this.count = h('span', { className: 'muted' });
+    this.node = h('details', { className: 'group', open: name === FIRST_GROUP },
+      h('summary', {}, capitalise(name), this.count));
+  }
+
+  /** Show how many of the group's options are changed. */
+  show(count) {
+    this.count.textContent = count ? `${count} changed` : '';
   }
 }
 
@@ -85,6 +133,17 @@ class Field {
     return kind === 'integer' ? Number(text) : text;
   }
 
+  set value(value) {
+    if (this.option.kind === 'boolean') this.control.checked = value === true;
+    else this.control.value = value ?? '';
+    this.control.dispatchEvent(new Event('input')); // does not bubble: for the picker of a colour
+  }
+
+  /** Whether the value differs from the option's default. */
+  get changed() {
+    return this.value !== null && this.value !== this.option.default;
+  }
+
   /** Create the unit of a number, or the picker of a colour. */
   #createExtras() {
     const { kind, unit, name } = this.option;
@@ -103,7 +162,7 @@ function createControl({ kind, choices, default: initial, minimum, maximum }, id
   const value = initial === null ? '' : String(initial);
   switch (kind) {
     case 'choice':
-      return h('select', { id }, ...choices.map((choice) =>
+      return h('select', { id }, initial === null && h('option', { value: '' }, 'None'), ...choices.map((choice) =>
         h('option', { value: choice, selected: choice === initial }, labelOf(choice))));
     case 'boolean':
       return h('input', { id, type: 'checkbox', checked: initial === true });

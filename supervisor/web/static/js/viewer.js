@@ -149,7 +149,10 @@ async function decode(url) {
   return image.decode().then(() => image, () => null);
 }
 
-/** Scale and shift an image so that a part of it fills its sheet: left, top, width, height in image pixels. */
+/**
+ * Scale and shift an image so that a frame of it fills its sheet: left, top, width, height in image pixels. On a
+ * canvas, the frame may reach beyond the image.
+ */
 function cropTo(image, [left, top, width, height]) {
   const percent = (part, whole) => `${(100 * part) / whole}%`;
   Object.assign(image.style, {
@@ -162,7 +165,7 @@ function cropTo(image, [left, top, width, height]) {
 
 /** Return why an image is not displayed, or ''. */
 function explain(job, before, after) {
-  if (job?.result?.format === 'zip') return 'The cutout and its mask are in a zip file: download it to see them.';
+  if (job?.result?.format === 'zip') return 'The two images of the result are in a zip file: download it to see them.';
   if (job?.cutout && !after) return 'This browser cannot display the result: download it to see it.';
   if (job?.original && !before) return 'This browser cannot display the format of the original.';
   return '';
