@@ -239,7 +239,7 @@ PRESET = Option(
     minimum=None,
     maximum=None,
     unit=None,
-    help="set of options for a purpose; options that are given as well take precedence",
+    help="named set of options for a purpose; other options that are given take precedence over it",
 )
 
 

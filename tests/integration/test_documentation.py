@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,9 @@ from PIL import Image
 
 from shared import errors
 from shared.catalog import CATALOG
-from shared.options import declared_options
+from shared.option_validation import validate_options
+from shared.options import RemovalOptions, declared_options
+from shared.presets import BUILT_IN
 from supervisor.api.error_handlers import ErrorBody
 from supervisor.jobs.result import Result
 from supervisor.settings import PREFIX, Settings
@@ -112,7 +115,7 @@ def test_named_files_exist() -> None:
 
 def test_options_are_listed_with_their_values_and_defaults() -> None:
     """A client's author need not read the schema."""
-    rows = {row[0].strip("`"): row[1:3] for row in table_rows(DOCS / "output-options.md")}
+    rows = {row[0].strip("`"): row[1:3] for row in table_rows(DOCS / "output-options.md", "All options")}
     del rows["option"]
     assert list(rows) == [option.name for option in declared_options()]
     for option in declared_options():
@@ -122,6 +125,24 @@ def test_options_are_listed_with_their_values_and_defaults() -> None:
             assert values == ", ".join(f"`{choice}`" for choice in option.choices)
         if option.minimum is not None:
             assert values == f"{option.minimum} to {option.maximum}"
+
+
+def test_presets_are_listed_with_their_options() -> None:
+    """As a form would send them."""
+    rows = {
+        name.strip("`"): options for name, _, options in table_rows(DOCS / "output-options.md", "Presets")
+    }
+    del rows["preset"]
+    assert rows == {
+        name: ", ".join(
+            f"`{option}={str(value).lower() if isinstance(value, bool) else value}`"
+            for option, value in preset.items()
+        )
+        for name, preset in BUILT_IN.items()
+    }
+    (example,) = code_blocks(DOCS / "output-options.md", "toml")
+    for preset in tomllib.loads(example).values():
+        validate_options(RemovalOptions(**preset))
 
 
 def test_routes_are_listed(service: Service) -> None:

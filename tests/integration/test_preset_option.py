@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from tests.conftest import SAMPLES
 from tests.photos import encoded, opened, wish
 from tests.service import ROOT, SUPERVISOR, Service
 
@@ -32,6 +33,14 @@ def test_a_preset_sets_the_options_of_an_upload(service: Service, astronaut: byt
     assert (image.format, image.size, image.getpixel((0, 0))) == ("JPEG", (200, 100), (255, 255, 255))
     image = opened(service.cut(astronaut, preset="marketplace", canvas="200x100", format="png"))
     assert (image.format, image.size) == ("PNG", (200, 100))
+
+
+def test_a_shadow_fits_on_the_canvas_of_marketplace(service: Service) -> None:
+    """One that is cut off at the edge looks like a mistake of the shop's."""
+    cat = (SAMPLES / "cat.jpg").read_bytes()
+    image = opened(service.cut(cat, preset="marketplace", shadow="ground")).convert("L")
+    for edge in ((0, 0, 2000, 1), (0, 1999, 2000, 2000), (0, 0, 1, 2000), (1999, 0, 2000, 2000)):
+        assert image.crop(edge).getextrema() == (255, 255), edge
 
 
 def test_a_background_image_replaces_that_of_a_preset(service: Service, astronaut: bytes) -> None:
