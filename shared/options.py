@@ -239,7 +239,7 @@ PRESET = Option(
     minimum=None,
     maximum=None,
     unit=None,
-    help="named set of options for a purpose; other options that are given take precedence over it",
+    help="named set of options, such as marketplace, product-shadow or avatar; other options take precedence",
 )
 
 

@@ -89,7 +89,7 @@ def test_presets_of_the_environment_are_checked_before_a_server_starts(photo: Pa
 
 
 def test_the_older_name_of_margin_is_accepted(photo: Path) -> None:
-    """Scripts that were written for version 0.1 go on working."""
+    """Scripts that were written for version 0.1 still work."""
     for flag in ("--margin", "--crop-margin"):
         script = Script()
         assert remove(script, photo, "--crop", flag, "5%").returncode == 0
