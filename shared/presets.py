@@ -23,9 +23,6 @@ BUILT_IN: Presets = {
         "background": "white",
         "canvas": "2000x2000",
         "scale": "85%",
-        # So that a shadow fits into the room that this scale leaves.
-        "shadow_offset": "5% 2%",
-        "shadow_blur": "1%",
     },
     "product-shadow": {"crop": True, "margin": "8%", "shadow": "ground"},
     "avatar": {"crop": True, "margin": "8%", "canvas": "1:1"},

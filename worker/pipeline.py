@@ -57,7 +57,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
     with timer.measure("encode"):
         whole = _apply_input_alpha(image, alpha)
         box, coverage = geometry.find_subject_box(whole.alpha), geometry.measure_coverage(whole.alpha)
-        plan = _plan(box, whole.rgb.size, options)
+        plan = _plan(box, whole.alpha, options)
         _check_size(plan, options, max_pixels)
         shows_all = plan.scale_factor == 1 or options.output == "layers"
         part = Box(0, 0, *whole.rgb.size) if shows_all else layout.find_visible_part(whole.alpha)
@@ -108,7 +108,11 @@ def _decode(
     return image.with_convertible_profile() if has_layer else image, background
 
 
-def _plan(box: Box | None, image_size: tuple[int, int], options: RemovalOptions) -> layout.Layout:
+def _plan(box: Box | None, alpha: Pixels, options: RemovalOptions) -> layout.Layout:
+    """Return the layout of a result. What is placed, and not cropped, is the subject without faint specks."""
+    image_size = (alpha.shape[1], alpha.shape[0])
+    if box is not None and not options.crop and (options.canvas or options.scale or options.position):
+        return layout.plan_layout(geometry.find_core_box(alpha), None, image_size, options)
     has_shadow = box is not None and options.shadow != "none" and options.output != "mask"
     extent = shadow_extent(box, options) if box is not None and has_shadow else box
     return layout.plan_layout(box, extent, image_size, options)

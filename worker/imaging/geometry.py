@@ -45,6 +45,11 @@ def find_subject_box(alpha: Pixels) -> Box | None:
     return None if alpha.max(initial=0) < _SUBJECT_ALPHA else find_bounding_box(alpha >= _VISIBLE_ALPHA)
 
 
+def find_core_box(alpha: Pixels) -> Box | None:
+    """Return the bounding box of pixels of half opacity or more, which ignores faint specks and fringes."""
+    return find_bounding_box(alpha >= _SUBJECT_ALPHA)
+
+
 def find_bounding_box(marked: NDArray[np.bool_]) -> Box | None:
     """Return the bounding box of the marked pixels of (H, W); None if none is marked."""
     down, across = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
