@@ -28,6 +28,9 @@ from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.settings import PREFIX, BadSettings, Settings, load_settings
 
 KEEPALIVE_IDLE_S = 60  # before the system probes whether a connection's client is still there
+GIL_INTERVAL_S = (
+    0.001  # Python's 5 ms are for throughput; here the event loop waits for threads that parse bodies
+)
 GRACE_S = 3  # for requests under way at the shutdown; open streams end by themselves
 SHUTDOWN_TIMEOUT_S = 10.0  # after which the process exits, whatever its event loop does
 LOG_DRAIN_S = 0.5
@@ -79,6 +82,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     _handle_sighup(server)
     if stdin is not None:
         threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
+    sys.setswitchinterval(GIL_INTERVAL_S)
     # uvloop's, where there is one
     runner = asyncio.Runner(loop_factory=windows_loop.choose_loop_factory(config.get_loop_factory()))
     runner.run(server.serve(sockets=[listener]))

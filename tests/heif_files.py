@@ -1,4 +1,4 @@
-"""Writes HEIC files of a grid whose tiles are one and the same image.
+"""Writes HEIC and AVIF files of a grid whose tiles are one and the same image.
 
 Sources: ISO/IEC 14496-12 (boxes), ISO/IEC 23008-12, 6.6.2.3 (image grid).
 """
@@ -30,33 +30,40 @@ def grid(
     rows: int,
     columns: int,
     size: tuple[int, int],
+    kind: str = "HEIF",
 ) -> bytes:
     """Return a file of `rows` x `columns` references to a tile."""
-    whole = encoded(tile, "HEIF", quality=50)
+    whole = encoded(tile, kind, quality=50)
+    brand, codec, config = (b"heic", b"hvc1", b"hvcC") if kind == "HEIF" else (b"avif", b"av01", b"av1C")
     data = whole[whole.index(b"mdat") + 4 :]
     layout = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size)
     properties = [
         full_box(b"ispe", struct.pack(">II", *size)),
-        _find_box(whole, b"hvcC"),
+        _find_box(whole, config),
         full_box(b"ispe", struct.pack(">II", *tile.size)),
         full_box(b"pixi", bytes([3, 8, 8, 8])),
     ]
-    references = struct.pack(f">HH{rows * columns}H", _GRID, rows * columns, *[_TILE] * rows * columns)
-    associations = struct.pack(">IHB2BHB3B", 2, _GRID, 2, 1, 4, _TILE, 3, 2 | 0x80, 3, 4)
+    # libavif refuses a second reference to an item; several items may have the same bytes.
+    tiles = [_TILE] if kind == "HEIF" else list(range(_TILE, _TILE + rows * columns))
+    targets = tiles * (rows * columns // len(tiles))
+    references = struct.pack(f">HH{len(targets)}H", _GRID, len(targets), *targets)
+    associations = struct.pack(">IHB2B", 1 + len(tiles), _GRID, 2, 1, 4)
+    associations += b"".join(struct.pack(">HB3B", item, 3, 2 | 0x80, 3, 4) for item in tiles)
     items = [full_box(b"infe", struct.pack(">HH4s", item, 0, name), b"\0") for item, name in
-             ((_GRID, b"grid"), (_TILE, b"hvc1"))]  # fmt: skip
+             [(_GRID, b"grid"), *[(item, codec) for item in tiles]]]  # fmt: skip
     items = [b[:8] + b"\2" + b[9:] for b in items]  # version 2
-    head = box(b"ftyp", b"heic", bytes(4), b"mif1", b"heic")
+    head = box(b"ftyp", brand, bytes(4), b"mif1", brand)
 
     def meta(start: int) -> bytes:
-        places = ((_GRID, start, len(layout)), (_TILE, start + len(layout), len(data)))
+        places = [(_GRID, start, len(layout))]
+        places += [(item, start + len(layout), len(data)) for item in tiles]
         extents = b"".join(struct.pack(">HHHII", item, 0, 1, at, length) for item, at, length in places)
         return full_box(
             b"meta",
             full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
             full_box(b"pitm", struct.pack(">H", _GRID)),
-            full_box(b"iloc", b"\x44\0", struct.pack(">H", 2), extents),
-            full_box(b"iinf", struct.pack(">H", 2), *items),
+            full_box(b"iloc", b"\x44\0", struct.pack(">H", len(places)), extents),
+            full_box(b"iinf", struct.pack(">H", len(items)), *items),
             full_box(b"iref", box(b"dimg", references)),
             box(b"iprp", box(b"ipco", *properties), full_box(b"ipma", associations)),
         )

@@ -12,13 +12,16 @@ from worker.available_memory import measure_available_bytes
 POLL_S = 0.1
 # How long a job that does not fit although no other runs waits for the memory of other processes.
 PATIENCE_S = 2.0
+# What all jobs but the largest may need together. Large ones share the memory's bandwidth, and gain nothing
+# from running together.
+LARGE_JOB_BYTES = 400_000_000
 _MB = 1_000_000
 
 
 class MemoryGate:
-    """Admits jobs in the order of their arrival, each when its estimated need fits in.
+    """Admits jobs in the order of their arrival: one large job at a time, others while their needs fit in.
 
-    `measure` returns the available memory in bytes, None if it is unknown: then all are admitted.
+    `measure` returns the available memory in bytes, None if it is unknown: then any need fits in.
     """
 
     def __init__(self, measure: Callable[[], int | None] = measure_available_bytes) -> None:
@@ -56,11 +59,17 @@ class MemoryGate:
             if self._waiting[0] is ticket:
                 available_bytes = self._measure()
                 # What the running jobs have taken already is counted twice: that only makes some wait.
-                if available_bytes is None or need_bytes + sum(self._reserved.values()) <= available_bytes:
+                needs = [need_bytes, *self._reserved.values()]
+                fits = available_bytes is None or sum(needs) <= available_bytes
+                if fits and sum(needs) - max(needs) <= LARGE_JOB_BYTES:
                     return
                 now_s = time.monotonic()
                 alone_since_s = None if self._reserved else alone_since_s or now_s
-                if alone_since_s is not None and now_s - alone_since_s >= PATIENCE_S:
+                if (
+                    available_bytes is not None
+                    and alone_since_s is not None
+                    and now_s - alone_since_s >= PATIENCE_S
+                ):
                     raise OutOfMemory(_explain(need_bytes, available_bytes))
             self._changed.wait(POLL_S)
 

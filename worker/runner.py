@@ -15,7 +15,8 @@ from worker.event_sender import EventSender
 from worker.imaging.memory_estimate import estimate_removal_bytes
 from worker.imaging.parallel import available_cores
 from worker.inference_thread import InferenceThread
-from worker.memory_gate import MemoryGate
+from worker.malloc import release_freed_memory
+from worker.memory_gate import LARGE_JOB_BYTES, MemoryGate
 
 log = logging.getLogger("worker")
 
@@ -82,7 +83,11 @@ class JobRunner:
             with self._gate.admit(need_bytes, check_cancelled):  # no progress before: it starts the timeout
                 waited_ms = (time.perf_counter() - submitted) * 1000
                 engine = self._model.create_proxy(check_cancelled)
-                result = pipeline.remove(job, engine, self._max_pixels, report)
+                try:
+                    result = pipeline.remove(job, engine, self._max_pixels, report)
+                finally:
+                    if need_bytes > LARGE_JOB_BYTES:
+                        release_freed_memory()
             timings_ms = engine.separate_queue_time(result.timings_ms)
             timings_ms["queued"] = round(timings_ms["queued"] + waited_ms, 1)
             return Finished(job.task_id, replace(result, timings_ms=timings_ms))

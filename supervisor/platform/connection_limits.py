@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_TIMEOUT_S = 10.0  # for all of a request's head, so that a client that trickles it is closed too
@@ -101,6 +102,11 @@ class LimitedProtocol(H11Protocol):
             self.limits.mark_busy(self)
         elif self._head_timer is None:
             self._start_head_timer()
+        if not self._in_request and self.conn.their_state is h11.SEND_BODY:
+            # The rest of a body that was answered before its end is discarded. uvloop would read 8 MB of each
+            # such connection before any other connection's turn.
+            self.flow.pause_reading()
+            self.loop.call_soon(self.flow.resume_reading)
 
     def on_response_complete(self) -> None:
         """Mark the connection idle, unless its next request has arrived already."""

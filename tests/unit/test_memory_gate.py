@@ -50,17 +50,42 @@ def waits(job: Job) -> bool:
 
 
 def test_jobs_that_fit_run_together_and_one_that_does_not_waits() -> None:
-    """Two images of 100 megapixels in a container of 2 GB."""
-    gate = MemoryGate(lambda: 2 * GB)
-    first, second = Job(gate, GB), Job(gate, GB // 2)
+    """An image of 100 megapixels and two of 24 in a container of 2 GB."""
+    gate = MemoryGate(lambda: 17 * GB // 10)
+    first, second = Job(gate, GB), Job(gate, 4 * GB // 10)
     assert first.started.wait(WAIT_S)
     assert second.started.wait(WAIT_S)
-    third = Job(gate, GB)
+    third = Job(gate, 4 * GB // 10)
     assert waits(third)
     first.end()
     assert third.started.wait(WAIT_S)
     second.end()
     third.end()
+
+
+@pytest.mark.parametrize("available", [None, 64 * GB])
+def test_large_jobs_wait_for_each_other_and_small_ones_run_beside_one(available: int | None) -> None:
+    """Two of the largest images would take 5 GB; whoever sends a usual photo does not wait for one."""
+    gate = MemoryGate(lambda: available)
+    large, small = Job(gate, 3 * GB), Job(gate, 2 * GB // 10)
+    assert large.started.wait(WAIT_S)
+    assert small.started.wait(WAIT_S)
+    other_large = Job(gate, 4 * GB)
+    assert waits(other_large)
+    small.end()
+    assert waits(other_large)
+    large.end()
+    assert other_large.started.wait(WAIT_S)
+    sums_to_much = [Job(gate, 2 * GB // 10) for _ in range(3)]
+    deadline = time.monotonic() + WAIT_S
+    while sum(job.started.is_set() for job in sums_to_much) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(3 * memory_gate.POLL_S)
+    assert [job.started.is_set() for job in sums_to_much].count(True) == 2
+    other_large.end()
+    for job in sums_to_much:
+        assert job.started.wait(WAIT_S)
+        job.end()
 
 
 def test_a_large_job_runs_alone_and_is_not_overtaken() -> None:
@@ -70,7 +95,7 @@ def test_a_large_job_runs_alone_and_is_not_overtaken() -> None:
     assert small.started.wait(WAIT_S)
     large = Job(gate, 2 * GB)
     assert waits(large)
-    later = Job(gate, GB // 2)
+    later = Job(gate, GB // 4)
     assert waits(later)
     small.end()
     assert large.started.wait(WAIT_S)

@@ -1,6 +1,7 @@
 """How the bodies of remove.bg's clients are read."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
@@ -8,8 +9,10 @@ import pytest
 from fastapi import Request
 from starlette.types import Message
 
+from supervisor.api.compat import removebg_body
 from supervisor.api.compat.removebg_body import ESCAPED_BYTES, MAX_MARKS, read_fields
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
+from supervisor.api.field_limits import is_too_long
 
 
 def request(body: bytes) -> Request:
@@ -65,3 +68,17 @@ def test_a_form_of_very_many_fields_is_refused() -> None:
     """They would take many times its length in memory."""
     with pytest.raises(RemovebgRefusal, match="too many fields"):
         fields(b"a=1&" * (MAX_MARKS + 1))
+
+
+@pytest.mark.parametrize(
+    "body", [b"a" * 5_000_000 + b"=1", b"crop_margin=" + b"1%25+" * 1_000_000, b"%61" * 10**6]
+)
+def test_of_a_text_that_is_too_long_only_the_start_is_decoded(body: bytes) -> None:
+    """The whole of it would hold the GIL, and so the event loop."""
+    tracemalloc.start()
+    try:
+        ((name, value),) = removebg_body._parse_urlencoded(body)
+        assert is_too_long(name) or is_too_long(value)
+        assert tracemalloc.get_traced_memory()[1] < 3 * 1024**2  # of which the search for fields takes one
+    finally:
+        tracemalloc.stop()

@@ -2,8 +2,9 @@
 
 import multiprocessing
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from shared import logs
+from shared.errors import DamagedImage
 from shared.messages import (
     Event,
     Failed,
@@ -28,7 +30,7 @@ from shared.options import RemovalOptions
 from tests.fake_workers.by_light import Light
 from tests.fake_workers.talk import MODEL
 from tests.photos import encoded
-from worker import main, memory_gate, runner
+from worker import main, memory_gate, pipeline, runner
 from worker.engines import ProgressFn, loaders
 from worker.imaging import decode
 from worker.imaging.geometry import Pixels
@@ -142,3 +144,34 @@ def test_a_removal_that_does_not_fit_is_refused_and_one_that_waits_sends_no_prog
             cancelled = events.get(timeout=WAIT_S)
         assert isinstance(cancelled, Failed)
         assert cancelled.code == "cancelled"
+
+
+@pytest.mark.parametrize(("megapixels", "is_released"), [(60, True), (12, False)])
+def test_the_memory_of_a_large_image_is_returned_before_the_next_one_is_admitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megapixels: int, *, is_released: bool
+) -> None:
+    """The C library would retain it, and a worker that waits its turn would still grow."""
+    calls: list[str] = []
+
+    class Gate(memory_gate.MemoryGate):
+        @contextmanager
+        def admit(self, need_bytes: int, check_cancelled: Callable[[], None]) -> Iterator[None]:  # noqa: ARG002
+            assert (need_bytes > memory_gate.LARGE_JOB_BYTES) is is_released
+            try:
+                yield
+            finally:
+                calls.append("left")
+
+    def remove(*_: object) -> None:
+        calls.append("removed")
+        raise DamagedImage
+
+    monkeypatch.setattr(runner, "estimate_removal_bytes", lambda *_: megapixels * 8_800_000)
+    monkeypatch.setattr(runner, "release_freed_memory", lambda: calls.append("released"))
+    monkeypatch.setattr(pipeline, "remove", remove)
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    with ThreadPoolExecutor(1) as pool:
+        jobs = runner.JobRunner(pool, mock.Mock(), events, 10**8, Gate())  # type: ignore[arg-type]
+        jobs.submit(RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions()))
+        assert isinstance(events.get(timeout=WAIT_S), Failed)
+    assert calls == ["removed", *["released"] * is_released, "left"]

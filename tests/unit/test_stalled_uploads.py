@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Message
 
 from supervisor.api.error_handlers import install_error_handlers
+from supervisor.api.middleware import body_limit
 from supervisor.api.middleware.body_limit import BodyLimitMiddleware
 
 SCOPE = {
@@ -21,7 +22,9 @@ SCOPE = {
 }
 
 
-def guarded(stall_timeout_s: float) -> BodyLimitMiddleware:
+def guarded(
+    stall_timeout_s: float, base64_paths: Collection[str] = (), max_upload_bytes: int = 1000
+) -> BodyLimitMiddleware:
     """Return an application that reads a body, and waits for its client to leave, behind the middleware."""
     app = FastAPI()
     install_error_handlers(app, {})
@@ -36,8 +39,8 @@ def guarded(stall_timeout_s: float) -> BodyLimitMiddleware:
 
     return BodyLimitMiddleware(
         app,
-        max_upload_bytes=1000,
-        base64_paths=(),
+        max_upload_bytes=max_upload_bytes,
+        base64_paths=base64_paths,
         formats={},
         stall_timeout_s=stall_timeout_s,
     )
@@ -76,3 +79,68 @@ def test_an_upload_that_stops_coming_in_is_given_up(pieces: list[tuple[bytes, bo
 def test_a_client_that_has_sent_everything_may_be_silent_while_it_waits() -> None:
     """Else every removal that takes longer than a minute would be cut off."""
     assert answer_to([(b"whole", False)], stall_timeout_s=0.01) == (200, 5)
+
+
+PIECE, MAX_UPLOAD_BYTES = bytes(50_000), 1_000_000  # a budget of 2 bodies of 2.5 MB
+
+
+class Client:
+    """A client of the base64 route that sends pieces when it is told to."""
+
+    def __init__(self, limited: BodyLimitMiddleware) -> None:
+        self.pieces: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue()
+        self.status = 0
+        self.task = asyncio.create_task(limited(SCOPE, self._receive, self._send))
+
+    async def _receive(self) -> Message:
+        body, more = await self.pieces.get()
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    async def _send(self, message: Message) -> None:
+        self.status = message.get("status", self.status)
+
+    async def put(self, count: int, *, last: bool = False) -> None:
+        """Send pieces, and let them be received."""
+        for number in range(count):
+            self.pieces.put_nowait((PIECE, not last or number < count - 1))
+        for _ in range(20 * count):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("slow_bytes_per_s", "slow_after_s"), [(10**12, 0.0), (0, 0.0), (10**12, 1000.0)])
+def test_slow_clients_keep_the_budget_of_bodies_only_until_others_need_it(
+    monkeypatch: pytest.MonkeyPatch, slow_bytes_per_s: int, slow_after_s: float
+) -> None:
+    """Two that trickle would shut all others out; those that have sent everything are not slow."""
+    monkeypatch.setattr(body_limit, "SLOW_BYTES_PER_S", slow_bytes_per_s)
+    monkeypatch.setattr(body_limit, "SLOW_AFTER_S", slow_after_s)
+    is_given_up = slow_bytes_per_s > 0 and slow_after_s == 0
+
+    async def act() -> None:
+        limited = guarded(30, {"/upload"}, MAX_UPLOAD_BYTES)
+        slow = [Client(limited) for _ in range(2)]
+        for client in slow:
+            await client.put(50)
+        whole = Client(limited)
+        await whole.put(1, last=True)
+        late = Client(limited)
+        await late.put(20, last=True)
+        await asyncio.wait({late.task, whole.task})
+        assert (whole.status, late.status) == (200, 200 if is_given_up else 429)
+        if is_given_up:
+            await asyncio.wait({client.task for client in slow})
+            assert [client.status for client in slow] == [408, 408]
+        for client in slow:
+            await client.put(1, last=True)
+            await asyncio.wait({client.task})
+        again = [Client(limited) for _ in range(2)]  # the budget is whole again, and no larger
+        for client in again:
+            await client.put(49)
+        assert [client.status for client in again] == [0, 0]
+        for client in again:
+            await client.put(1, last=True)
+        await asyncio.wait({client.task for client in again})
+        assert [client.status for client in again] == [200, 200]
+        assert limited._free_bytes == 2 * (MAX_UPLOAD_BYTES * 3 // 2 + body_limit.OVERHEAD_BYTES)
+
+    asyncio.run(asyncio.wait_for(act(), 20))

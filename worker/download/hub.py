@@ -3,16 +3,18 @@
 Importing this reads HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and the like from the environment.
 """
 
+import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_session, hf_hub_url, hf_raise_for_status
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub import constants, get_session, hf_hub_url
+from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented there
 
 from shared.errors import (
@@ -22,10 +24,14 @@ from shared.errors import (
     ModelNotFound,
     ModelUnusable,
 )
-from shared.hub_cache import COMMIT, select_files, select_weights
+from shared.hub_cache import COMMIT, format_bytes, select_files, select_weights
 
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+MAX_LISTING_BYTES = 16 * 1024**2  # a repository of fifty thousand files
+LISTING_TIMEOUT_S = 60.0  # of the whole response; the timeout of a read is the hub client's
+MAX_MODEL_FILES = 1000  # the largest models have two hundred shards
+MAX_FILE_BYTES = (1 << 63) - 1  # of off_t
 NOT_A_HUB = "The response is not that of a model hub: check HF_ENDPOINT and the proxy settings."
 
 
@@ -68,41 +74,71 @@ class Hub:
     def list_files(self, *, code: bool) -> RepoFiles:
         """Return the model's files at the revision. Raises ModelUnusable if there are no weights."""
         with self._translate_errors():
-            info = HfApi().model_info(
-                self._repo_id,
-                revision=self._revision,
-                files_metadata=True,
-                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-            )
-        if not COMMIT.fullmatch(info.sha or ""):
-            raise DownloadFailed(NOT_A_HUB)
-        names = [file.rfilename for file in info.siblings or []]
-        wanted = select_files(names, code=code)
-        if not select_weights(wanted):
+            listing = json.loads(self._read_listing())
+            commit, entries = listing["sha"], {file["rfilename"]: file for file in listing["siblings"]}
+            if not COMMIT.fullmatch(commit):
+                raise DownloadFailed(NOT_A_HUB)
+            wanted = select_files(entries, code=code)
+            self._check_selection(wanted)
+            files = [_parse_file(name, entries[name]) for name in wanted]
+        return RepoFiles(commit, sorted(files, key=lambda file: (file.size, file.name)))
+
+    def _read_listing(self) -> bytes:
+        """Return the hub's JSON of the repository, at most MAX_LISTING_BYTES of it."""
+        revision = quote(self._revision, safe="")
+        url = f"{constants.ENDPOINT}/api/models/{self._repo_id}/revision/{revision}?blobs=true"
+        deadline_s = time.monotonic() + LISTING_TIMEOUT_S
+        content = bytearray()
+        with self._request(url, {}) as response:
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MAX_LISTING_BYTES:
+                    raise DownloadFailed(
+                        f"{_host()} lists more than {format_bytes(MAX_LISTING_BYTES)} of files for "
+                        f"{self._repo_id}: check HF_ENDPOINT, or choose a repository of the model alone."
+                    )
+                if time.monotonic() > deadline_s:
+                    raise httpx2.ReadTimeout("The listing is sent too slowly.")
+        return bytes(content)
+
+    def _check_selection(self, names: set[str]) -> None:
+        """Raise ModelUnusable for a repository without weights, or with more files than a model has."""
+        if not select_weights(names):
             raise ModelUnusable(
                 f"{self._repo_id} has no *.safetensors file, the only weights that this service reads."
             )
-        files = [_parse_file(file) for file in info.siblings or [] if file.rfilename in wanted]
-        return RepoFiles(info.sha or "", sorted(files, key=lambda file: file.size))
+        if len(names) > MAX_MODEL_FILES:
+            raise ModelUnusable(
+                f"{self._repo_id} has {len(names):,} files of weights and code; this service downloads "
+                f"{MAX_MODEL_FILES:,} at most: choose a repository of one model."
+            )
 
     @contextmanager
     def stream_file(self, commit: str, file: HubFile, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Request a file's bytes from `offset` on; yields the actual start offset, and the bytes."""
         # Every request starts at the hub, since the URLs it redirects to expire.
         url = hf_hub_url(self._repo_id, file.name, revision=commit)
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
         with ExitStack() as stack:
             with self._translate_errors():
-                response = stack.enter_context(
-                    get_session().stream(
-                        "GET",
-                        url,
-                        headers=build_hf_headers(headers=headers),
-                        timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-                    )
-                )
-                hf_raise_for_status(response)
+                response = stack.enter_context(self._request(url, headers))
             yield offset if response.status_code == httpx2.codes.PARTIAL_CONTENT else 0, self._bytes(response)
+
+    @contextmanager
+    def _request(self, url: str, headers: dict[str, str]) -> Iterator[httpx2.Response]:
+        """Send a GET request; yields the response, its body unread. Raises the error of its status.
+
+        `huggingface_hub` would read the whole body of an error, whatever its size.
+        """
+        with get_session().stream(
+            "GET",
+            url,
+            headers=build_hf_headers(headers={"Accept-Encoding": "identity"} | headers),
+            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+        ) as response:
+            if not response.is_success:
+                raise self._translate_status(response)
+            yield response
 
     def _bytes(self, response: httpx2.Response) -> Iterator[bytes]:
         with self._translate_errors():
@@ -115,8 +151,6 @@ class Hub:
             yield
         except OfflineModeIsEnabled as error:
             raise DownloadFailed("HF_HUB_OFFLINE is set, so nothing is downloaded: unset it.") from error
-        except HfHubHTTPError as error:
-            raise self._translate_status(error) from error
         except httpx2.TimeoutException as error:
             raise RetryableError(f"{_host()} timed out.") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
@@ -128,13 +162,13 @@ class Hub:
             raise RetryableError(f"The proxy refused the connection to {_host()}.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise RetryableError(f"The connection to {_host()} broke off.") from error
-        except (httpx2.HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (httpx2.HTTPError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise DownloadFailed(NOT_A_HUB) from error  # such as a captive portal
         except OSError as error:  # such as unreadable certificates
             raise DownloadFailed(f"The request to the hub failed: {_first_line(error)}.") from error
 
-    def _translate_status(self, error: HfHubHTTPError) -> Exception:
-        status = error.response.status_code
+    def _translate_status(self, response: httpx2.Response) -> Exception:
+        status = response.status_code
         sentence = f"{_host()} answered {status}."
         match status:
             case 401 | 403:
@@ -152,21 +186,19 @@ class Hub:
                 )
             case 429:
                 advice = "it asks to wait; a token in HF_TOKEN raises its limits."
-                return RetryableError(
-                    f"{sentence[:-1]}: {advice}", _parse_retry_after(error.response.headers)
-                )
+                return RetryableError(f"{sentence[:-1]}: {advice}", _parse_retry_after(response.headers))
             case _ if status in RETRYABLE_STATUSES:
-                return RetryableError(sentence, _parse_retry_after(error.response.headers))
+                return RetryableError(sentence, _parse_retry_after(response.headers))
         return DownloadFailed(sentence)
 
 
-def _parse_file(file: RepoSibling) -> HubFile:
+def _parse_file(name: str, entry: dict[str, Any]) -> HubFile:
     """Validate a file's metadata: the hash becomes part of a path."""
-    etag = file.lfs.sha256 if file.lfs else file.blob_id
-    size = file.lfs.size if file.lfs else file.size
-    if not etag or not HASH.fullmatch(etag) or size is None or size < 0:
+    lfs = entry.get("lfs")
+    etag, size = (lfs["sha256"], lfs["size"]) if lfs else (entry["blobId"], entry["size"])
+    if not HASH.fullmatch(etag) or not 0 <= size <= MAX_FILE_BYTES or not isinstance(size, int):
         raise DownloadFailed(NOT_A_HUB)
-    return HubFile(file.rfilename, size, etag, in_lfs=file.lfs is not None)
+    return HubFile(name, size, etag, in_lfs=bool(lfs))
 
 
 def _parse_retry_after(headers: Mapping[str, str]) -> float:

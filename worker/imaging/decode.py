@@ -22,7 +22,7 @@ from worker.imaging.containers.camera_raw import check_signature, find_preview
 from worker.imaging.containers.contents import FIRST_FRAME_ONLY, Contents
 from worker.imaging.containers.file_view import Bytes, FileView
 from worker.imaging.containers.gif_blocks import read_gif
-from worker.imaging.containers.heif_boxes import check_heif
+from worker.imaging.containers.heif_boxes import check_avif, check_heif
 from worker.imaging.containers.jpeg_segments import read_jpeg
 from worker.imaging.containers.png_chunks import MAX_PROFILE_BYTES, read_png
 from worker.imaging.containers.tiff_directories import (
@@ -130,6 +130,8 @@ def _decode_file(file: BinaryIO, content: mmap, name: str, max_pixels: int) -> D
     if name == "HEIF":
         _register_heif()
         check_heif(content)
+    if name == "AVIF":
+        check_avif(content)
     if name not in WALKS:
         return _decode_plain(file, name, max_pixels)
     return _decode_parts(content, WALKS[name](content), name, max_pixels)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import aclosing
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, UploadFile
@@ -19,6 +20,7 @@ from supervisor.api.multipart import BASE64_FIELD, FILE_FIELD, is_image
 
 STRIP_BYTES = 1024**2
 ESCAPED_BYTES = 64 * 1024  # a strip of a form, each escape in which becomes an object for a moment
+MAX_ESCAPED_BYTES = 4 * MAX_TEXT_BYTES  # an escape has three bytes
 MAX_MARKS = 200  # commas and brackets, or ampersands; the fields need two dozen, base64 has none
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
 
@@ -27,10 +29,10 @@ async def read_fields(request: Request, max_field_bytes: int) -> Mapping[str, ob
     """Return a request's parameters by name; closing it deletes its files. Raises RemovebgRefusal."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return _check_lengths(await _json_fields(await request.body()))
+        return _check_lengths(await _json_fields(await _read_body(request)))
     if kind == "application/x-www-form-urlencoded":
         return _check_lengths(
-            _reject_duplicates(await asyncio.to_thread(_parse_urlencoded, await request.body()))
+            _reject_duplicates(await asyncio.to_thread(_parse_urlencoded, await _read_body(request)))
         )
     try:
         form = await request.form(max_part_size=max_field_bytes)
@@ -50,6 +52,13 @@ async def decode_base64(text: str) -> UploadFile:
     except ValueError as error:
         raise invalid_parameter("image_file_b64", "It is not base64.") from error
     return UploadFile(io.BytesIO(data), size=len(data), filename="image")
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the body; its chunks are joined on a thread, which releases the GIL for that."""
+    async with aclosing(request.stream()) as stream:
+        chunks = [chunk async for chunk in stream]
+    return await asyncio.to_thread(b"".join, chunks)
 
 
 def _decode(text: str) -> bytes:
@@ -87,7 +96,8 @@ def _parse_json(body: bytes) -> object:
 def _parse_urlencoded(body: bytes) -> list[tuple[str, str]]:
     """Parse an urlencoded form, chunk by chunk. Raises RemovebgRefusal.
 
-    Starlette does it in one go on the event loop, and takes eighty bytes for each escape.
+    Starlette does it in one go on the event loop, and takes eighty bytes for each escape. Of a text that is
+    too long, only so much is decoded that its length is refused.
     """
     if _has_too_many(body, b"&"):
         raise RemovebgRefusal("invalid_request", "The form cannot be read", "It has too many fields.")
@@ -97,9 +107,9 @@ def _parse_urlencoded(body: bytes) -> list[tuple[str, str]]:
         end = _find(body, b"&", start, len(body))
         equals = _find(body, b"=", start, end)
         if start < end:
-            fields.append(
-                ("".join(_decode_chunks(body, start, equals)), "".join(_decode_chunks(body, equals + 1, end)))
-            )
+            name = "".join(_decode_chunks(body, start, min(equals, start + MAX_ESCAPED_BYTES)))
+            stop = end if name == BASE64_FIELD else min(end, equals + 1 + MAX_ESCAPED_BYTES)
+            fields.append((name, "".join(_decode_chunks(body, equals + 1, stop))))
         start = end + 1
     return fields
 

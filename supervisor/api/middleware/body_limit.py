@@ -18,6 +18,7 @@ OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
 STALL_TIMEOUT_S = 60.0  # without a byte of the body; a client that loses its network sends no FIN
 MAX_TEXT_BYTES = 64 * 1024  # parsed in one go on the event loop
 LARGE_BODIES = 2  # of the largest size that all bodies held in memory may have together
+SLOW_BYTES_PER_S, SLOW_AFTER_S = 256 * 1024, 10.0  # bodies that are slower leave the budget when it is full
 TOO_MANY = "Too many large requests are being received; try again shortly, or send photos as files."
 TOO_LARGE = "The request is larger than this service accepts."
 TOO_LONG = "A request of JSON or text may have 64 KiB: send a photo as a file of a form, as curl -F does."
@@ -26,7 +27,8 @@ TOO_LONG = "A request of JSON or text may have 64 KiB: send a photo as a file of
 class BodyLimitMiddleware:
     """Refuses bodies that are too large or stall. On `base64_paths` a text may hold a photo in base64.
 
-    Files go to the disk; the bodies that are held in memory share a budget.
+    Files go to the disk; the bodies that are held in memory share a budget. When it is full, slow ones are
+    given up: two clients that trickle could otherwise keep all others out.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class BodyLimitMiddleware:
         self._formats = formats
         self._stall_timeout_s = stall_timeout_s
         self._free_bytes = LARGE_BODIES * self._max_base64_bytes
+        self._held: set[_Body] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a bounded body, or answer with the error."""
@@ -68,22 +71,31 @@ class BodyLimitMiddleware:
 
     async def _receive_within_budget(self, body: "_Body", scope: Scope, send: Send) -> None:
         """Pass on a request whose body is held in memory; count it against the budget until the response."""
-        held_bytes = 0
 
         async def receive() -> Message:
-            nonlocal held_bytes
             message = await body.receive()
             size_bytes = len(message.get("body", b""))
             if size_bytes > self._free_bytes:
+                self._give_up_slow()
+            if size_bytes > self._free_bytes:
                 raise HTTPException(QueueFull.status, TOO_MANY)
             self._free_bytes -= size_bytes
-            held_bytes += size_bytes
+            body.held_bytes += size_bytes
             return message
 
+        self._held.add(body)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._free_bytes += held_bytes
+            self._held.remove(body)
+            self._free_bytes += body.held_bytes
+
+    def _give_up_slow(self) -> None:
+        for body in self._held:
+            if body.is_slow():
+                body.give_up()
+                self._free_bytes += body.held_bytes
+                body.held_bytes = 0
 
     def _limit_bytes(self, path: str, headers: Headers) -> int:
         """Return a body's maximum size: images go to the disk, all else is held in memory."""
@@ -117,21 +129,41 @@ class _Body:
         self._stall_timeout_s = stall_timeout_s
         self._received_bytes = 0
         self._more = True
+        self._started_s = asyncio.get_running_loop().time()
+        self._timeout: asyncio.Timeout | None = None
+        self._is_given_up = False
+        self.held_bytes = 0  # of the budget
 
     async def receive(self) -> Message:
         """Receive a message; count its bytes, as a chunked body announces no length."""
         try:
             # After the body comes the client's disconnect, which has no time limit.
-            async with asyncio.timeout(self._stall_timeout_s if self._more else None):
+            async with asyncio.timeout(self._stall_timeout_s if self._more else None) as self._timeout:
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(UploadStalled.status) from None
+        finally:
+            self._timeout = None
+        if self._is_given_up:  # as this message arrived
+            raise HTTPException(UploadStalled.status)
         if message["type"] == "http.request":
             self._received_bytes += len(message.get("body", b""))
             self._more = message.get("more_body", False)
             if self._received_bytes > self._limit_bytes:
                 raise HTTPException(UploadTooLarge.status, _too_large(self._limit_bytes))
         return message
+
+    def is_slow(self) -> bool:
+        """Whether the next chunk is awaited, and the chunks so far came too slowly to wait for it."""
+        age_s = asyncio.get_running_loop().time() - self._started_s
+        is_awaited = self._more and self._timeout is not None
+        return is_awaited and age_s > SLOW_AFTER_S and self._received_bytes < SLOW_BYTES_PER_S * age_s
+
+    def give_up(self) -> None:
+        """Let `receive`, which waits, raise the error of a stalled upload."""
+        self._is_given_up = True
+        if self._timeout is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 def _too_large(limit_bytes: int) -> str:

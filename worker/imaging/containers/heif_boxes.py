@@ -1,6 +1,7 @@
-"""Bounds the pixels that a HEIC file codes: a grid may refer to a large tile thousands of times.
+"""Bounds the pixels that a HEIC or AVIF file codes, by the size that it announces.
 
-libheif checks each tile's coded size by its announced one, and libavif the same for grids of AVIF.
+A grid of HEIC may refer to a large tile thousands of times, which libavif checks. libheif checks the coded
+size of each image; libavif decodes any, and scales it to the announced size.
 
 Sources: ISO/IEC 14496-12 (boxes), ISO/IEC 23008-12, 6.5.3 (ispe), 6.6.2 (derived images), 8.11.12 (iref).
 """
@@ -11,11 +12,14 @@ from dataclasses import dataclass, field
 from mmap import mmap
 
 from shared.errors import DamagedImage
+from worker.imaging.containers.av1_sequence import read_coded_size
 
 # A grid's tiles may exceed its canvas at two sides; small images may have one large tile.
 MAX_CODED_RATIO, BASE_CODED_PIXELS = 4, 2048 * 2048
 # Cameras write tiles of 512 x 512; each costs a decoder of its own, a millisecond.
 BASE_TILES, PIXELS_PER_TILE = 1024, 128 * 128
+CODED_ALIGNMENT = 64  # of AV1's superblocks: to what an encoder may round a size up
+SEQUENCE_BYTES = 4096  # of a coded picture; its sequence header is within
 MAX_BOXES = 10_000
 _MAX_DEPTH = 8
 _FULL_BOX_BYTES = 4  # version and flags
@@ -25,10 +29,14 @@ Span = tuple[int, int]
 
 @dataclass(slots=True)
 class HeifItems:
-    """The image items of a file: the primary one, sizes, and which items each is derived from."""
+    """The image items of a file: the primary one, sizes, and which items each is derived from.
+
+    `extents` are the start and the end of each item's first bytes in the file.
+    """
 
     primary: int = 0
     sizes: dict[int, Span] = field(default_factory=dict)
+    extents: dict[int, Span] = field(default_factory=dict)
     sources: dict[int, list[int]] = field(default_factory=dict)
     alphas: dict[int, list[int]] = field(
         default_factory=dict
@@ -67,6 +75,29 @@ def check_heif(content: mmap) -> None:
             raise DamagedImage("The HEIC file has more tiles than an image of its size needs.")
 
 
+def check_avif(content: mmap) -> None:
+    """Raise DamagedImage if an item's coded picture has another size than the item announces.
+
+    A file whose boxes or sequence headers cannot be read is left to the decoder.
+    """
+    try:
+        items = _read_items(content)
+    except (struct.error, IndexError, StopIteration):
+        return
+    for item in items.sizes.keys() & items.extents.keys() - items.sources.keys():
+        start, end = items.extents[item]
+        coded = read_coded_size(content[start : min(end, start + SEQUENCE_BYTES)])
+        if coded and not all(map(_is_aligned_size, coded, items.sizes[item])):
+            coded_text, announced_text = ("{} x {}".format(*size) for size in (coded, items.sizes[item]))
+            raise DamagedImage(
+                f"The AVIF file announces {announced_text} pixels for a picture of {coded_text}."
+            )
+
+
+def _is_aligned_size(coded: int, announced: int) -> bool:
+    return announced <= coded <= -(-announced // CODED_ALIGNMENT) * CODED_ALIGNMENT
+
+
 def _read_items(content: mmap) -> HeifItems:
     items = HeifItems()
     for name, start, end in _boxes(content, 0, len(content)):
@@ -76,6 +107,8 @@ def _read_items(content: mmap) -> HeifItems:
                     items.primary = _read_id(content, child_start + 4, is_long=content[child_start] > 0)
                 elif child == b"iprp":
                     items.sizes = _read_sizes(content, child_start, child_end)
+                elif child == b"iloc":
+                    items.extents = _read_extents(content, child_start)
                 elif child == b"iref":
                     _read_references(content, child_start, child_end, items)
             break
@@ -101,6 +134,34 @@ def _boxes(content: mmap, start: int, end: int) -> Iterator[tuple[bytes, int, in
 
 def _read_id(content: mmap, at: int, *, is_long: bool) -> int:
     return int(struct.unpack_from(">I" if is_long else ">H", content, at)[0])
+
+
+def _read_extents(content: mmap, start: int) -> dict[int, Span]:
+    """Return the first extent of each item (iloc) whose bytes are addressed by their place in the file."""
+    version, fields = content[start], struct.unpack_from(">H", content, start + 4)[0]
+    offset_bytes, length_bytes, base_bytes, index_bytes = (fields >> shift & 15 for shift in (12, 8, 4, 0))
+    at = start + 6
+
+    def read(size_bytes: int) -> int:
+        nonlocal at
+        at += size_bytes
+        if at > len(content):
+            raise IndexError
+        return int.from_bytes(content[at - size_bytes : at], "big")
+
+    id_bytes = 4 if version == 2 else 2
+    extents = {}
+    for _ in range(read(id_bytes)):
+        item = read(id_bytes)
+        method = read(2) & 15 if version else 0
+        is_elsewhere = read(2) != 0 or method != 0  # in another file, or relative to a box
+        base = read(base_bytes)
+        for number in range(read(2)):
+            read(index_bytes if version else 0)
+            offset, length = base + read(offset_bytes), read(length_bytes)
+            if number == 0 and not is_elsewhere:
+                extents[item] = offset, offset + length if length else len(content)
+    return extents
 
 
 def _read_sizes(content: mmap, start: int, end: int) -> dict[int, Span]:
