@@ -79,7 +79,7 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.presets = load_presets(settings.presets)
-    formats = {removebg_routes.PATH: removebg_error_response}
+    formats = {removebg_routes.PREFIX: removebg_error_response}
     install_error_handlers(app, formats)
     for router in ROUTERS:
         app.include_router(router, prefix=API)

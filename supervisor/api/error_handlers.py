@@ -36,7 +36,7 @@ log = logging.getLogger("supervisor.http")
 
 # Renders an error as a response.
 ErrorRenderer = Callable[[BgremoveError], Response]
-# By path: the routes that are compatible with another service, and render errors as that one does.
+# By prefix of the path: routes that are compatible with another service, and render errors as it does.
 ErrorFormats = Mapping[str, ErrorRenderer]
 
 
@@ -73,8 +73,9 @@ def retry_headers(error: BgremoveError) -> dict[str, str]:
 
 
 def response_for(path: str, error: BgremoveError, formats: ErrorFormats) -> Response:
-    """Return the response for `error` in the format of the route at `path`."""
-    return formats.get(path, render_error)(error)
+    """Return the response for `error` in the format of the routes below the prefix of `path`."""
+    renderers = (render for prefix, render in formats.items() if path.startswith(prefix))
+    return next(renderers, render_error)(error)
 
 
 def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:

@@ -126,8 +126,10 @@ def test_a_background_comes_from_a_file_or_an_address(start: Callable[..., Servi
     for answer in (from_file, from_url):
         assert answer.status_code == 200, answer.text
         assert corner(opened(answer.content)) == pytest.approx([0, 0, 255], abs=4)
+    gone = {"image_url": f"{pictures}/gone.png"}
+    assert error(post(service, data=gone)) == (400, "failed_image_download")
     both = {"image_url": f"{pictures}/blue.png", "bg_image_url": f"{pictures}/gone.png"}
-    assert error(post(service, data=both)) == (400, "failed_image_download")
+    assert error(post(service, data=both)) == (400, "failed_bg_download")
 
 
 @pytest.mark.parametrize("colour", ["nosuchcolour", "#12345", "rgb(1,2,3)"])
@@ -156,6 +158,10 @@ def test_a_photo_without_a_subject_is_an_unknown_foreground(service: Service) ->
         ({"data": {"image_file_b64": "~~~"}}, (400, "invalid_image_file_b64")),
         ({"data": {"image_url": "ftp://a.example/b.png"}}, (400, "invalid_image_url")),
         ({"data": {"image_url": "http://127.0.0.1:9/b.png"}}, (400, "invalid_image_url")),
+        (
+            {"files": {"image_file": wish()}, "data": {"bg_image_url": "ftp://a.example"}},
+            (400, "invalid_bg_image_url"),
+        ),
         (written(b"{"), (400, "invalid_request")),
         ({"json": [1]}, (400, "invalid_request")),
         (written(b"[" * 50_000), (400, "invalid_request")),
@@ -200,14 +206,14 @@ def test_the_largest_photos_come_in_and_no_larger_ones_whatever_they_are_written
     for too_long in (base64.b64encode(largest + b" ").decode(), "A" * 7_000_000):
         for kind in ("json", "data"):
             answer = post(service, **{kind: {"image_file_b64": too_long}})
-            assert error(answer) == (413, "file_too_large")
+            assert error(answer) == (400, "file_too_large")
 
 
 def test_a_full_queue_and_a_large_file_are_told_in_their_codes(start: Callable[..., Service]) -> None:
     """Before the route is reached, and after."""
     service = start(builtin_worker=OBEYS, max_upload_bytes=1000, queue_limit=1)
-    assert error(post(service, files={"image_file": wish() + b" " * 2000})) == (413, "file_too_large")
-    assert error(post(service, files={"image_file": b" " * 3_000_000})) == (413, "file_too_large")
+    assert error(post(service, files={"image_file": wish() + b" " * 2000})) == (400, "file_too_large")
+    assert error(post(service, files={"image_file": b" " * 3_000_000})) == (400, "file_too_large")
     held = service.upload(wish("sleep 20"))
     assert error(post(service, files={"image_file": wish()})) == (429, "rate_limit_exceeded")
     service.client.delete(f"/tasks/{held}")

@@ -17,7 +17,8 @@ from supervisor.api.synchronous import SynchronousRemoval
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
 
-PATH = "/v1.0/removebg"
+PREFIX = "/v1.0/"
+PATH = f"{PREFIX}removebg"
 _SCHEMA = {"schema": RemovebgRequest.model_json_schema()}
 RESULT_HEADERS = (
     *("X-Width", "X-Height", "X-Type", "X-Credits-Charged"),
