@@ -3,20 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
 import pytest
 from PIL import Image
 
-from tests.photos import encoded
+from tests.photos import encoded, wish
+from tests.removebg_calls import error, post, written
 from tests.service import OBEYS, Service
-
-
-def error(answer: httpx2.Response) -> tuple[int, str]:
-    """Return the status and code of an error in remove.bg's format."""
-    (error,) = answer.json()["errors"]
-    assert error["title"]
-    assert error["detail"]
-    return answer.status_code, error["code"]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +54,52 @@ def test_a_photo_of_too_many_pixels_is_a_bad_request(start: Callable[..., Servic
     """Clients know the code, and treat 413 as an error of their proxy."""
     service = start(max_pixels=10_000)
     photo = encoded(Image.new("RGB", (200, 100)))
-    request: dict[str, Any] = {"files": {"image_file": photo}}
-    answer = service.client.post(f"{service.url}/v1.0/removebg", **request)
-    assert error(answer) == (400, "resolution_too_high")
+    assert error(post(service, files={"image_file": photo})) == (400, "resolution_too_high")
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({"data": {"size": "auto"}}, (400, "missing_source")),
+        ({"data": {"image_url": "http://a.example", "image_file_b64": "aGVs"}}, (400, "multiple_sources")),
+        ({"files": {"image_file": b"hello"}}, (400, "invalid_file_type")),
+        ({"files": {"image_file": wish("fail")}}, (400, "failed_to_read_image")),
+        ({"files": {"image_file": wish()}, "data": {"roi": "0 0 9 9"}}, (400, "invalid_roi")),
+        ({"files": {"image_file": wish(), "bg_image_file": b"hello"}}, (400, "invalid_file_type")),
+        ({"files": [("image_file", wish()), ("image_file", wish())]}, (400, "invalid_image_file")),
+        ({"data": {"image_file_b64": "~~~"}}, (400, "invalid_image_file_b64")),
+        ({"data": {"image_url": "ftp://a.example/b.png"}}, (400, "invalid_image_url")),
+        ({"data": {"image_url": "http://127.0.0.1:9/b.png"}}, (400, "invalid_image_url")),
+        (
+            {"files": {"image_file": wish()}, "data": {"bg_image_url": "ftp://a.example"}},
+            (400, "invalid_bg_image_url"),
+        ),
+        (written(b"{"), (400, "invalid_request")),
+        ({"json": [1]}, (400, "invalid_request")),
+        (written(b"[" * 50_000), (400, "invalid_request")),
+        (written(rb'{"\ud800": "x"}'), (400, "missing_source")),
+        (written(rb'{"image_url": "\ud800"}'), (400, "invalid_image_url")),
+        (written(rb'{"image_file_b64": "\ud800"}'), (400, "invalid_image_file_b64")),
+        ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, (400, "invalid_request")),
+        ({"json": {"image_file_b64": 7}}, (400, "invalid_image_file_b64")),
+        ({"data": {f"field{number}": "x" for number in range(300)}}, (400, "invalid_request")),
+        ({"data": {"image_url": ["http://a.example", "http://b.example"]}}, (400, "invalid_image_url")),
+    ],
+)
+def test_refusals_have_the_form_and_codes_of_remove_bg(
+    fake: Service, request_: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    """Programs switch on the code."""
+    assert error(post(fake, **request_)) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b"[]," * 2_000_000 + b"[]]", b"{" + b'"a":1,' * 500_000 + b'"a":1}', b'{"a":{"b":' * 300_000],
+    ids=["many lists", "many fields", "deep objects"],
+)
+def test_json_that_is_no_flat_object_is_refused_without_parsing_it(fake: Service, body: bytes) -> None:
+    """Only a photo in base64 makes a long one, and that is one text."""
+    answer = post(fake, **written(body))
+    assert error(answer) == (400, "invalid_request")
+    assert "flat object" in answer.text

@@ -1,10 +1,13 @@
 """What remove.bg's clients ask, as removals of this service."""
 
+import io
+
 import pytest
+from fastapi import UploadFile
 
 from shared.options import RemovalOptions
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
-from supervisor.api.compat.removebg_request import read_request
+from supervisor.api.compat.removebg_request import RemovebgRequest, read_request
 
 # What the client `removebg` of PyPI sends where its user asks for nothing.
 NOTHING_ASKED = {
@@ -24,7 +27,8 @@ NOTHING_ASKED = {
 
 def asked(**fields: object) -> RemovalOptions:
     """Return the removal that those fields ask for."""
-    return read_request({"image_url": "http://example.com/a.png", "size": "full", **fields}).options()
+    sent = {"image_url": "http://example.com/a.png", "size": "full", **fields}
+    return read_request(RemovebgRequest, sent).options()
 
 
 def refused(**fields: object) -> RemovebgRefusal:
@@ -90,7 +94,7 @@ def test_the_large_sizes_keep_the_photo_s_own(size: str) -> None:
 
 def test_without_a_size_it_is_the_documented_preview() -> None:
     """A program that relies on small files keeps getting them."""
-    assert read_request({"image_url": "http://example.com/a.png"}).options().max_size == 500
+    assert read_request(RemovebgRequest, {"image_url": "http://example.com/a.png"}).options().max_size == 500
 
 
 @pytest.mark.parametrize(
@@ -140,11 +144,28 @@ def test_a_jpg_takes_no_translucent_colour() -> None:
     assert refused(format="jpg", bg_color="81d4fa77").removebg_code == "invalid_bg_color"
 
 
-def test_an_unknown_parameter_is_refused_by_name() -> None:
-    """A typing error must not pass for success."""
-    refusal = refused(image_base64="aGVsbG8=")
-    assert refusal.removebg_code == "unknown_parameter"
-    assert "image_base64" in refusal.title
+def test_an_unknown_parameter_is_ignored_and_its_name_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The browser demo sends its key as a field, which is no text for a log."""
+    with caplog.at_level("DEBUG", "supervisor.http"):
+        assert asked(api_key="s3cret", shadow_method="latest") == RemovalOptions()
+    (record,) = caplog.records
+    assert vars(record)["names"] == "'api_key', 'shadow_method'"
+    assert "s3cret" not in str(vars(record))
+
+
+def test_an_empty_file_is_no_source() -> None:
+    """A browser's form has a part for a file that was not chosen."""
+    empty = UploadFile(io.BytesIO(), size=0, filename="")
+    sent = {"image_file": empty, "bg_image_file": empty, "image_url": "http://a.example"}
+    request = read_request(RemovebgRequest, sent)
+    assert (request.source(), request.background()) == ("image_url", None)
+
+
+def test_numbers_and_booleans_of_json_are_taken_for_text() -> None:
+    """Generated clients send them, after the types of an older OpenAPI document."""
+    sent = {"type_level": 2, "crop": True, "crop_margin": 30, "semitransparency": True, "bg_color": 123}
+    options = asked(**sent)
+    assert (options.crop, options.crop_margin, options.background) == (True, "30", "#123")
 
 
 def test_there_is_one_source_and_at_most_one_background() -> None:
@@ -154,7 +175,7 @@ def test_there_is_one_source_and_at_most_one_background() -> None:
         ({"image_url": "http://a.example", "image_file_b64": "aGVsbG8="}, "multiple_sources"),
     ):
         with pytest.raises(RemovebgRefusal) as refusal:
-            read_request(fields).source()
+            read_request(RemovebgRequest, fields).source()
         assert refusal.value.removebg_code == code
     assert refused(bg_color="red", bg_image_url="http://a.example").removebg_code == "multiple_bg_sources"
     assert refused(bg_color="red", channels="alpha").removebg_code == "invalid_bg_color"

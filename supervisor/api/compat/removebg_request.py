@@ -1,16 +1,19 @@
 """Parameters of remove.bg's API, and their translation into removal options.
 
 After remove.bg's public API reference (https://www.remove.bg/api). What this service cannot do is refused by
-its name; a value that asks for nothing, such as the whole photo as region, is let through.
+its name; a value that asks for nothing, such as the whole photo as region, is let through. As there, unknown
+parameters are ignored, empty ones count as absent, and numbers of JSON are taken for text.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from math import isqrt
-from typing import Literal
+from typing import Literal, TypeVar
 
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile as FormFile
 
 from shared.colours import is_opaque, validate_colour
 from shared.errors import InvalidOption
@@ -35,17 +38,44 @@ _NEUTRAL = {
     "shadow_type": re.compile("none"),
     "semitransparency": re.compile("True"),
 }
+MAX_LOGGED = 10  # names of unknown parameters in one log line
 _HEX = re.compile(r"([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.IGNORECASE)
 
+log = logging.getLogger("supervisor.http")
 
-class RemovebgRequest(BaseModel):
-    """The fields of remove.bg's `POST /v1.0/removebg`; exactly one of the three sources is to be given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=describe_form_fields)
+class ImageSources(BaseModel):
+    """The parameters that hold a photo; exactly one of them is to be given."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra=describe_form_fields)
 
     image_file: UploadFile | None = Field(None, description="the photo")
     image_file_b64: str | None = Field(None, description="the photo in base64")
     image_url: str | None = Field(None, description="URL of the photo, http or https")
+
+    def source(self) -> str:
+        """Return the name of the one parameter that holds the image. Raises RemovebgRefusal."""
+        match self._given(SOURCES):
+            case []:
+                raise RemovebgRefusal(
+                    "missing_source", "No image given", f"Send one of {', '.join(SOURCES)}."
+                )
+            case [name]:
+                return name
+            case several:
+                detail = f"Send only one of {', '.join(several)}."
+                raise RemovebgRefusal("multiple_sources", "Multiple image sources given", detail)
+
+    def _given(self, names: tuple[str, ...]) -> list[str]:
+        return [name for name in names if getattr(self, name) is not None]
+
+
+Parameters = TypeVar("Parameters", bound=ImageSources)
+
+
+class RemovebgRequest(ImageSources):
+    """The parameters of remove.bg's `POST /v1.0/removebg`."""
+
     size: Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"] = Field(
         "preview",
         description="the most pixels: preview, small, regular 0.25 million, medium 1.5, hd 4; else its own",
@@ -83,19 +113,6 @@ class RemovebgRequest(BaseModel):
     bg_image_url: str | None = Field(None, description="URL of an image to put behind")
     bg_image_file: UploadFile | None = Field(None, description="an image to put behind")
 
-    def source(self) -> str:
-        """Return the name of the one parameter that holds the image. Raises RemovebgRefusal."""
-        match self._given(SOURCES):
-            case []:
-                raise RemovebgRefusal(
-                    "missing_source", "No image given", f"Send one of {', '.join(SOURCES)}."
-                )
-            case [name]:
-                return name
-            case several:
-                detail = f"Send only one of {', '.join(several)}."
-                raise RemovebgRefusal("multiple_sources", "Multiple image sources given", detail)
-
     def background(self) -> str | None:
         """Return the name of the parameter that holds the background, if any. Raises RemovebgRefusal."""
         given = self._given(BACKGROUNDS)
@@ -124,9 +141,6 @@ class RemovebgRequest(BaseModel):
             max_size=isqrt(limit) if limit else None,
         )
 
-    def _given(self, names: tuple[str, ...]) -> list[str]:
-        return [name for name in names if getattr(self, name) is not None]
-
     def _refuse_what_cannot_be_done(self) -> None:
         for name, neutral in _NEUTRAL.items():
             value = " ".join(str(getattr(self, name)).split())
@@ -149,22 +163,33 @@ class RemovebgRequest(BaseModel):
         return "png"
 
 
-def read_request(fields: Mapping[str, object]) -> RemovebgRequest:
-    """Validate the parameters that were sent; empty ones count as absent. Raises RemovebgRefusal."""
+def read_request(kind: type[Parameters], fields: Mapping[str, object]) -> Parameters:
+    """Validate the parameters that were sent, as those of `kind`. Raises RemovebgRefusal."""
+    if unknown := sorted(set(fields) - set(kind.model_fields)):
+        names = ", ".join(map(quote_text, unknown[:MAX_LOGGED]))
+        log.debug("unknown parameters ignored", extra={"names": names})
     try:
-        return RemovebgRequest.model_validate(
-            {name: value for name, value in fields.items() if value not in ("", None)}
+        return kind.model_validate(
+            {
+                name: _to_text(value)
+                for name, value in fields.items()
+                if name in kind.model_fields and is_given(value)
+            }
         )
     except ValidationError as error:
         problem = error.errors()[0]
-        # A name that is no Unicode has no place.
-        name = str(problem["loc"][0]) if problem["loc"] else "request"
-        if problem["type"] == "extra_forbidden":
-            quoted = quote_text(name)
-            title = f"Unknown parameter {quoted[1:-1]}"
-            raise RemovebgRefusal("unknown_parameter", title, f"There is no parameter {quoted}.") from error
         reason = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
-        raise invalid_parameter(name, f"{reason}.") from error
+        raise invalid_parameter(str(problem["loc"][0]), f"{reason}.") from error
+
+
+def is_given(value: object) -> bool:
+    """Whether a parameter's value counts as sent: neither null, nor empty text, nor an empty file."""
+    return value not in (None, "") and not (isinstance(value, FormFile) and value.size == 0)
+
+
+def _to_text(value: object) -> object:
+    """Return a number or boolean of JSON as the text that a form would have."""
+    return str(value).lower() if isinstance(value, bool | int | float) else value
 
 
 def parse_removebg_margin(text: str) -> str:

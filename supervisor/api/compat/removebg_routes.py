@@ -45,7 +45,7 @@ async def removebg(
     """Remove a background as remove.bg's public API does: an image, or JSON where `Accept` asks for that."""
     try:
         # Twice, as base64 makes a file longer by a third.
-        asked = read_request(await read_fields(request, 2 * settings.max_upload_bytes))
+        asked = read_request(RemovebgRequest, await read_fields(request, 2 * settings.max_upload_bytes))
         options, background_field = asked.options(), asked.background()
         image = await _input_image(asked, asked.source())
         background = (
@@ -81,10 +81,23 @@ async def _respond(
     }
     if asked.type_level != "none":  # nothing is detected: the client's own word, or the most general
         headers["X-Type"] = "other" if asked.type == "auto" else asked.type
-    if "application/json" not in request.headers.get("accept", ""):
+    if not accepts_json(",".join(request.headers.getlist("accept"))):
         return removal.respond(result, headers)
     image = await asyncio.to_thread(removal.file(result).path.read_bytes)
     await removal.delete(result)
     position = {f"foreground_{side}": value for side, value in foreground.items()}
     data = {"result_b64": base64.b64encode(image).decode(), **position}
     return JSONResponse({"data": data}, headers=headers)
+
+
+def accepts_json(accept: str) -> bool:
+    """Whether an `Accept` header asks for JSON: it names that, and neither an image type nor */*.
+
+    axios sends `application/json, text/plain, */*` by default, and its users save the body as an image.
+    """
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return (
+        "application/json" in kinds
+        and "*/*" not in kinds
+        and not any(kind.startswith("image/") for kind in kinds)
+    )
