@@ -165,7 +165,7 @@ def test_numbers_and_booleans_of_json_are_taken_for_text() -> None:
     """Generated clients send them, after the types of an older OpenAPI document."""
     sent = {"type_level": 2, "crop": True, "crop_margin": 30, "semitransparency": True, "bg_color": 123}
     options = asked(**sent)
-    assert (options.crop, options.crop_margin, options.background) == (True, "30", "#123")
+    assert (options.crop, options.margin, options.background) == (True, "30", "#123")
 
 
 def test_there_is_one_source_and_at_most_one_background() -> None:
