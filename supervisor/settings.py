@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         64, gt=0, description="maximum number of queued and running removals; further ones get status 429"
     )
+    rate_limit_mp_per_min: int | None = Field(
+        None,
+        gt=0,
+        description="megapixels of photos per client and minute on remove.bg's route; further ones get "
+        "status 429 (default: no limit)",
+    )
     token: Token | None = Field(
         None, description="token that requests must send; prefer the environment variable"
     )

@@ -28,6 +28,7 @@ from shared.errors import (
 )
 from shared.options import BACKGROUND_FILE, declared_options
 from supervisor.api.field_limits import quote_text
+from supervisor.api.rate_limit import RateLimitExceeded
 
 RETRY_AFTER_S = 2
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
@@ -67,6 +68,8 @@ def error_responses(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, An
 
 def retry_headers(error: BgremoveError) -> dict[str, str]:
     """Return the headers that say when, or with which credentials, a client may retry."""
+    if isinstance(error, RateLimitExceeded):
+        return dict(error.headers)
     if isinstance(error, QueueFull | Overloaded):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}

@@ -1,6 +1,7 @@
 """Normalisation of web origins and host names, for comparison with the headers Origin and Host."""
 
 import re
+from collections.abc import Collection
 
 ANY_ORIGIN = "*"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -8,6 +9,11 @@ _WEB_AUTHORITY = re.compile(r"(?!\.)[a-z0-9._-]+(:[0-9]+)?|\[[0-9a-f:.]+\](:[0-9
 _AUTHORITY = re.compile(r"[^/*\s]*")  # of other schemes: empty in file://, "." in app://.
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _HOST_NAME = re.compile(r"\*|[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*|(?!\.)[a-z0-9._-]+")  # any, IPv6, others
+
+
+def is_allowed_origin(origin: str | None, allowed: Collection[str]) -> bool:
+    """Whether the Origin of a request is among the allowed ones, or any is."""
+    return origin in allowed or ANY_ORIGIN in allowed
 
 
 def normalise_origins(values: tuple[str, ...]) -> tuple[str, ...]:

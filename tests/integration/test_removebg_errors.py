@@ -64,7 +64,7 @@ def test_a_photo_of_too_many_pixels_is_a_bad_request(start: Callable[..., Servic
         ({"data": {"image_url": "http://a.example", "image_file_b64": "aGVs"}}, (400, "multiple_sources")),
         ({"files": {"image_file": b"hello"}}, (400, "invalid_file_type")),
         ({"files": {"image_file": wish("fail")}}, (400, "failed_to_read_image")),
-        ({"files": {"image_file": wish()}, "data": {"roi": "0 0 9 9"}}, (400, "invalid_roi")),
+        ({"files": {"image_file": wish()}, "data": {"roi": "0 0 9"}}, (400, "invalid_roi")),
         ({"files": {"image_file": wish(), "bg_image_file": b"hello"}}, (400, "invalid_file_type")),
         ({"files": [("image_file", wish()), ("image_file", wish())]}, (400, "invalid_image_file")),
         ({"data": {"image_file_b64": "~~~"}}, (400, "invalid_image_file_b64")),

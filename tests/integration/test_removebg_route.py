@@ -94,16 +94,6 @@ def test_base64_is_read_from_every_kind_of_body(fake: Service, kind: str, prefix
     assert answer.content == photo
 
 
-def test_a_preview_stays_below_a_quarter_megapixel_and_a_crop_is_the_subject(service: Service) -> None:
-    """Sizes and crops, in the result itself."""
-    photo = encoded(opened(CAT).resize((1800, 1200)), "JPEG")
-    preview = opened(post(service, files={"image_file": photo}).content)
-    assert preview.size == (500, 333)
-    answer = post(service, files={"image_file": photo}, data={"size": "full", "crop": "true"})
-    cropped = opened(answer.content)
-    assert cropped.size == tuple(int(answer.headers[f"x-foreground-{s}"]) for s in ("width", "height"))
-
-
 @pytest.mark.parametrize(
     ("fields", "kind", "mode"),
     [
