@@ -1,8 +1,9 @@
-"""Lengths, margins, canvases and positions, as the options of a result's geometry write them.
+"""Lengths, margins, canvases, positions and sizes, as the options of a result's geometry write them.
 
 Amounts are exact fractions: as a float, 7 % of 100 pixels would be a little more than 7 and rounded up.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -119,6 +120,19 @@ def parse_position(text: str) -> tuple[Fraction, Fraction]:
             "The field 'position' is not valid: write center, or one or two percentages from 0% to 100%."
         )
     return shares[0], shares[-1]
+
+
+def fit_within(size: tuple[int, int], max_side: int | None, max_area: int | None = None) -> tuple[int, int]:
+    """Return `size` (width, height) scaled down to a maximum longer side and area; never up."""
+    side_scale = 1.0 if max_side is None else max_side / max(size)
+    area_scale = 1.0 if max_area is None else math.sqrt(max_area / (size[0] * size[1]))
+    scale = min(1.0, side_scale, area_scale)
+    width, height = (max(1, round(side * scale)) for side in size)
+    if max_area is not None and width * height > max_area:
+        width, height = (max(1, int(side * scale)) for side in size)
+        width = min(width, max(1, max_area // height))
+        height = min(height, max(1, max_area // width))
+    return width, height
 
 
 def _to_length(match: re.Match[str]) -> Length:

@@ -59,8 +59,9 @@ class RemovalResult:
     `subject`: whether there is one, `coverage` the alpha's mean over the photo, 0 to 1; `box` is the
     subject's in the photo, upright: left, top, width, height. `frame` is the part of that photo that the
     result shows: all of it, unless it was cropped or has a canvas; it may reach beyond the photo's edges.
-    `scale_factor` is how many of the result's pixels one of the photo's takes. `warnings` are sentences for
-    people: what of the image was not used.
+    `photo_width` and `photo_height` are the whole photo's, upright. `scale_factor` is how many of the
+    result's pixels one of the photo's takes. `warnings` are sentences for people: what of the image was not
+    used.
     """
 
     width: int
@@ -74,6 +75,8 @@ class RemovalResult:
     box: tuple[int, int, int, int] | None
     frame: tuple[int, int, int, int]
     scale_factor: float = 1.0
+    photo_width: int = 0
+    photo_height: int = 0
     warnings: tuple[str, ...] = ()
 
 

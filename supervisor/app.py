@@ -12,13 +12,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from shared.presets import load_presets
 from supervisor import __version__
-from supervisor.api.compat import rembg_routes, removebg_routes
+from supervisor.api.compat import rembg_routes, removebg_account, removebg_routes
 from supervisor.api.compat.removebg_errors import removebg_error_response
+from supervisor.api.compat.removebg_response import RESULT_HEADERS
 from supervisor.api.error_handlers import METHODS, ErrorBody, ErrorFormats, install_error_handlers
 from supervisor.api.middleware.auth import AuthMiddleware
 from supervisor.api.middleware.body_limit import BodyLimitMiddleware
 from supervisor.api.middleware.shutdown import ShutdownMiddleware
 from supervisor.api.middleware.trusted_host import TrustedHostMiddleware
+from supervisor.api.rate_limit import RateLimiter
 from supervisor.api.routes import env, files, models, removals, status, task_list
 from supervisor.api.sse import EventStream
 from supervisor.container import Address, Container
@@ -78,15 +80,16 @@ def create_app(
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
         generate_unique_id_function=_operation_id,
     )
+    app.state.rate_limiter = RateLimiter(settings.rate_limit_mp_per_min)
     app.state.presets = load_presets(settings.presets)
-    formats = {removebg_routes.PATH: removebg_error_response}
+    formats = {removebg_routes.PREFIX: removebg_error_response}
     install_error_handlers(app, formats)
     for router in ROUTERS:
         app.include_router(router, prefix=API)
     app.include_router(_head_routes(ROUTERS), prefix=API, include_in_schema=False)
     for router in (status.metrics_router, _head_routes([status.metrics_router])):  # Prometheus' default path
         app.include_router(router, include_in_schema=False)
-    for compatible in (rembg_routes, removebg_routes):
+    for compatible in (rembg_routes, removebg_routes, removebg_account):
         app.include_router(compatible.router)
     app.router.routes.extend([*page_routes(), *docs_routes()])
     _add_middleware(app, settings, formats)
@@ -123,7 +126,7 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
     app.add_middleware(
         BodyLimitMiddleware,
         max_upload_bytes=settings.max_upload_bytes,
-        base64_paths={removebg_routes.PATH},
+        base64_paths={removebg_routes.PATH, removebg_account.IMPROVE_PATH},
         formats=formats,
     )
     app.add_middleware(
@@ -149,7 +152,7 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
                 "Last-Event-ID",
                 "Range",
             ],
-            expose_headers=["Content-Disposition", "Retry-After", *removebg_routes.RESULT_HEADERS],
+            expose_headers=["Content-Disposition", "Retry-After", *RESULT_HEADERS],
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, formats=formats)
     app.add_middleware(ShutdownMiddleware, formats=formats)

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, CliSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
@@ -16,6 +24,7 @@ from shared.catalog import DEFAULT_MODEL, DEFAULT_REVISION, find_model
 from shared.errors import UnknownModel
 from shared.logs import LogFormat
 from shared.messages import Loader
+from supervisor.net.origins import ANY_ORIGIN, normalise_host_names, normalise_origins
 from supervisor.platform.private_dir import is_owned_or_free
 
 PREFIX = "BGREMOVE_"
@@ -23,11 +32,6 @@ FOLDER_NAME = "psi-ai-content-hub"
 TEMP_FOLDER_NAME = "psi_ai_content_hub"
 # Environment variables of the command-line scripts, which the supervisor ignores.
 SCRIPT_NAMES = frozenset({"BGREMOVE_NO_BOOTSTRAP"})
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
-_WEB_AUTHORITY = re.compile(r"(?!\.)[a-z0-9._-]+(:[0-9]+)?|\[[0-9a-f:.]+\](:[0-9]+)?")
-_AUTHORITY = re.compile(r"[^/*\s]*")  # of other schemes: empty in file://, "." in app://.
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_HOST_NAME = re.compile(r"\*|[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*|(?!\.)[a-z0-9._-]+")  # any, IPv6, others
 
 
 def _default_data_dir() -> Path:
@@ -59,36 +63,6 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _normalise_origins(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return origins as browsers serialise them (RFC 6454, 6.2). Raises ValueError."""
-    return tuple(map(_normalise_origin, values))
-
-
-def _normalise_origin(value: str) -> str:
-    scheme, separator, host = value.lower().partition("://")
-    if (scheme, separator) == ("null", ""):
-        return scheme
-    host = host.removesuffix("/")
-    authority = _WEB_AUTHORITY if scheme in _DEFAULT_PORTS else _AUTHORITY
-    if not (separator and _SCHEME.fullmatch(scheme) and authority.fullmatch(host)):
-        raise ValueError(f"{value!r} is not an origin such as https://example.com:8080, file:// or null")
-    return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ' '))}"
-
-
-def _normalise_host_names(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return host names and addresses as in Host headers, without port. Raises ValueError."""
-    return tuple(map(_normalise_host_name, values))
-
-
-def _normalise_host_name(value: str) -> str:
-    name = value.lower().removesuffix(".").removeprefix("[").removesuffix("]")
-    if not _HOST_NAME.fullmatch(name):
-        raise ValueError(
-            f"{value!r} is not a host name or IP address: leave out scheme, port, path and wildcards"
-        )
-    return name
-
-
 def _check_model(value: str) -> str:
     try:
         find_model(value)
@@ -105,8 +79,8 @@ def _validate_token(token: SecretStr) -> SecretStr:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
-Origins = Annotated[Names, AfterValidator(_normalise_origins)]
-HostNames = Annotated[Names, AfterValidator(_normalise_host_names)]
+Origins = Annotated[Names, AfterValidator(normalise_origins)]
+HostNames = Annotated[Names, AfterValidator(normalise_host_names)]
 Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 Format = Annotated[LogFormat, BeforeValidator(_lower)]
 ModelName = Annotated[str, AfterValidator(_check_model)]
@@ -180,6 +154,12 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         64, gt=0, description="maximum number of queued and running removals; further ones get status 429"
     )
+    rate_limit_mp_per_min: int | None = Field(
+        None,
+        gt=0,
+        description="megapixels of photos per client and minute on remove.bg's route; further ones get "
+        "status 429 (default: no limit)",
+    )
     token: Token | None = Field(
         None, description="token that requests must send; prefer the environment variable"
     )
@@ -190,7 +170,7 @@ class Settings(BaseSettings):
     allowed_origins: Origins = Field(
         (),
         description="web origins allowed by CORS, separated by commas, such as app://. (Electron); null "
-        "allows every website: only with a token",
+        "allows every website: only with a token; * for any, which requires a token",
     )
     url_allow_private: bool = Field(
         default=False,
@@ -217,6 +197,14 @@ class Settings(BaseSettings):
     )
     log_level: Level = Field("info", description="least severe level that is logged")
     log_format: Format = Field("text", description="format of log lines: text (logfmt) or json")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _require_token_for_any_origin(cls, origins: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Reject * without a token, with which any website could use the service of its visitor (CSRF)."""
+        if ANY_ORIGIN in origins and info.data.get("token") is None:
+            raise ValueError(f"{ANY_ORIGIN} lets every website call this service: set {PREFIX}TOKEN")
+        return origins
 
 
 def load_settings(arguments: list[str] | None = None) -> Settings:

@@ -57,10 +57,11 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
     with timer.measure("encode"):
         whole = _apply_input_alpha(image, alpha)
         box, coverage = geometry.find_subject_box(whole.alpha), geometry.measure_coverage(whole.alpha)
+        photo_size = whole.rgb.size
         plan = _plan(box, whole.alpha, options)
         _check_size(plan, options, max_pixels)
         shows_all = plan.scale_factor == 1 or options.output == "layers"
-        part = Box(0, 0, *whole.rgb.size) if shows_all else layout.find_visible_part(whole.alpha)
+        part = Box(0, 0, *photo_size) if shows_all else layout.find_visible_part(whole.alpha)
         target, is_mask = plan.target(part), options.output == "mask"
         piece = layout.cut_out(whole, plan, target, keep_background_mix=_is_refined(options), is_mask=is_mask)
         profile, dpi, warnings = image.icc_profile, image.dpi, image.warnings
@@ -89,6 +90,8 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
         box=None if box is None else (*box,),  # plain tuples: the supervisor cannot import Box
         frame=(*plan.frame,),
         scale_factor=round(plan.scale_factor, 6),
+        photo_width=photo_size[0],
+        photo_height=photo_size[1],
         warnings=warnings,
     )
 

@@ -11,6 +11,7 @@ from shared.errors import BadInput
 from shared.presets import Presets
 from supervisor.api.field_limits import quote_text
 from supervisor.api.multipart import is_image
+from supervisor.api.rate_limit import RateLimiter
 from supervisor.api.uploads import Uploads
 from supervisor.container import Container
 from supervisor.environment.installer import Installer
@@ -89,6 +90,12 @@ async def get_installs(request: Request) -> Installer:
     return _container(request).installs
 
 
+async def get_rate_limiter(request: Request) -> RateLimiter:
+    """Return the rate limiter of remove.bg's route."""
+    limiter: RateLimiter = request.app.state.rate_limiter
+    return limiter
+
+
 async def get_uploads(request: Request) -> Uploads:
     """Return the `Uploads` that accept images and queue their removals."""
     container = _container(request)
@@ -113,6 +120,7 @@ ModelStoreDep = Annotated[ModelStore, Depends(get_model_store)]
 DownloadsDep = Annotated[Downloads, Depends(get_downloads)]
 EnvironmentDep = Annotated[Environment, Depends(get_environment)]
 InstallsDep = Annotated[Installer, Depends(get_installs)]
+RateLimiterDep = Annotated[RateLimiter, Depends(get_rate_limiter)]
 UploadsDep = Annotated[Uploads, Depends(get_uploads)]
 PresetsDep = Annotated[Presets, Depends(get_presets)]
 

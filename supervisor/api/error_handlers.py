@@ -28,6 +28,7 @@ from shared.errors import (
 )
 from shared.options import BACKGROUND_FILE, declared_options
 from supervisor.api.field_limits import quote_text
+from supervisor.api.rate_limit import RateLimitExceeded
 
 RETRY_AFTER_S = 2
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
@@ -36,7 +37,7 @@ log = logging.getLogger("supervisor.http")
 
 # Renders an error as a response.
 ErrorRenderer = Callable[[BgremoveError], Response]
-# By path: the routes that are compatible with another service, and render errors as that one does.
+# By prefix of the path: routes that are compatible with another service, and render errors as it does.
 ErrorFormats = Mapping[str, ErrorRenderer]
 
 
@@ -67,14 +68,17 @@ def error_responses(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, An
 
 def retry_headers(error: BgremoveError) -> dict[str, str]:
     """Return the headers that say when, or with which credentials, a client may retry."""
+    if isinstance(error, RateLimitExceeded):
+        return dict(error.headers)
     if isinstance(error, QueueFull | Overloaded):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
 def response_for(path: str, error: BgremoveError, formats: ErrorFormats) -> Response:
-    """Return the response for `error` in the format of the route at `path`."""
-    return formats.get(path, render_error)(error)
+    """Return the response for `error` in the format of the routes below the prefix of `path`."""
+    renderers = (render for prefix, render in formats.items() if path.startswith(prefix))
+    return next(renderers, render_error)(error)
 
 
 def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:

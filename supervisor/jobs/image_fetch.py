@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from shared.errors import BadInput, StorageFailed
+from shared.errors import BadInput, BgremoveError, StorageFailed
 from shared.hub_cache import file_size
 from supervisor.jobs.job import BACKGROUND, SOURCE, Job, RemoteImage, StoredImage
 from supervisor.jobs.spool import Spool
@@ -49,4 +49,13 @@ class ImageFetcher:
 
 def in_field(field: str, error: BadInput) -> BadInput:
     """Return the same error with the name of the request's field that caused it."""
-    return type(error)(f"The field {field!r} is not valid: {error.detail}")
+    return type(error)(f"{_prefix(field)}{error.detail}")
+
+
+def is_in_field(field: str, error: BgremoveError) -> bool:
+    """Whether `in_field` made the error, for that field; also after it crossed a process boundary."""
+    return error.detail.startswith(_prefix(field))
+
+
+def _prefix(field: str) -> str:
+    return f"The field {field!r} is not valid: "

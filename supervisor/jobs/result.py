@@ -38,6 +38,8 @@ class Result(TypedDict):
             "canvas it may reach beyond the photo"
         ),
     ]
+    photo_width: Annotated[int, Field(description="of the upright photo, in pixels")]
+    photo_height: Annotated[int, Field(description="of the upright photo, in pixels")]
     scale_factor: Annotated[float, Field(description="pixels of the result per pixel of the photo")]
     warnings: Annotated[
         list[str],

@@ -107,6 +107,8 @@ class Spool:
             coverage=made.coverage,
             box=made.box,
             frame=made.frame,
+            photo_width=made.photo_width,
+            photo_height=made.photo_height,
             scale_factor=made.scale_factor,
             warnings=list(made.warnings),
             model_id=made.model_id,

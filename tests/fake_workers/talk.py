@@ -26,10 +26,15 @@ def finish(job: RemovalJob, events: Any) -> None:
     events.put(Progress(job.task_id, 45, "Removing the background"))
     shutil.copyfile(job.source_path, job.result_path)  # not the mode: a result may go to a device
     timings = {"decode": 1.0, "inference": 1.0, "refine": 0.0, "encode": 1.0}
-    whole = (0, 0, 1, 1)
-    result = RemovalResult(
-        1, 1, "png", "fake", "cpu", timings, subject=True, coverage=1.0, box=whole, frame=whole
-    )
+    whole, sizes = (0, 0, 1, 1), {"photo_width": 1, "photo_height": 1, "width": 1, "height": 1}
+    made: dict[str, Any] = {
+        **sizes,
+        "format": "png",
+        "model_id": "fake",
+        "device": "cpu",
+        "timings_ms": timings,
+    }
+    result = RemovalResult(**made, subject=True, coverage=1.0, box=whole, frame=whole)
     events.put(Finished(job.task_id, result))
 
 

@@ -131,6 +131,7 @@ def test_a_crop_is_the_subjects_box(service: Service, astronaut: bytes, facts: d
     plain = np.asarray(opened(service.cut(astronaut, refine="false")))
     assert np.array_equal(tight, plain[top : top + height, left : left + width])
     assert facts["frame"] == [0, 0, SIDE, SIDE]
+    assert (facts["photo_width"], facts["photo_height"]) == (SIDE, SIDE)
     roomy = removal_result(service, astronaut, crop="true", crop_margin="10px", max_size="100")
     assert roomy["frame"] == [left - 10, top - 10, width + 20, height + 20]
     assert max(roomy["width"], roomy["height"]) == 100

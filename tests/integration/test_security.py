@@ -127,6 +127,22 @@ def test_an_allowed_page_can_read_why_it_is_refused(guarded: Service, origin: st
     assert "access-control-allow-origin" not in foreign.headers
 
 
+def test_any_page_may_call_a_service_with_a_token(start: Callable[..., Service]) -> None:
+    """As it may call remove.bg: the page needs the token, which no other page in the browser has."""
+    service = start(allowed_origins="*", token="s3cret", builtin_worker=OBEYS)
+    address = f"{service.url}/v1.0/removebg"
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    preflight = service.client.options(address, headers=asked)
+    without = service.client.post(address, headers={"Origin": "https://shop.example"})
+    headers = {"Origin": "https://shop.example", "X-API-Key": "s3cret"}
+    answer = service.client.post(address, files={"image_file": wish()}, headers=headers)
+    assert (preflight.status_code, without.status_code, answer.status_code) == (200, 403, 200)
+    assert without.json()["errors"][0]["code"] == "auth_failed"
+    for each in (preflight, without, answer):
+        assert each.headers["access-control-allow-origin"] == "*"
+    assert "X-Foreground-Top" in answer.headers["access-control-expose-headers"]
+
+
 @pytest.mark.parametrize(
     ("origin", "host", "status"),
     [("null", None, 200), ("https://evil.example", None, 400), ("null", "evil.example", 403)],

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.lengths import parse_margins
+from shared.lengths import fit_within, parse_margins
 from worker.imaging.geometry import (
     Box,
     Pixels,
     add_margins,
     find_subject_box,
-    fit_within,
     measure_coverage,
 )
 from worker.imaging.matted import Matted

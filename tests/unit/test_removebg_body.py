@@ -64,6 +64,14 @@ def test_others_are_served_while_a_long_form_is_read() -> None:
     assert turns > 5
 
 
+def test_only_a_known_parameter_with_two_values_is_refused() -> None:
+    """Which of the two was meant, nobody can know."""
+    assert fields(b"a=1&a=2&size=&size=full&size=") == {"a": "2", "size": "full"}
+    with pytest.raises(RemovebgRefusal) as refusal:
+        fields(b"size=full&size=hd")
+    assert refusal.value.removebg_code == "invalid_size"
+
+
 def test_a_form_of_very_many_fields_is_refused() -> None:
     """They would take many times its length in memory."""
     with pytest.raises(RemovebgRefusal, match="too many fields"):

@@ -30,6 +30,7 @@ def test_an_empty_variable_or_flag_counts_as_unset(monkeypatch: pytest.MonkeyPat
         ("ALLOWED_ORIGINS", "https://*.example.com", "not an origin"),
         ("ALLOWED_ORIGINS", "://example.com", "not an origin"),
         ("ALLOWED_ORIGINS", "https://", "not an origin"),
+        ("ALLOWED_ORIGINS", "https://a.example,*", "set BGREMOVE_TOKEN"),
     ],
 )
 def test_hosts_and_origins_that_cannot_match_are_invalid(
@@ -59,6 +60,12 @@ def test_hosts_and_origins_are_normalised(monkeypatch: pytest.MonkeyPatch) -> No
     )
     assert settings.allowed_hosts == ("photos.example", "::1", "192.168.1.2", "my_box", "*")
     assert (settings.log_level, settings.log_format) == ("info", "json")
+
+
+def test_any_origin_is_allowed_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of another origin does not know it."""
+    monkeypatch.setenv("BGREMOVE_ALLOWED_ORIGINS", "*")
+    assert load_settings(["--token", "s3cret"]).allowed_origins == ("*",)
 
 
 def test_a_token_is_stripped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Boxes, margins and sizes of images and of the subjects in them."""
+"""Boxes and margins of images and of the subjects in them."""
 
 import math
 from typing import NamedTuple
@@ -69,16 +69,3 @@ def add_margins(box: Box, margins: Margins) -> Box:
     top, bottom = (math.ceil(length.to_pixels(box.height)) for length in (margins.top, margins.bottom))
     left, right = (math.ceil(length.to_pixels(box.width)) for length in (margins.left, margins.right))
     return Box(box.left - left, box.top - top, box.width + left + right, box.height + top + bottom)
-
-
-def fit_within(size: tuple[int, int], max_side: int | None, max_area: int | None = None) -> tuple[int, int]:
-    """Return `size` (width, height) scaled down to a maximum longer side and area; never up."""
-    side_scale = 1.0 if max_side is None else max_side / max(size)
-    area_scale = 1.0 if max_area is None else math.sqrt(max_area / (size[0] * size[1]))
-    scale = min(1.0, side_scale, area_scale)
-    width, height = (max(1, round(side * scale)) for side in size)
-    if max_area is not None and width * height > max_area:
-        width, height = (max(1, int(side * scale)) for side in size)
-        width = min(width, max(1, max_area // height))
-        height = min(height, max(1, max_area // width))
-    return width, height

@@ -9,9 +9,18 @@ from fractions import Fraction
 from math import ceil, floor
 
 from shared.errors import InvalidOption, ResultTooLarge
-from shared.lengths import Canvas, Length, Margins, parse_canvas, parse_margins, parse_position, parse_scale
+from shared.lengths import (
+    Canvas,
+    Length,
+    Margins,
+    fit_within,
+    parse_canvas,
+    parse_margins,
+    parse_position,
+    parse_scale,
+)
 from shared.options import RemovalOptions
-from worker.imaging.geometry import Box, Pixels, add_margins, find_bounding_box, fit_within
+from worker.imaging.geometry import Box, Pixels, add_margins, find_bounding_box
 from worker.imaging.matted import Matted
 
 _CONTEXT = Length(Fraction(1, 20), is_share=True)

@@ -11,6 +11,7 @@ from supervisor.api.dependencies import ModelStoreDep, SettingsDep
 from supervisor.api.multipart import UploadRoute
 from supervisor.api.synchronous import DeleteAfterSendResponse, SynchronousRemoval
 from supervisor.api.uploads import InputImage
+from supervisor.net.origins import is_allowed_origin
 
 router = APIRouter(
     prefix="/api", tags=["drop-in"], default_response_class=FileResponse, route_class=UploadRoute
@@ -25,7 +26,7 @@ async def _reject_other_sites(request: Request, settings: SettingsDep) -> None:
     https://www.w3.org/TR/fetch-metadata/). Raises OriginRefused.
     """
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
-    if site not in ("none", "same-origin") and origin not in settings.allowed_origins:
+    if site not in ("none", "same-origin") and not is_allowed_origin(origin, settings.allowed_origins):
         raise OriginRefused
 
 

@@ -14,7 +14,7 @@ from fastapi import Request, UploadFile
 from starlette.exceptions import HTTPException
 
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
-from supervisor.api.compat.removebg_request import invalid_parameter
+from supervisor.api.compat.removebg_request import RemovebgRequest, invalid_parameter, is_given
 from supervisor.api.field_limits import MAX_TEXT_BYTES, is_too_long
 from supervisor.api.multipart import BASE64_FIELD, FILE_FIELD, is_image
 
@@ -156,7 +156,8 @@ def _check_lengths(fields: Mapping[str, object]) -> Mapping[str, object]:
 def _reject_duplicates(pairs: Iterable[tuple[str, object]]) -> Mapping[str, object]:
     fields: dict[str, object] = {}
     for name, value in pairs:
-        if name in fields:
+        if is_given(value) and is_given(fields.get(name)) and name in RemovebgRequest.model_fields:
             raise invalid_parameter(name, f"{name} was sent more than once.")
-        fields[name] = value
+        if is_given(value) or name not in fields:
+            fields[name] = value
     return fields

@@ -9,23 +9,33 @@ from shared.errors import (
     DamagedImage,
     NotAnImage,
     QueueFull,
+    TooManyPixels,
     Unauthorized,
     UploadTooLarge,
     UrlFailed,
     UrlRefused,
 )
 from supervisor.api.error_handlers import retry_headers
+from supervisor.jobs.image_fetch import is_in_field
 
 # Where remove.bg has a code for one of this service's errors; the others keep their own.
-_CODES: dict[type[BgremoveError], tuple[int, str]] = {
-    Unauthorized: (403, "auth_failed"),
-    NotAnImage: (400, "invalid_file_type"),
-    DamagedImage: (400, "failed_to_read_image"),
-    UploadTooLarge: (413, "file_too_large"),
-    UrlRefused: (400, "invalid_image_url"),
-    UrlFailed: (400, "failed_image_download"),
-    QueueFull: (429, "rate_limit_exceeded"),
+_CODES: dict[type[BgremoveError], str] = {
+    Unauthorized: "auth_failed",
+    NotAnImage: "invalid_file_type",
+    DamagedImage: "failed_to_read_image",
+    UploadTooLarge: "file_too_large",
+    TooManyPixels: "resolution_too_high",
+    UrlRefused: "invalid_image_url",
+    UrlFailed: "failed_image_download",
+    QueueFull: "rate_limit_exceeded",
 }
+_BACKGROUND_URL = "bg_image_url"
+_BACKGROUND_CODES: dict[type[BgremoveError], str] = {
+    UrlRefused: "invalid_bg_image_url",
+    UrlFailed: "failed_bg_download",
+}
+_STATUSES = {401: 403, 413: 400, 415: 400, 422: 400}  # remove.bg's, for this service's
+_TITLES: dict[type[BgremoveError], str] = {Unauthorized: "API Key invalid"}  # as recorded
 
 
 class RemovebgRefusal(BadInput, code="removebg_refusal", status=400):
@@ -46,17 +56,19 @@ class RemovebgError(BaseModel):
 
 
 class RemovebgErrors(BaseModel):
-    """The body of every error response of remove.bg's route."""
+    """The body of every error response of remove.bg's routes."""
 
     errors: list[RemovebgError]
 
 
 def removebg_error_response(error: BgremoveError) -> JSONResponse:
     """Return the response for `error` in remove.bg's format."""
+    kind = type(error)
     if isinstance(error, RemovebgRefusal):
-        status, code, title = error.status, error.removebg_code, error.title
+        code, title = error.removebg_code, error.title
     else:
-        status, code = _CODES.get(type(error), (error.status, error.code))
-        title = type(error).default_detail
+        codes = _CODES | _BACKGROUND_CODES if is_in_field(_BACKGROUND_URL, error) else _CODES
+        code, title = codes.get(kind, error.code), _TITLES.get(kind, kind.default_detail)
     body = RemovebgErrors(errors=[RemovebgError(code=code, title=title, detail=error.detail)])
+    status = _STATUSES.get(error.status, error.status)
     return JSONResponse(body.model_dump(), status_code=status, headers=retry_headers(error))

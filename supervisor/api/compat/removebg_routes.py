@@ -10,42 +10,49 @@ from starlette.responses import Response
 
 from supervisor.api.compat.removebg_body import decode_base64, read_fields
 from supervisor.api.compat.removebg_errors import RemovebgErrors, RemovebgRefusal
-from supervisor.api.compat.removebg_request import IMAGE_BACKGROUNDS, RemovebgRequest, read_request
-from supervisor.api.dependencies import SettingsDep
+from supervisor.api.compat.removebg_options import to_removal_options
+from supervisor.api.compat.removebg_request import (
+    IMAGE_BACKGROUNDS,
+    RemovebgRequest,
+    describe_body,
+    read_request,
+)
+from supervisor.api.compat.removebg_response import SIDES, accepts_json, result_headers
+from supervisor.api.dependencies import ClientDep, RateLimiterDep, SettingsDep
 from supervisor.api.multipart import UploadRoute
 from supervisor.api.synchronous import SynchronousRemoval
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
 
-PATH = "/v1.0/removebg"
-_SCHEMA = {"schema": RemovebgRequest.model_json_schema()}
-RESULT_HEADERS = (
-    *("X-Width", "X-Height", "X-Type", "X-Credits-Charged"),
-    *(f"X-Foreground-{side}" for side in ("Left", "Top", "Width", "Height")),
-)
-_KINDS = ("multipart/form-data", "application/x-www-form-urlencoded", "application/json")
-_BODY = {"required": True, "content": dict.fromkeys(_KINDS, _SCHEMA)}
+PREFIX = "/v1.0/"
+PATH = f"{PREFIX}removebg"
+_RESULT_KINDS = ("image/png", "image/jpeg", "image/webp", "application/zip")
 
 router = APIRouter(tags=["drop-in"], route_class=UploadRoute)
 
 
 @router.post(
     PATH,
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": describe_body(RemovebgRequest)},
     responses={
-        200: {"content": {kind: {} for kind in ("image/png", "image/jpeg", "image/webp")}},
+        200: {"content": {kind: {} for kind in _RESULT_KINDS}},
         "4XX": {"model": RemovebgErrors},
         "5XX": {"model": RemovebgErrors},
     },
 )
 async def removebg(
-    request: Request, settings: SettingsDep, removal: Annotated[SynchronousRemoval, Depends()]
+    request: Request,
+    settings: SettingsDep,
+    removal: Annotated[SynchronousRemoval, Depends()],
+    limiter: RateLimiterDep,
+    client: ClientDep,
 ) -> Response:
     """Remove a background as remove.bg's public API does: an image, or JSON where `Accept` asks for that."""
+    limiter.check(client)
     try:
         # Twice, as base64 makes a file longer by a third.
-        asked = read_request(await read_fields(request, 2 * settings.max_upload_bytes))
-        options, background_field = asked.options(), asked.background()
+        asked = read_request(RemovebgRequest, await read_fields(request, 2 * settings.max_upload_bytes))
+        options, background_field = to_removal_options(asked), asked.background()
         image = await _input_image(asked, asked.source())
         background = (
             await _input_image(asked, background_field) if background_field in IMAGE_BACKGROUNDS else None
@@ -53,10 +60,12 @@ async def removebg(
         result = await removal.run(options, image, background)
     finally:
         await request.close()  # deletes the files that came with the form
+    limiter.count(client, result["photo_width"] * result["photo_height"])
     if not result["subject"] or result["box"] is None:
         await removal.delete(result)
         raise RemovebgRefusal("unknown_foreground", "Could not identify foreground in image")
-    return await _respond(request, asked, removal, result, result["box"])
+    headers = result_headers(asked, result, result["box"]) | limiter.headers(client)
+    return await _respond(request, removal, result, headers)
 
 
 async def _input_image(asked: RemovebgRequest, field: str) -> InputImage:
@@ -65,25 +74,12 @@ async def _input_image(asked: RemovebgRequest, field: str) -> InputImage:
 
 
 async def _respond(
-    request: Request,
-    asked: RemovebgRequest,
-    removal: SynchronousRemoval,
-    result: Result,
-    box: tuple[int, int, int, int],
+    request: Request, removal: SynchronousRemoval, result: Result, headers: dict[str, str]
 ) -> Response:
-    foreground = dict(zip(("left", "top", "width", "height"), box, strict=True))
-    headers = {
-        "X-Width": str(result["width"]),
-        "X-Height": str(result["height"]),
-        "X-Credits-Charged": "0",
-        **{f"X-Foreground-{side.title()}": str(value) for side, value in foreground.items()},
-    }
-    if asked.type_level != "none":  # nothing is detected: the client's own word, or the most general
-        headers["X-Type"] = "other" if asked.type == "auto" else asked.type
-    if "application/json" not in request.headers.get("accept", ""):
+    if not accepts_json(",".join(request.headers.getlist("accept"))):
         return removal.respond(result, headers)
     image = await asyncio.to_thread(removal.file(result).path.read_bytes)
     await removal.delete(result)
-    position = {f"foreground_{side}": value for side, value in foreground.items()}
+    position = {f"foreground_{side}": int(headers[f"X-Foreground-{side.title()}"]) for side in SIDES}
     data = {"result_b64": base64.b64encode(image).decode(), **position}
     return JSONResponse({"data": data}, headers=headers)

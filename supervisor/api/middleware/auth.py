@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import BgremoveError, OriginRefused, Unauthorized
 from supervisor.api.error_handlers import ErrorFormats, response_for
+from supervisor.net.origins import is_allowed_origin
 from supervisor.web.page import PREFIX
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -52,7 +53,7 @@ class AuthMiddleware:
 
     def _check_origin(self, origin: str, host: str) -> None:
         _, _, own = origin.partition("://")  # not urlsplit, which raises for some invalid ones
-        if origin not in self._origins and own.lower() != host.lower():
+        if not is_allowed_origin(origin, self._origins) and own.lower() != host.lower():
             raise OriginRefused
 
     def _check_token(self, headers: Headers) -> None:

@@ -12,7 +12,7 @@ from shared.errors import BgremoveError, MalformedRequest, QueueFull, UploadStal
 from supervisor.api.error_handlers import ErrorFormats, response_for
 from supervisor.api.field_limits import CHARSETS
 
-UPLOAD_PATHS = frozenset({"/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"})
+UPLOAD_PATHS = frozenset({"/api/v1/remove/upload", "/api/remove", "/v1.0/removebg", "/v1.0/improve"})
 MAX_FILES = 2  # a photo, and an image to put behind it
 OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
 STALL_TIMEOUT_S = 60.0  # without a byte of the body; a client that loses its network sends no FIN
