@@ -20,6 +20,7 @@ from supervisor.api.middleware.auth import AuthMiddleware
 from supervisor.api.middleware.body_limit import BodyLimitMiddleware
 from supervisor.api.middleware.shutdown import ShutdownMiddleware
 from supervisor.api.middleware.trusted_host import TrustedHostMiddleware
+from supervisor.api.openapi import adjust_openapi
 from supervisor.api.rate_limit import RateLimiter
 from supervisor.api.routes import env, files, models, removals, status, task_list
 from supervisor.api.sse import EventStream
@@ -93,6 +94,7 @@ def create_app(
         app.include_router(compatible.router)
     app.router.routes.extend([*page_routes(), *docs_routes()])
     _add_middleware(app, settings, formats)
+    adjust_openapi(app, has_token=settings.token is not None)
     return app
 
 

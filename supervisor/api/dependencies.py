@@ -28,6 +28,12 @@ MAX_CLIENT_CHARACTERS = 200
 
 
 class Accepted(TypedDict):
+    """The task of a removal."""
+
+    task_id: str
+
+
+class Started(TypedDict):
     """The task that was started; null if there is nothing to do."""
 
     task_id: str | None

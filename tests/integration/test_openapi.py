@@ -3,6 +3,8 @@
 import re
 
 from shared.options import declared_options
+from supervisor.app import create_app
+from supervisor.settings import load_settings
 from tests.service import Service
 
 
@@ -83,7 +85,7 @@ def test_the_reference_needs_no_other_host(service: Service) -> None:
 
 def test_openapi_tells_how_the_token_is_sent(service: Service) -> None:
     """Generated clients, and the reference's own button, have no place for a token otherwise."""
-    schema = service.client.get(f"{service.url}/openapi.json").json()
+    schema = create_app(load_settings(["--token", "s3cret"])).openapi()
     schemes = schema["components"]["securitySchemes"]
     assert {(scheme["type"], scheme.get("name", scheme.get("scheme"))) for scheme in schemes.values()} == {
         ("http", "bearer"),
@@ -92,6 +94,32 @@ def test_openapi_tells_how_the_token_is_sent(service: Service) -> None:
     alternatives: list[dict[str, list[str]]] = [{name: []} for name in schemes]
     for path in ("/api/v1/remove/upload", "/api/remove", "/v1.0/removebg"):
         assert schema["paths"][path]["post"]["security"] == alternatives
+    assert "security" not in schema["paths"]["/api/v1/health"]["get"]
+    without = service.client.get(f"{service.url}/openapi.json").json()["paths"]
+    assert not [
+        path for path, operations in without.items() for one in operations.values() if "security" in one
+    ]
+
+
+def test_openapi_says_what_is_a_file_and_what_is_never_null(service: Service) -> None:
+    """Generated clients would return nothing for a picture, and an id that may be missing."""
+    schema = service.client.get(f"{service.url}/openapi.json").json()
+    for path, method in (
+        ("/api/v1/files/{file_id}", "get"),
+        ("/api/remove", "post"),
+        ("/v1.0/removebg", "post"),
+    ):
+        content = schema["paths"][path][method]["responses"]["200"]["content"]
+        pictures = [kind["schema"] for name, kind in content.items() if name != "application/json"]
+        assert pictures
+        assert all(kind == {"type": "string", "format": "binary"} for kind in pictures)
+    kinds = schema["components"]["schemas"]
+    assert kinds["Accepted"]["properties"]["task_id"]["type"] == "string"
+    assert {"type": "null"} in kinds["Started"]["properties"]["task_id"]["anyOf"]
+    bodies = schema["paths"]["/v1.0/removebg"]["post"]["requestBody"]["content"]
+    with_files = [name for name, body in bodies.items() if "image_file" in body["schema"]["properties"]]
+    assert (len(bodies), with_files) == (3, ["multipart/form-data"])
+    assert all("image_url" in body["schema"]["properties"] for body in bodies.values())
 
 
 def test_openapi_tells_files_from_texts_and_what_may_be_empty(service: Service) -> None:

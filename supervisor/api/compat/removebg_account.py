@@ -5,6 +5,7 @@ import uuid
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from supervisor.api.compat.removebg_body import read_fields
 from supervisor.api.compat.removebg_errors import RemovebgErrors
@@ -29,7 +30,48 @@ class ImproveRequest(ImageSources):
     tag: str | None = Field(None, description="without effect")
 
 
-@router.get("/v1.0/account")
+class Credits(TypedDict):
+    """The credits of an account."""
+
+    subscription: int
+    payg: int
+    enterprise: int
+    total: int
+
+
+class FreeCalls(TypedDict):
+    """What an account may call for free."""
+
+    free_calls: int
+    sizes: str
+
+
+class AccountAttributes(TypedDict):
+    """The attributes of an account."""
+
+    credits: Credits
+    api: FreeCalls
+
+
+class AccountData(TypedDict):
+    """An account."""
+
+    attributes: AccountAttributes
+
+
+class Account(TypedDict):
+    """The answer of `GET /v1.0/account`."""
+
+    data: AccountData
+
+
+class Feedback(TypedDict):
+    """The answer of `POST /v1.0/improve`."""
+
+    id: str
+
+
+@router.get("/v1.0/account", response_model=Account)
 async def account(limiter: RateLimiterDep, client: ClientDep) -> JSONResponse:
     """Report credits as remove.bg's API does; programs mostly ask whether their key is valid."""
     # Exactly these keys: the Ruby client passes them as keyword arguments.
@@ -39,7 +81,7 @@ async def account(limiter: RateLimiterDep, client: ClientDep) -> JSONResponse:
 
 
 @router.post(IMPROVE_PATH, openapi_extra={"requestBody": describe_body(ImproveRequest)})
-async def improve(request: Request, settings: SettingsDep) -> dict[str, str]:
+async def improve(request: Request, settings: SettingsDep) -> Feedback:
     """Accept a photo as feedback and delete it: models are not trained here. A URL is not fetched."""
     try:
         fields = await read_fields(request, 2 * settings.max_upload_bytes)

@@ -14,12 +14,13 @@ from starlette.datastructures import UploadFile as FormFile
 
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
 from supervisor.api.field_limits import quote_text
-from supervisor.api.openapi import describe_form_fields
+from supervisor.api.openapi import describe_form_fields, without_files
 
 SOURCES = ("image_file", "image_file_b64", "image_url")
 IMAGE_BACKGROUNDS = ("bg_image_file", "bg_image_url")
 BACKGROUNDS = ("bg_color", *IMAGE_BACKGROUNDS)
-MEDIA_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded", "application/json")
+MULTIPART = "multipart/form-data"  # the only body that holds files
+MEDIA_TYPES = (MULTIPART, "application/x-www-form-urlencoded", "application/json")
 MAX_LOGGED = 10  # names of unknown parameters in one log line
 
 log = logging.getLogger("supervisor.http")
@@ -116,7 +117,8 @@ class RemovebgRequest(ImageSources):
 def describe_body(kind: type[ImageSources]) -> dict[str, object]:
     """Return the OpenAPI request body of a route that takes the parameters of `kind` in any kind of body."""
     schema = kind.model_json_schema()
-    return {"required": True, "content": {media_type: {"schema": schema} for media_type in MEDIA_TYPES}}
+    forms = {media_type: {"schema": without_files(schema)} for media_type in MEDIA_TYPES}
+    return {"required": True, "content": forms | {MULTIPART: {"schema": schema}}}
 
 
 def read_request(kind: type[Parameters], fields: Mapping[str, object]) -> Parameters:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import TypedDict
+
 from shared.lengths import fit_within
 from supervisor.api.compat.removebg_options import max_pixels
 from supervisor.api.compat.removebg_request import RemovebgRequest
@@ -14,6 +16,22 @@ RESULT_HEADERS = (
     *(f"X-Foreground-{side.title()}" for side in SIDES),
     *RATE_HEADERS,
 )
+
+
+class ResultData(TypedDict):
+    """A result in base64, and the box of its foreground in the photo's pixels."""
+
+    result_b64: str
+    foreground_left: int
+    foreground_top: int
+    foreground_width: int
+    foreground_height: int
+
+
+class RemovebgResult(TypedDict):
+    """The JSON answer of `POST /v1.0/removebg`."""
+
+    data: ResultData
 
 
 def result_headers(asked: RemovebgRequest, result: Result, box: Sequence[int]) -> dict[str, str]:

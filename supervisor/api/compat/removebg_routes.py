@@ -17,9 +17,10 @@ from supervisor.api.compat.removebg_request import (
     describe_body,
     read_request,
 )
-from supervisor.api.compat.removebg_response import SIDES, accepts_json, result_headers
+from supervisor.api.compat.removebg_response import SIDES, RemovebgResult, accepts_json, result_headers
 from supervisor.api.dependencies import ClientDep, RateLimiterDep, SettingsDep
 from supervisor.api.multipart import UploadRoute
+from supervisor.api.openapi import binary_content
 from supervisor.api.synchronous import SynchronousRemoval
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
@@ -35,7 +36,7 @@ router = APIRouter(tags=["drop-in"], route_class=UploadRoute)
     PATH,
     openapi_extra={"requestBody": describe_body(RemovebgRequest)},
     responses={
-        200: {"content": {kind: {} for kind in _RESULT_KINDS}},
+        200: {"model": RemovebgResult, "content": binary_content(*_RESULT_KINDS)},
         "4XX": {"model": RemovebgErrors},
         "5XX": {"model": RemovebgErrors},
     },

@@ -10,7 +10,7 @@ from fastapi.sse import ServerSentEvent
 from typing_extensions import TypedDict
 
 from shared.errors import Expired, LocalOnly, NotFound, Stopping
-from supervisor.api.dependencies import Accepted, EnvironmentDep, InstallsDep, NoBody, SettingsDep, TaskDep
+from supervisor.api.dependencies import EnvironmentDep, InstallsDep, NoBody, SettingsDep, Started, TaskDep
 from supervisor.api.error_handlers import error_responses
 from supervisor.api.middleware.auth import is_loopback
 from supervisor.api.sse import EventStream, task_events
@@ -81,7 +81,7 @@ async def status(environment: EnvironmentDep, installs: InstallsDep) -> Environm
 @router.post(
     "/install", dependencies=[Depends(_require_local)], responses=error_responses(LocalOnly, Stopping)
 )
-async def install(installs: InstallsDep, _: NoBody = None) -> Accepted:
+async def install(installs: InstallsDep, _: NoBody = None) -> Started:
     """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
     task = await installs.start()
     return {"task_id": task.id if task else None}

@@ -9,12 +9,11 @@ from shared.errors import Expired, NotFound
 from shared.formats import MEDIA_TYPES
 from supervisor.api.dependencies import SpoolDep
 from supervisor.api.error_handlers import error_responses
+from supervisor.api.openapi import binary_content
 from supervisor.api.responses import StoredFileResponse, attachment
 
 router = APIRouter(tags=["files"])
-_KINDS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {kind: {} for kind in (*MEDIA_TYPES.values(), "image/*")}}
-}
+_KINDS: dict[int | str, dict[str, Any]] = {200: {"content": binary_content(*MEDIA_TYPES.values(), "image/*")}}
 
 
 @router.get(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from shared.errors import ModelUnavailable, ModelUnusable, Stopping, StorageFailed
 from shared.options import ModelChoice
-from supervisor.api.dependencies import Accepted, DownloadsDep, ModelsDep, NoBody
+from supervisor.api.dependencies import DownloadsDep, ModelsDep, NoBody, Started
 from supervisor.api.error_handlers import error_responses
 from supervisor.models.lifecycle import Unloaded
 from supervisor.tasks.task import Task
@@ -23,13 +23,13 @@ _ToRestart = Annotated[
 
 
 @router.post("/download", responses=error_responses(ModelUnusable, Stopping, StorageFailed))
-async def download(downloads: DownloadsDep, _: NoBody = None) -> Accepted:
+async def download(downloads: DownloadsDep, _: NoBody = None) -> Started:
     """Download the model, or what is missing of it; null when all of it is there."""
     return _accepted(await downloads.start())
 
 
 @router.post("/load", responses=error_responses(ModelUnavailable, Stopping))
-async def load(models: ModelsDep, model: _ToLoad = "birefnet", _: NoBody = None) -> Accepted:
+async def load(models: ModelsDep, model: _ToLoad = "birefnet", _: NoBody = None) -> Started:
     """Load a model into memory, starting its worker if need be; null when it is loaded."""
     return _accepted(await models.load(model))
 
@@ -44,10 +44,10 @@ async def unload(models: ModelsDep, model: _ToUnload = None, _: NoBody = None) -
 
 
 @worker_router.post("/restart", responses=error_responses(ModelUnavailable, Stopping))
-async def restart_worker(models: ModelsDep, model: _ToRestart = "auto", _: NoBody = None) -> Accepted:
+async def restart_worker(models: ModelsDep, model: _ToRestart = "auto", _: NoBody = None) -> Started:
     """End a worker and start a new one; a running removal is put back in the queue, not lost."""
     return _accepted(await models.restart(model))
 
 
-def _accepted(task: Task | None) -> Accepted:
+def _accepted(task: Task | None) -> Started:
     return {"task_id": task.id if task else None}
