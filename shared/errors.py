@@ -10,6 +10,7 @@ BgremoveError                       500  internal_error
 │   ├── UnknownModel                422  unknown_model
 │   ├── ModelNotServed              400  model_not_served
 │   ├── NotAnImage                  415  not_an_image
+│   ├── EncodingRefused             415  encoding_refused
 │   ├── DamagedImage                422  damaged_image
 │   ├── TooManyPixels               413  too_many_pixels
 │   ├── UploadTooLarge              413  upload_too_large
@@ -107,6 +108,10 @@ class NotAnImage(BadInput, code="not_an_image", status=415):
     default_detail = (
         "The file is not an image that this service reads: PNG, JPEG, WebP, AVIF, HEIC, GIF, TIFF, BMP."
     )
+
+
+class EncodingRefused(BadInput, code="encoding_refused", status=415):
+    default_detail = "Compressed request bodies are not read: send it without Content-Encoding."
 
 
 class DamagedImage(BadInput, code="damaged_image"):

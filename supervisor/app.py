@@ -18,6 +18,7 @@ from supervisor.api.compat.removebg_response import RESULT_HEADERS
 from supervisor.api.error_handlers import METHODS, ErrorBody, ErrorFormats, install_error_handlers
 from supervisor.api.middleware.auth import AuthMiddleware
 from supervisor.api.middleware.body_limit import BodyLimitMiddleware
+from supervisor.api.middleware.request_target import RequestTargetMiddleware
 from supervisor.api.middleware.shutdown import ShutdownMiddleware
 from supervisor.api.middleware.trusted_host import TrustedHostMiddleware
 from supervisor.api.openapi import adjust_openapi
@@ -158,3 +159,4 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, formats=formats)
     app.add_middleware(ShutdownMiddleware, formats=formats)
+    app.add_middleware(RequestTargetMiddleware)

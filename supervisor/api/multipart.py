@@ -19,6 +19,8 @@ from supervisor.api.field_limits import MAX_TEXT_BYTES, quote_text
 from supervisor.api.linkable_file import LinkableFile
 
 MAX_PARTS = 64
+MAX_PREAMBLE_BYTES = 4096
+NO_BOUNDARY = "The form does not have the boundary that its Content-Type names."
 MAX_BOUNDARY_BYTES = 256  # the parser's own limit; RFC 2046 has 70
 BASE64_FIELD = "image_file_b64"  # the one text that may be as long as an image
 FILE_FIELD = "file"  # of an image that is the whole body
@@ -72,6 +74,8 @@ class _FormReader:
         self._charset = options.get(b"charset", b"utf-8").decode("latin-1")
         self._items: list[tuple[str, str | UploadFile]] = []
         self._files: list[UploadFile] = []
+        self._delimiter = b"--" + boundary
+        self._preamble: bytes | None = b""  # what came so far; None once it has ended
         self._part = _Part()
         self._in_part = False
         self._header_name, self._header_value = b"", b""
@@ -94,11 +98,13 @@ class _FormReader:
         try:
             async with aclosing(self._request.stream()) as stream:
                 async for chunk in stream:
-                    self._parser.write(chunk)
+                    self._parser.write(self._skip_preamble(chunk))
                     for file, data in self._writes:
                         await file.write(data)
                     self._writes.clear()
             self._parser.finalize()
+            if self._preamble:
+                raise FormError(NO_BOUNDARY, 400)  # noqa: TRY301  # closes the files
             if self._in_part:
                 raise FormError("The form ends in the middle of a part.", 400)  # noqa: TRY301  # closes the files
             for file in self._files:
@@ -110,6 +116,29 @@ class _FormReader:
                 raise FormError("Invalid multipart data.", 400) from error
             raise
         return FormData(self._items)
+
+    def _skip_preamble(self, chunk: bytes) -> bytes:
+        """Return the chunk without what comes before the first delimiter (RFC 2046, 5.1.1).
+
+        Some of it is held back, while the delimiter may still be incomplete. Raises FormError.
+        """
+        if self._preamble is None:
+            return chunk
+        text = self._preamble + chunk
+        start = 0 if text.startswith(self._delimiter) else text.find(b"\n" + self._delimiter) + 1
+        if start == 0 and not text.startswith(self._delimiter):
+            if len(text) > MAX_PREAMBLE_BYTES:
+                raise FormError(NO_BOUNDARY, 400)
+            self._preamble = text
+            return b""
+        after = text[start + len(self._delimiter) :]
+        if len(after) < 2:  # the end of the delimiter's line
+            self._preamble = text
+            return b""
+        if after.startswith(b"\n"):
+            raise FormError("The form's lines end in LF alone: multipart needs CR LF.", 400)
+        self._preamble = None
+        return text[start:]
 
     def _begin_part(self) -> None:
         self._part = _Part()

@@ -1,4 +1,4 @@
-"""Middleware that limits request bodies: their size, the time between two chunks, and their charset."""
+"""Middleware that limits request bodies: their size, the time between two chunks, charset and encoding."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,7 +8,14 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import BgremoveError, MalformedRequest, QueueFull, UploadStalled, UploadTooLarge
+from shared.errors import (
+    BgremoveError,
+    EncodingRefused,
+    MalformedRequest,
+    QueueFull,
+    UploadStalled,
+    UploadTooLarge,
+)
 from supervisor.api.error_handlers import ErrorFormats, response_for
 from supervisor.api.field_limits import CHARSETS
 
@@ -60,6 +67,8 @@ class BodyLimitMiddleware:
         try:
             _check_length(headers, limit_bytes)
             _check_charset(headers.get("content-type", ""))
+            if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+                raise EncodingRefused  # as the checks above raise theirs
         except BgremoveError as error:
             await response_for(scope["path"], error, self._formats)(scope, receive, send)
             return
