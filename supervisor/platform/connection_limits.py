@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import OrderedDict
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from supervisor.platform.lingering_close import LingeringTransport
 
 HEAD_TIMEOUT_S = 10.0  # for all of a request's head, so that a client that trickles it is closed too
 SEND_TIMEOUT_S = 60.0  # without a byte that the client takes
@@ -73,6 +75,7 @@ class LimitedProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 protocol with the connection limits."""
 
     limits: ConnectionLimits
+    _lingering: LingeringTransport
     _head_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
     _unsent_bytes = 0
@@ -83,7 +86,8 @@ class LimitedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Count the connection, and start the timeout of its first request head."""
-        super().connection_made(transport)
+        self._lingering = LingeringTransport(transport, self._has_unread_body)
+        super().connection_made(cast("asyncio.Transport", self._lingering))
         self._start_head_timer()
         self.limits.add(self)
 
@@ -96,17 +100,28 @@ class LimitedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Receive data; a request head that is incomplete must be completed before its timeout."""
+        if self._lingering.lingers:
+            self._discard()
+            return
         super().data_received(data)
         if self._in_request:
             self._cancel_head_timer()
             self.limits.mark_busy(self)
         elif self._head_timer is None:
             self._start_head_timer()
-        if not self._in_request and self.conn.their_state is h11.SEND_BODY:
-            # The rest of a body that was answered before its end is discarded. uvloop would read 8 MB of each
-            # such connection before any other connection's turn.
-            self.flow.pause_reading()
-            self.loop.call_soon(self.flow.resume_reading)
+        if not self._in_request and self._has_unread_body():
+            self._discard()
+
+    def _has_unread_body(self) -> bool:
+        return self.conn.their_state is h11.SEND_BODY
+
+    def _discard(self) -> None:
+        """Read the rest of a body that was answered before its end in turns with other connections.
+
+        uvloop would read 8 MB of each such connection at a time.
+        """
+        self.flow.pause_reading()
+        self.loop.call_soon(self.flow.resume_reading)
 
     def on_response_complete(self) -> None:
         """Mark the connection idle, unless its next request has arrived already."""

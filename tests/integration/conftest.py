@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.integration import removebg_cases
 from tests.photos import encoded, wish
 
-FILES = {"/holiday.png": wish(), "/blue.png": encoded(Image.new("RGB", (40, 30), "blue"))}
+FILES = {
+    "/holiday.png": wish(),
+    "/blue.png": encoded(Image.new("RGB", (40, 30), "blue")),
+    "/square.jpg": removebg_cases.photo(),
+}
 
 
 class Pictures(BaseHTTPRequestHandler):
-    """Serves two pictures, and nothing else."""
+    """Serves these pictures, and nothing else."""
 
     def do_GET(self) -> None:
         """Answer with the picture of that name."""
@@ -28,7 +33,7 @@ class Pictures(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def pictures() -> Iterator[str]:
-    """A web server with two pictures, on this machine."""
+    """A web server with a few pictures, on this machine."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

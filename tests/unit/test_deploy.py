@@ -48,3 +48,16 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit.write_text(re.sub(r"(?<=^ExecStart=)\S+", "/bin/true", UNIT.read_text(), flags=re.MULTILINE))
     done = subprocess.run([str(ANALYZE), "verify", unit], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="needs Caddy")
+def test_caddy_accepts_its_configuration(tmp_path: Path) -> None:
+    """nginx's is used by the tests of remove.bg's clients."""
+    key = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-subj", "/CN=api.remove.bg", "-out", "api.remove.bg.pem", "-keyout", "api.remove.bg-key.pem"]
+    subprocess.run([*key, *files], cwd=tmp_path, check=True, capture_output=True)
+    text = (ROOT / "scripts" / "deploy" / "Caddyfile").read_text().replace("/etc/bgremove", str(tmp_path))
+    (tmp_path / "Caddyfile").write_text(text)
+    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", "Caddyfile"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
