@@ -9,6 +9,7 @@ from shared.messages import RemovalJob, RemovalResult
 from shared.options import RemovalOptions
 from worker.engines import Engine, ProgressFn
 from worker.imaging import compositing, decode, geometry, layout
+from worker.imaging.binary_mask import binarise
 from worker.imaging.encoding import Encoder
 from worker.imaging.geometry import Box, Pixels
 from worker.imaging.matted import Matted
@@ -53,6 +54,7 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
     report_inference(0)
     with timer.measure("inference"):
         alpha, model = compute_matte(image.to_model_input(), engine, report_inference, options.detail, region)
+        alpha = binarise(alpha) if options.post_process_mask else alpha
     report(REFINE_PERCENT, "Laying out the result")
     with timer.measure("encode"):
         whole = _apply_input_alpha(image, alpha)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -28,6 +29,16 @@ def test_a_result_keeps_the_images_dpi(tmp_path: Path, output: str) -> None:
     """A mask must print at the same size as its image."""
     image = encoded(Image.new("RGB", (6, 4), "white"), dpi=(300, 300))
     assert remove(image, tmp_path, output=output).info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+@pytest.mark.parametrize("output", ["cutout", "mask"])
+def test_a_post_processed_mask_has_no_partial_transparency(tmp_path: Path, output: str) -> None:
+    """The option is rembg's `ppm`; the subject's box is that of the mask which the client gets."""
+    image = encoded(Image.linear_gradient("L").convert("RGB"))
+    for hard, levels in ((True, 2), (False, 256)):
+        result = remove(image, tmp_path, output=output, post_process_mask=hard)
+        alpha = result.getchannel(result.getbands()[-1])
+        assert np.unique(np.asarray(alpha)).size == levels
 
 
 def test_the_format_limit_applies_to_the_cropped_size(tmp_path: Path) -> None:
