@@ -31,7 +31,7 @@ class Pictures(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pictures() -> Iterator[str]:
     """A web server with a few pictures, on this machine."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:

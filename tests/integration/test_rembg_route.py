@@ -3,15 +3,16 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests import compare_rembg
 from tests.conftest import SAMPLES
 from tests.photos import corner, opened, wish
-from tests.service import OBEYS, Service
+from tests.service import OBEYS, Service, running
 
 CAT = SAMPLES / "cat.jpg"
 
@@ -33,7 +34,7 @@ def test_the_curl_call_of_rembg_s_readme_gives_a_png(service: Service) -> None:
 
 
 def test_the_options_work_in_the_form_and_in_the_address(service: Service) -> None:
-    """rembg reads bgc from the address, the others from the form; here each may stand in either."""
+    """On a POST, rembg reads bgc and extras in the address, the others in the form; here all in both."""
     mask = opened(curl("-F", f"file=@{CAT}", "-F", "om=true", f"{service.url}/api/remove"))
     assert mask.mode == "L"
     url = f"{service.url}/api/remove?bgc=255,0,255,255"
@@ -61,14 +62,23 @@ def test_an_unknown_model_is_a_400_that_lists_the_others(service: Service) -> No
     assert refused.status_code == 400
 
 
+@pytest.fixture(scope="module")
+def by_light(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose engine is fast, and which fetches from this machine."""
+    worker, folder = "tests.fake_workers.by_light:serve", tmp_path_factory.mktemp("by_light")
+    with running(data_dir, folder / "temp", builtin_worker=worker, url_allow_private=True) as started:
+        yield started
+
+
+@pytest.mark.parametrize("case", compare_rembg.CASES, ids=str)
+def test_the_answers_are_those_of_rembg(by_light: Service, pictures: str, case: compare_rembg.Case) -> None:
+    """Status, media type, mode and size, as recorded from rembg 2.0.86; `compare_rembg` says how."""
+    answer = case.send(by_light.client, by_light.url, f"{pictures}/blue.png")
+    assert answer.startswith(case.expected)
+
+
 @pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"ppm": "true"}, "ppm"),
-        ({"a": "true", "ae": "15"}, "ae"),
-        ({"bgc": "red"}, "bgc"),
-        ({"zz": "1"}, "zz"),
-    ],
+    ("fields", "named"), [({"vm": "true"}, "vm"), ({"bgc": "red"}, "bgc"), ({"a": "maybe"}, "'a'")]
 )
 def test_what_cannot_be_honoured_is_refused_by_name(
     fake: Service, fields: dict[str, str], named: str
@@ -77,6 +87,14 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     answer = fake.client.post(f"{fake.url}/api/remove", files={"file": wish()}, data=fields)
     assert answer.status_code == 422
     assert named in answer.json()["detail"]
+
+
+def test_ppm_makes_the_mask_hard(service: Service) -> None:
+    """rembg's users ask for it before they trace outlines."""
+    url = f"{service.url}/api/remove"
+    for fields, hard in (({"ppm": "true", "om": "true"}, True), ({"om": "true"}, False)):
+        mask = opened(service.client.post(url, data=fields, files={"file": CAT.read_bytes()}).content)
+        assert (sum(map(bool, mask.histogram())) == 2) is hard
 
 
 def test_a_url_is_fetched_and_cut_out(start: Callable[..., Service], pictures: str) -> None:
@@ -108,3 +126,25 @@ def test_no_file_is_a_sentence(fake: Service, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("hello")
     answer = fake.client.post(url, files={"file": (tmp_path / "text.txt").read_bytes()})
     assert (answer.status_code, answer.json()["code"]) == (415, "not_an_image")
+
+
+@pytest.mark.parametrize("missing", ["filelock", "torch"])
+def test_a_birefnet_without_its_packages_says_how_to_install_them(
+    start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Neither the package that the download needs first, nor a traceback's last line helps the user."""
+    error = f"raise ModuleNotFoundError('No module named {missing}', name='{missing}')"
+    (tmp_path / f"{missing}.py").write_text(error)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    model = tmp_path / "BiRefNet"
+    model.mkdir()
+    (model / "model.safetensors").touch()
+    service = start(model=model if missing == "torch" else "BiRefNet", data_dir=tmp_path)
+    if missing == "torch":
+        answer = service.finished(service.upload(wish(), model="birefnet"))["message"]
+    else:
+        form, files = {"model": "birefnet-general"}, {"file": wish()}
+        response = service.client.post(f"{service.url}/api/remove", data=form, files=files)
+        assert response.status_code == 503
+        answer = response.json()["detail"]
+    assert answer.endswith("installed: run 'python3 scripts/bgremove.py install'.")

@@ -29,13 +29,26 @@ def test_without_options_the_best_model_cuts_out_with_clean_edges() -> None:
     ("fields", "options"),
     [
         ({"om": "true"}, RemovalOptions(output="mask")),
+        ({"om": "true", "vm": "true"}, RemovalOptions(output="mask")),
+        ({"ppm": "true"}, RemovalOptions(post_process_mask=True)),
         ({"a": "1"}, RemovalOptions(refine=True)),
+        ({"a": "1", "dc": "0", "af": 0, "ab": 255, "ae": 1000}, RemovalOptions(refine=True)),
         ({"a": "false", "af": 200}, RemovalOptions(refine=False)),
-        ({"af": 200, "ae": 15}, RemovalOptions()),  # without `a`, rembg does not look at them either
+        ({"dc": "false"}, RemovalOptions(refine=False)),
+        ({"a": "false", "dc": "true"}, RemovalOptions(refine=True)),
+        ({"zz": "1"}, RemovalOptions()),
         ({"bgc": "255, 0,128,255"}, RemovalOptions(background="#ff0080ff")),
+        ({"bgc": "+256,-1, 7 "}, RemovalOptions(background="#ff0007")),
+        ({"bgc": ""}, RemovalOptions()),
         ({"bgc": "1,2,3,4", "om": True}, RemovalOptions(output="mask")),
         ({"model": "u2netp", "extras": "{}"}, RemovalOptions(model="builtin")),
         ({"model": "birefnet-general"}, RemovalOptions(model="birefnet")),
+        ({"extras": '{"putalpha": true}'}, RemovalOptions(refine=False)),
+        ({"extras": '{"putalpha": true}', "dc": "1"}, RemovalOptions(refine=False)),
+        ({"extras": '{"putalpha": true}', "a": "1"}, RemovalOptions(refine=True)),
+        ({"extras": '{"sam_prompt": []}'}, RemovalOptions()),
+        ({"extras": "[" * 2000}, RemovalOptions()),
+        ({"extras": "not json"}, RemovalOptions()),
     ],
 )
 def test_each_option_has_its_equal(fields: dict[str, object], options: RemovalOptions) -> None:
@@ -46,13 +59,9 @@ def test_each_option_has_its_equal(fields: dict[str, object], options: RemovalOp
 @pytest.mark.parametrize(
     ("fields", "name"),
     [
-        ({"ppm": True}, "ppm"),
-        ({"a": True, "af": 200}, "af"),
-        ({"a": True, "ab": 20}, "ab"),
-        ({"a": True, "ae": 15}, "ae"),
-        ({"extras": '{"sam_prompt": []}'}, "extras"),
-        ({"bgc": "255,255,255"}, "bgc"),
-        ({"bgc": "255,255,255,256"}, "bgc"),
+        ({"vm": True}, "vm"),
+        ({"bgc": "255,255"}, "bgc"),
+        ({"bgc": "1,2,3,4,5"}, "bgc"),
         ({"bgc": "white"}, "bgc"),
         ({"bgc": "1,2,3," + "4" * 5000}, "bgc"),
     ],
@@ -81,7 +90,10 @@ def test_a_birefnet_answers_to_the_names_of_its_like(served: str, names: set[str
     assert choices["u2net"] == "builtin"
 
 
-@pytest.mark.parametrize("name", ["isnet-general-use", "u2net_cloth_seg", "birefnet-portrait", "sam", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["isnet-general-use", "birefnet-general-fp16", "bria-rmbg", "withoutbg", "birefnet-portrait", "sam", ""],
+)
 def test_an_unknown_model_is_told_which_there_are(name: str) -> None:
     """The sentence says what to write instead."""
     with pytest.raises(ModelNotServed) as refused:

@@ -34,7 +34,9 @@ def _download(config: DownloadConfig, progress: DownloadProgress) -> None:
     try:
         from worker.download.downloader import Downloader  # noqa: PLC0415  # reads HUB_DEFAULTS; optional
     except ImportError as error:
-        raise DownloadFailed(f"Downloads need the package {error.name}, which is not installed.") from error
+        raise DownloadFailed(
+            "The packages that BiRefNet needs are not installed: run 'python3 scripts/bgremove.py install'."
+        ) from error
     cache = HubCache(Path(config.cache_root), config.repo_id)
     try:
         Downloader(cache, config, progress).run()

@@ -1,5 +1,6 @@
 """Selects and loads the engine of a worker; imports it lazily, since each worker needs only one."""
 
+from shared.errors import WorkerStartFailed
 from shared.gc_pause import pause_gc
 from shared.messages import WorkerConfig
 from worker.engines import Engine, LoadProgressFn
@@ -7,6 +8,15 @@ from worker.engines import Engine, LoadProgressFn
 
 def load(config: WorkerConfig, on_progress: LoadProgressFn) -> Engine:
     """Load the model with the engine that `config.loader` names. Raises errors of `shared.errors`."""
+    try:
+        return _load(config, on_progress)
+    except ModuleNotFoundError as error:
+        raise WorkerStartFailed(
+            f"The package {error.name} is not installed: run 'python3 scripts/bgremove.py install'."
+        ) from error
+
+
+def _load(config: WorkerConfig, on_progress: LoadProgressFn) -> Engine:
     match config.loader:
         case "builtin":
             from worker.engines.builtin_engine import BuiltinEngine  # noqa: PLC0415  # lazy, as above

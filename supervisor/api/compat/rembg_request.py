@@ -1,9 +1,10 @@
 """Parameters of rembg's server, and their translation into removal options.
 
-After the HTTP server of rembg 2.0 (https://github.com/danielgatis/rembg, `rembg s`). What this service cannot
-do is refused by its name; what rembg does not look at, such as thresholds without `a`, is not looked at here.
+After the HTTP server of rembg 2.0.86 (https://github.com/danielgatis/rembg, `rembg s`). What rembg ignores is
+ignored here: unknown fields, thresholds, and extras that are not a JSON object.
 """
 
+import json
 import re
 from typing import Annotated
 
@@ -25,23 +26,27 @@ _BIREFNET = {
     "birefnet-general-lite": "general, small",
     "birefnet-portrait": "people",
 }
-_CHANNEL = re.compile(r"[0-9]{1,3}")
+_CHANNEL = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
 
 
 class RembgOptions(BaseModel):
     """Parameters of rembg's `/api/remove`, in a form or the query string."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
+    model_config = ConfigDict(extra="ignore", json_schema_extra=describe_form_fields)
 
     model: str | None = Field(None, description="a model by rembg's name; left out: the best one there is")
     a: bool | None = Field(None, description="alpha matting: here, the subject's own colour on soft edges")
-    af: Threshold = Field(240, description="alpha matting's foreground threshold: with a, only 240")
-    ab: Threshold = Field(10, description="alpha matting's background threshold: with a, only 10")
-    ae: int = Field(10, ge=0, description="alpha matting's erosion: with a, only 10")
+    af: Threshold = Field(240, description="alpha matting's foreground threshold: without effect")
+    ab: Threshold = Field(10, description="alpha matting's background threshold: without effect")
+    ae: int = Field(10, ge=0, description="alpha matting's erosion: without effect")
     om: bool = Field(default=False, description="the mask alone")
-    ppm: bool = Field(default=False, description="post-process the mask: only false")
-    bgc: str | None = Field(None, description="a colour to put behind: red,green,blue,alpha, each 0 to 255")
-    extras: str | None = Field(None, description="only empty")
+    ppm: bool = Field(default=False, description="post-process the mask: opening, blur and threshold")
+    dc: bool | None = Field(None, description="decontaminate edges: the subject's own colour on soft edges")
+    vm: bool = Field(default=False, description="ViTMatte: only false, or with om")
+    bgc: str | None = Field(
+        None, description="a colour to put behind: red,green,blue or red,green,blue,alpha"
+    )
+    extras: str | None = Field(None, description='JSON: {"putalpha": true} keeps the photo\'s colours')
 
 
 class RembgForm(RembgOptions):
@@ -58,18 +63,35 @@ class RembgQuery(RembgOptions):
 
 def to_removal_options(asked: RembgOptions, birefnet: ModelSpec) -> RemovalOptions:
     """Translate rembg's parameters into removal options. Raises ModelNotServed or InvalidOption."""
-    if asked.a and (asked.af, asked.ab, asked.ae) != (240, 10, 10):
-        raise InvalidOption("af, ab and ae cannot be honoured: this service's edges need no thresholds.")
-    if asked.ppm:
-        raise InvalidOption("ppm cannot be honoured: this service does not harden its masks.")
-    if asked.extras and asked.extras.strip() not in ("", "{}"):
-        raise InvalidOption("extras cannot be honoured: no model here takes any.")
+    if asked.vm and not asked.om:
+        raise InvalidOption(
+            "vm cannot be honoured: ViTMatte is not served here. Send a=true or leave it out."
+        )
     return RemovalOptions(
         model=choose_model(asked.model, birefnet),
         output="mask" if asked.om else "cutout",
-        background=None if asked.bgc is None or asked.om else parse_colour(asked.bgc),
-        refine=asked.a is not False,
+        background=parse_colour(asked.bgc) if asked.bgc and not asked.om else None,
+        refine=is_refined(asked),
+        post_process_mask=asked.ppm,
     )
+
+
+def is_refined(asked: RembgOptions) -> bool:
+    """Whether to estimate the foreground: by default, and unless `a` or `dc` is false and neither is true.
+
+    Of rembg's extras, `putalpha` keeps the photo's colours without `a`; its other models take the rest.
+    """
+    if asked.a:
+        return True
+    return not _has_putalpha(asked.extras or "") and (asked.dc or (asked.a is None and asked.dc is None))
+
+
+def _has_putalpha(extras: str) -> bool:
+    try:
+        values = json.loads(extras)
+    except (ValueError, RecursionError):  # no JSON, or one that is nested too deeply
+        return False
+    return isinstance(values, dict) and bool(values.get("putalpha"))
 
 
 def choose_model(name: str | None, birefnet: ModelSpec) -> ModelChoice:
@@ -96,8 +118,11 @@ def list_model_names(birefnet: ModelSpec) -> dict[str, ModelChoice]:
 
 
 def parse_colour(text: str) -> str:
-    """Translate rembg's colour, "red,green,blue,alpha". Raises InvalidOption."""
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 4 or not all(_CHANNEL.fullmatch(part) and int(part) <= 255 for part in parts):
-        raise InvalidOption("bgc is not red,green,blue,alpha, each from 0 to 255.")
-    return "#" + bytes(map(int, parts)).hex()
+    """Translate rembg's colour, "red,green,blue" or "red,green,blue,alpha". Raises InvalidOption.
+
+    Integers beyond 0 to 255 are clipped, as Pillow does for rembg.
+    """
+    parts = text.split(",")
+    if len(parts) not in {3, 4} or not all(map(_CHANNEL.fullmatch, parts)):
+        raise InvalidOption("bgc is not red,green,blue or red,green,blue,alpha, each from 0 to 255.")
+    return "#" + bytes(min(max(int(part), 0), 255) for part in parts).hex()
