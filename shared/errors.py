@@ -47,6 +47,7 @@ BgremoveError                       500  internal_error
     ├── WorkerStartFailed           503  worker_start_failed
     ├── WorkerCrashed               503  worker_crashed
     ├── WorkerTimeout               503  worker_timeout
+    ├── WorkerDied                  503  worker_died
     ├── OutOfMemory                 503  out_of_memory
     └── WorkerReplaced              503  requested
 """
@@ -256,6 +257,10 @@ class WorkerCrashed(WorkerFailed, code="worker_crashed"):
 
 class WorkerTimeout(WorkerFailed, code="worker_timeout"):
     default_detail = "The worker process timed out and was stopped; see the BGREMOVE_…_TIMEOUT_S settings."
+
+
+class WorkerDied(WorkerFailed, code="worker_died"):
+    default_detail = "The worker process, or the whole service, ended twice while it worked on this image."
 
 
 class OutOfMemory(WorkerFailed, code="out_of_memory"):

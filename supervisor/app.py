@@ -24,7 +24,7 @@ from supervisor.api.middleware.trusted_host import TrustedHostMiddleware
 from supervisor.api.openapi import adjust_openapi
 from supervisor.api.rate_limit import RateLimiter
 from supervisor.api.routes import env, files, models, removals, status, task_list
-from supervisor.api.sse import EventStream
+from supervisor.api.sse import EventStream, StreamEnded, answer_no_content
 from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.settings import Settings
@@ -86,6 +86,7 @@ def create_app(
     app.state.presets = load_presets(settings.presets)
     formats = {removebg_routes.PREFIX: removebg_error_response}
     install_error_handlers(app, formats)
+    app.add_exception_handler(StreamEnded, answer_no_content)
     for router in ROUTERS:
         app.include_router(router, prefix=API)
     app.include_router(_head_routes(ROUTERS), prefix=API, include_in_schema=False)

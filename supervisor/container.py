@@ -12,7 +12,10 @@ from supervisor.environment.requirements import PackageLists
 from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.image_fetch import ImageFetcher
 from supervisor.jobs.queue import JobQueue
+from supervisor.jobs.recovery import recover
+from supervisor.jobs.run_directory import RunDirectory
 from supervisor.jobs.spool import Spool
+from supervisor.jobs.spool_claim import claim_spool_folder
 from supervisor.models.downloads import Downloads
 from supervisor.models.registry import Models
 from supervisor.models.store import ModelStore
@@ -20,6 +23,7 @@ from supervisor.observability.metrics import Metrics
 from supervisor.settings import Settings
 from supervisor.tasks.task import TaskStore
 
+DRAIN_S = 1.5  # for running jobs at the end of the service, which has five seconds in all
 log = logging.getLogger("supervisor")
 
 
@@ -43,8 +47,14 @@ class Container:
         self.started_at = time.monotonic()
         self.metrics = Metrics()
         self.tasks = TaskStore(settings.retention_s)
-        self.spool = Spool(settings.temp_dir, settings.retention_s)
-        logs = self.spool.folder / "workers"
+        self.run_directory = RunDirectory(settings.temp_dir)
+        self._claim = claim_spool_folder(settings.spool_folder) if settings.durable else None
+        self.spool = Spool(
+            self._claim.path if self._claim else self.run_directory.path,
+            settings.retention_s,
+            durable=settings.durable,
+        )
+        logs = self.run_directory.path / "workers"
         spec = find_model(settings.model)
         self.model_store = ModelStore(settings.data_dir, spec, settings.revision, settings.loader)
         self.downloads = Downloads(self.tasks, self.model_store, logs)
@@ -59,7 +69,7 @@ class Container:
             JobQueue(settings.queue_limit), self.tasks, self.spool, self.models, self.metrics, self.fetcher
         )
         self.environment = Environment(lists or PackageLists(), settings.loader)
-        pip_folder = self.spool.folder / "pip"
+        pip_folder = self.run_directory.path / "pip"
         self.installs = Installer(self.tasks, self.environment, self.models.pools, pip_folder)
         self._cleaning: asyncio.Task[None] | None = None
 
@@ -71,6 +81,8 @@ class Container:
     async def open(self) -> None:
         """Start the background tasks; with `preload`, load a model."""
         await self.models.refresh()
+        if self._claim is not None:
+            await recover(self.spool, self.tasks, self.dispatcher)
         self.dispatcher.open()
         self._cleaning = asyncio.create_task(self._clean_forever(), name="clean-up")
         if self.settings.preload:
@@ -82,10 +94,13 @@ class Container:
             self._cleaning.cancel()
         # First: an install reloads the workers at its end.
         await self.installs.close()
+        await self.dispatcher.drain(DRAIN_S)
         # Together: a job that is cancelled alone would wait two seconds for a busy worker.
         parts = (self.dispatcher, self.models, self.downloads, self.environment)
         await asyncio.gather(*(part.close() for part in parts))
-        await self.spool.clear()
+        await self.run_directory.delete()
+        if self._claim is not None:
+            self._claim.release()
 
     async def _clean_forever(self) -> None:
         while True:
@@ -97,7 +112,7 @@ class Container:
 
     async def clean(self) -> None:
         """Delete what has expired, one task at a time: one that fails is tried again by the next clean-up."""
-        self.spool.heartbeat()
+        self.run_directory.heartbeat()
         for task in self.tasks.expired():
             try:
                 await self.spool.delete(task.id)
@@ -105,4 +120,5 @@ class Container:
                 log.error("expired task not deleted", extra={"task_id": task.id, "reason": repr(error)})  # noqa: TRY400
             else:
                 self.tasks.expire(task)
-        await self.spool.delete_orphans()
+        await self.run_directory.delete_orphans()
+        await self.spool.delete_leftovers()

@@ -57,6 +57,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         logs.configure(settings.log_level, settings.log_format)
         raise_file_limit()
         _check_writable(settings)
+        _check_spool(settings)
         if "temp_dir" in settings.model_fields_set:
             tempfile.tempdir = str(settings.temp_dir)  # of uploads while they are received
         stdin = _take_stdin() if settings.exit_on_stdin_eof else None
@@ -173,6 +174,19 @@ def _check_writable(settings: Settings) -> None:
     # It was free, or this user's, when it became the default. One that the user has set is trusted.
     if "temp_dir" not in settings.model_fields_set and not is_owned_or_free(folder):
         raise BadSettings(f"the temporary folder {folder} belongs to another user: set BGREMOVE_TEMP_DIR")
+
+
+def _check_spool(settings: Settings) -> None:
+    """Raise BadSettings for a spool folder that is not writable, or not private."""
+    if not settings.durable:
+        return
+    folder = settings.spool_folder
+    try:
+        tempfile.TemporaryFile(dir=make_private_dir(folder)).close()
+    except (StorageFailed, OSError) as error:
+        raise BadSettings(
+            f"cannot write to the spool folder {folder}: set BGREMOVE_SPOOL_DIR, or BGREMOVE_DURABLE=false"
+        ) from error
 
 
 def _handle_sighup(server: Server) -> None:

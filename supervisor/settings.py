@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         default_factory=_default_temp_dir,
         description="folder of uploads and results (default: in the system's temporary folder)",
     )
+    durable: bool = Field(
+        default=True, description="keep accepted removals and results across restarts, in the spool folder"
+    )
+    spool_dir: Folder | None = Field(
+        None, description="folder of accepted removals and results (default: spool in the data folder)"
+    )
     model: ModelName = Field(
         DEFAULT_MODEL, description="BiRefNet model: a catalogue name, a hub id owner/name, or a folder"
     )
@@ -205,6 +211,11 @@ class Settings(BaseSettings):
         if ANY_ORIGIN in origins and info.data.get("token") is None:
             raise ValueError(f"{ANY_ORIGIN} lets every website call this service: set {PREFIX}TOKEN")
         return origins
+
+    @property
+    def spool_folder(self) -> Path:
+        """The folder of accepted removals and results."""
+        return self.spool_dir or self.data_dir / "spool"
 
 
 def load_settings(arguments: list[str] | None = None) -> Settings:

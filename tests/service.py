@@ -39,10 +39,17 @@ class Service:
         variables: Mapping[str, str] | None = None,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
-        values = {"data_dir": data_dir, "temp_dir": temp_dir, "port": 0, **settings}
+        values = {
+            "data_dir": data_dir,
+            "temp_dir": temp_dir,
+            "spool_dir": temp_dir / "spool",
+            "port": 0,
+            **settings,
+        }
         environment |= {f"BGREMOVE_{name.upper()}": str(value) for name, value in values.items()}
         environment |= variables or {}
         self.temp_dir = temp_dir
+        self.spool_dir = Path(values["spool_dir"])
         self._log = (temp_dir.parent / f"{temp_dir.name}.log").open("w+b")
         self.process = subprocess.Popen(
             command,

@@ -1,12 +1,43 @@
 """Server-sent events: a task's progress as a stream."""
 
+import time
 from collections.abc import AsyncIterable
+from typing import Annotated, Any
 
+from fastapi import Header, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from shared.errors import Expired, NotFound
+from supervisor.api.error_handlers import error_responses
 from supervisor.tasks.task import Task
 
+END = "end"  # the id of a stream's last event
+STARTED = f"{time.time_ns() // 1_000_000:x}"  # tells the events of this process from those before a restart
 RETRY_MS = 1000  # after which a browser reconnects to a stream that broke off
+
+
+STREAM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    **error_responses(NotFound, Expired),
+    204: {"description": "The client has had the last event."},
+}
+
+
+class StreamEnded(Exception):
+    """A client asks for the events after a stream's last one."""
+
+
+async def refuse_ended(last_event_id: Annotated[str | None, Header()] = None) -> None:
+    """Answer 204, which ends an `EventSource`, to one that has had the last event. Raises StreamEnded.
+
+    Source: HTML, 9.2.3: "Clients will reconnect [...] if the connection is closed", but for status 204.
+    """
+    if last_event_id == END:
+        raise StreamEnded
+
+
+async def answer_no_content(_request: Request, _error: Exception) -> Response:
+    """Return the response to StreamEnded."""
+    return Response(status_code=204)
 
 
 class EventStream(EventSourceResponse):
@@ -17,7 +48,6 @@ class EventStream(EventSourceResponse):
 
 async def task_events(task: Task, interval_s: float) -> AsyncIterable[ServerSentEvent]:
     """Yield a task's present state, then changes, at most one every `interval_s`, and its end immediately."""
-    number = 0
     async for update in task.updates(interval_s):
-        number += 1
-        yield ServerSentEvent(data=update, id=str(number), retry=RETRY_MS)
+        number = END if update["status"] in ("complete", "error") else f"{STARTED}.{task.version}"
+        yield ServerSentEvent(data=update, id=number, retry=RETRY_MS)

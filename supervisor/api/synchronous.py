@@ -34,7 +34,7 @@ class SynchronousRemoval:
         Raises what `Uploads.accept` raises, and the error that the removal failed with.
         """
         try:
-            task = await self._uploads.accept(options, image, self._client, background)
+            task = await self._uploads.accept(options, image, self._client, background, synchronous=True)
         finally:
             await self._request.close()  # the uploaded files are in the spool
         disconnected = asyncio.create_task(self._wait_for_disconnect())

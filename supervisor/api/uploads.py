@@ -52,7 +52,13 @@ class Uploads:
         self._max_bytes = max_bytes
 
     async def accept(
-        self, options: RemovalOptions, image: InputImage, client: str, background: InputImage | None = None
+        self,
+        options: RemovalOptions,
+        image: InputImage,
+        client: str,
+        background: InputImage | None = None,
+        *,
+        synchronous: bool = False,
     ) -> Task:
         """Queue the removal of an image's background, and return its task.
 
@@ -74,6 +80,7 @@ class Uploads:
             file_name=image.file_name,
             client=client,
             submitted_at=datetime.now(UTC),
+            synchronous=synchronous,
         )
         images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
         return await self._submit(job, images)

@@ -5,12 +5,15 @@ A job's states and what moves it on:
     fetching   its images are remote; a coroutine fetches them            -> waiting, ended
     waiting    it is in the queue until a worker of its model has a slot   -> running, ended
     running    a coroutine holds the slot and awaits the worker            -> waiting (retry), ended
+
+At an orderly end of the service, jobs that the spool keeps are left there in whatever state they are.
 """
 
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from shared.errors import (
     BgremoveError,
@@ -45,7 +48,7 @@ class _Entry:
     job: Job
     task: Task
     runner: asyncio.Task[None] | None = None
-    submitted_at_s: float = field(default_factory=time.monotonic)
+    submitted_at_s: float = 0.0
     started_at_s: float = 0.0
 
 
@@ -91,8 +94,17 @@ class Dispatcher:
         except BgremoveError as error:
             self._metrics.count_removal(error.code)
             raise
+        return self._add(job)
+
+    def restore(self, job: Job) -> Task:
+        """Queue a job that was accepted before a restart, and return its task."""
+        self.queue.readmit(job.id)
+        return self._add(job)
+
+    def _add(self, job: Job) -> Task:
         task = self._tasks.create(TaskKind.REMOVE, job.id)
-        entry = self._entries[job.id] = _Entry(job, task)
+        waited_s = max(0.0, (datetime.now(UTC) - job.submitted_at).total_seconds())
+        entry = self._entries[job.id] = _Entry(job, task, submitted_at_s=time.monotonic() - waited_s)
         task.cancel = lambda: self._cancel(entry)
         if job.has_remote_images:
             entry.runner = asyncio.create_task(self._fetch(entry), name=job.id)
@@ -100,12 +112,22 @@ class Dispatcher:
             self._enqueue(entry)
         return task
 
-    async def close(self) -> None:
-        """Accept no more jobs, cancel all, and wait for their ends."""
+    async def drain(self, timeout_s: float) -> None:
+        """Accept and start no more jobs, and give the running ones that the spool keeps time to end."""
         self._closed = True
         if self._loop is not None:
             self._loop.cancel()
+        running = [entry.runner for entry in self._entries.values() if entry.runner and self._keeps(entry)]
+        if running:
+            await asyncio.wait(running, timeout=timeout_s)
+
+    async def close(self) -> None:
+        """Accept no more jobs, and stop all: those that the spool keeps will be queued after a restart."""
+        await self.drain(0)
         await asyncio.gather(*(self._cancel(entry) for entry in list(self._entries.values())))
+
+    def _keeps(self, entry: _Entry) -> bool:
+        return self._spool.keeps(entry.job)
 
     def _enqueue(self, entry: _Entry) -> None:
         self.queue.put(entry.job)
@@ -153,9 +175,12 @@ class Dispatcher:
             made = await self._remove(entry, model, slot)
             await self._complete(entry, model, made)
         except WorkerReplaced:  # on request: that is not the job's fault
+            await self._spool.unmark_attempt(job)
             self._retry(entry, job)
         except WorkerFailed as error:
-            if job.attempt + 1 == MAX_ATTEMPTS:
+            if self._closed and self._keeps(entry):
+                await self._suspend(entry)
+            elif job.attempt + 1 == MAX_ATTEMPTS:
                 await self._end(entry, error)
             else:
                 log.warning(
@@ -165,7 +190,7 @@ class Dispatcher:
         except BgremoveError as error:
             await self._end(entry, error)
         except asyncio.CancelledError:
-            await self._end(entry, self._cancelled())
+            await self._stop(entry)
         except Exception:
             log.exception("removal failed", extra={"task_id": job.id})
             await self._end(entry, BgremoveError())
@@ -179,6 +204,7 @@ class Dispatcher:
 
         if slot.worker.model_info is None:
             await model.fetch_files(on_progress)
+        await self._spool.mark_attempt(entry.job)
         return await slot.run(self._spool.message(entry.job), on_progress)
 
     def _retry(self, entry: _Entry, job: Job) -> None:
@@ -194,7 +220,7 @@ class Dispatcher:
         queued_ms = waited_ms + made.timings_ms.get("queued", 0)  # here, and in the worker
         spent_ms = made.timings_ms | {"queued": queued_ms, "total": total_ms}
         timings_ms = {step: round(spent_ms[step], 1) for step in STEPS if step in spent_ms}
-        await self._spool.finish(entry.job, made, timings_ms)
+        await self._spool.finish(entry.job, made, timings_ms, entry.task.payload()["logs"])
         self._metrics.observe_timings(model.pool.name, timings_ms)
         await self._end(entry, None)
 
@@ -203,8 +229,9 @@ class Dispatcher:
         try:
             entry.task.progress(0, "Fetching the image")
             entry.job = await self._fetcher.fetch_images(entry.job)
+            await self._spool.update(entry.job)
         except asyncio.CancelledError:
-            await self._end(entry, self._cancelled())
+            await self._stop(entry)
         except BgremoveError as error:
             await self._end(entry, error)
         except Exception:
@@ -214,14 +241,27 @@ class Dispatcher:
             entry.runner = None
             self._enqueue(entry)
 
-    def _cancelled(self) -> BgremoveError:
-        return Stopping() if self._closed else Cancelled()
+    async def _stop(self, entry: _Entry) -> None:
+        """Stop a job that a client cancelled, or that the end of the service interrupts."""
+        if not self._closed:
+            await self._end(entry, Cancelled())
+        elif self._keeps(entry):
+            await self._suspend(entry)
+        else:
+            await self._end(entry, Stopping())
+
+    async def _suspend(self, entry: _Entry) -> None:
+        """Leave a job in the spool, to be queued again after a restart."""
+        del self._entries[entry.job.id]
+        if entry.runner is not None:
+            await self._spool.unmark_attempt(entry.job)
+        entry.task.detach()
 
     async def _cancel(self, entry: _Entry) -> None:
         """Cancel a job in any state, and return when it has ended."""
         while entry.job.id in self._entries:
             if entry.runner is None:
-                await self._end(entry, self._cancelled())
+                await self._stop(entry)
             else:
                 await asyncio.sleep(0)  # a coroutine that never took its first step could not end the job
                 runner = entry.runner
@@ -244,6 +284,6 @@ class Dispatcher:
             details = {"task_id": job_id, "error": failure.code, "detail": failure.detail}
             log.warning("removal failed", extra={**details, "reason": failure.__cause__})
         try:
-            await self._spool.delete(job_id)
+            await self._spool.fail(entry.job, failure, entry.task.payload()["logs"])
         finally:
             entry.task.fail(failure)

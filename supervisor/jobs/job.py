@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-
-from pydantic import TypeAdapter
 
 from shared.options import ModelChoice, RemovalOptions
 
@@ -32,7 +29,8 @@ class Job:
 
     `file_name` is the image's name as the client knows it. `client` is the client's key in the
     queue's round robin. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
-    job runs with no other job on its worker.
+    job runs with no other job on its worker. The client of a `synchronous` one waits for it, and nobody can
+    ask for it later. `idempotency_key` is the client's, by which it recognises a repeated upload.
     """
 
     id: str
@@ -44,6 +42,8 @@ class Job:
     submitted_at: datetime  # UTC
     attempt: int = 0
     exclusive: bool = False
+    synchronous: bool = False
+    idempotency_key: str | None = None
 
     @property
     def model(self) -> ModelChoice:
@@ -54,17 +54,3 @@ class Job:
     def has_remote_images(self) -> bool:
         """Whether an image is still to be fetched."""
         return any(isinstance(image, RemoteImage) for image in (self.image, self.background))
-
-    def to_json(self) -> bytes:
-        """Return the job as JSON."""
-        return _adapter().dump_json(self)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> "Job":
-        """Return the job that `to_json` wrote. Raises ValueError for anything else."""
-        return _adapter().validate_json(text)
-
-
-@cache
-def _adapter() -> TypeAdapter[Job]:
-    return TypeAdapter(Job)

@@ -51,6 +51,10 @@ class JobQueue:
             raise QueueFull(f"The queue is full with {self.limit} removals; try again shortly.")
         self._admitted.add(job_id)
 
+    def readmit(self, job_id: str) -> None:
+        """Reserve a place for a job that was admitted before a restart, whatever the limit is now."""
+        self._admitted.add(job_id)
+
     def put(self, job: Job) -> None:
         """Queue an admitted job behind its client's other jobs."""
         self._waiting[job.id] = job

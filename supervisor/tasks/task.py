@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from enum import StrEnum
@@ -13,7 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.errors import AlreadyFinished, BgremoveError, Cancelled, error_from
-from supervisor.tasks.tombstones import Tombstones
+from supervisor.tasks.ids import missing_id_error, new_id
 
 LOG_LINES = 200
 MAX_FINISHED = (
@@ -48,7 +47,7 @@ class TaskPayload(TypedDict):
 
 def new_task_id(kind: TaskKind) -> str:
     """Return an id that no other task has."""
-    return f"{kind}_{uuid.uuid4().hex}"
+    return f"{kind}_{new_id()}"
 
 
 class Task:
@@ -66,8 +65,10 @@ class Task:
         self.cancelling: asyncio.Future[None] | None = None
         self._queue_position: int | None = None
         self._logs: deque[str] = deque(maxlen=LOG_LINES)
+        self.version = 0  # counts the changes
         self._followers: set[asyncio.Event] = set()
         self._ended = asyncio.Event()
+        self._detached = False
 
     @property
     def finished(self) -> bool:
@@ -142,7 +143,14 @@ class Task:
             self._ended.set()
             self._notify()
 
+    def detach(self) -> None:
+        """End all streams without a last event: the service ends, and resumes the task after its restart."""
+        self._detached = True
+        self._ended.set()
+        self._notify()
+
     def _notify(self) -> None:
+        self.version += 1
         for follower in self._followers:
             follower.set()
 
@@ -172,6 +180,8 @@ class Task:
             while True:
                 changed.clear()
                 last = self.finished
+                if self._detached and not last:
+                    return
                 yield self.payload()
                 if last:
                     return
@@ -189,7 +199,6 @@ class TaskStore:
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
         self._tasks: dict[str, Task] = {}
-        self._tombstones = Tombstones("task")
 
     def __iter__(self) -> Iterator[Task]:
         """Iterate over the known tasks, newest first."""
@@ -205,7 +214,7 @@ class TaskStore:
         """Return the task with that id. Raises NotFound, or Expired for a deleted one."""
         if task_id in self._tasks:
             return self._tasks[task_id]
-        raise self._tombstones.error(task_id)
+        raise missing_id_error("task", task_id, self._retention_s)
 
     def discard(self, task: Task) -> None:
         """Delete a task that was never started; its id is unknown from then on."""
@@ -235,4 +244,11 @@ class TaskStore:
     def expire(self, task: Task) -> None:
         """Delete an expired task; its id gets 410 Gone from then on."""
         self._tasks.pop(task.id, None)
-        self._tombstones.add(task.id)
+
+    def set_expiry(self, task: Task, remaining_s: float) -> None:
+        """Let a finished task expire in so many seconds, but not later than one that finishes now.
+
+        A clock that was set back keeps a task longer than was asked.
+        """
+        kept_s = self._retention_s - min(max(remaining_s, 0), self._retention_s)
+        task.finished_at = time.monotonic() - kept_s

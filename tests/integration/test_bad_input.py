@@ -274,4 +274,4 @@ def test_no_refused_upload_leaves_a_file(fake: Service) -> None:
     fake.client.post("/remove/upload", files={"file": ("x.png", b"nope")})
     task_id = fake.upload(wish("fail"))
     fake.finished(task_id)
-    assert not list(fake.temp_dir.rglob(f"{task_id}/*"))
+    assert {path.name for path in fake.temp_dir.rglob(f"{task_id}/*")} == {"job.json", "end.json"}

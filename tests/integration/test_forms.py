@@ -185,7 +185,7 @@ def test_the_incoming_folder_is_empty_afterwards(fake: Service) -> None:
     broken = part('Content-Disposition: form-data; name="file"; filename="a"', large)[:-1000]
     response = fake.client.post("/remove/upload", content=broken, headers=headers)
     assert (response.status_code, response.json()["code"]) == (400, "malformed_request")
-    (folder,) = Path(fake.temp_dir).glob("run-*/incoming")
+    (folder,) = Path(fake.temp_dir).glob("spool/1/incoming")
     wait_for(lambda: not list(folder.iterdir()))  # closed after the response was sent
 
 

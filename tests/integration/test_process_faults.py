@@ -186,7 +186,7 @@ def test_a_stop_with_streams_open_ends_them_with_a_last_event(start: Callable[..
         assert service.wait() == 0
         for stream in streams:
             last = stream.result()[-1]
-            assert (last["status"], last["code"]) == ("error", "stopping")  # nobody has cancelled it
+            assert last["status"] in ("queued", "running"), "the next service goes on with it"
 
 
 def test_a_full_disk_is_told_and_recovered_from(start: Callable[..., Service]) -> None:

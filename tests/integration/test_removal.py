@@ -170,7 +170,7 @@ def test_a_result_can_be_deleted_as_soon_as_its_client_has_it(fake: Service) -> 
     folders = list(fake.temp_dir.rglob(task_id))
     assert len(folders) == 1
     assert fake.client.delete(path).status_code == 204
-    assert not folders[0].exists()
+    assert {file.name for file in folders[0].iterdir()} == {"job.json", "end.json"}
     assert {fake.client.get(gone).status_code for gone in (path, address)} == {410}
     assert fake.client.delete(path).status_code == 204
     assert fake.task(task_id)["status"] == "complete"
@@ -200,14 +200,15 @@ def test_results_are_gone_after_the_retention_and_their_files_too(start: Callabl
     service.finished(task_id)
     result = service.client.get(f"/remove/result/{task_id}").json()
     (folder,) = service.temp_dir.rglob(task_id)
-    assert {file.name for file in folder.iterdir()} == {"source", "result"}
+    names = {file.name for file in folder.iterdir()}
+    assert names == {"source", "result", "job.json", "end.json", "attempt-1"}
     wait_for(lambda: service.client.get(f"/remove/result/{task_id}").status_code == 410)
     assert time.time() >= result["expires_at"]
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))
     assert (answer.status_code, answer.json()["code"]) == (410, "expired")
     assert not folder.exists()
     kept = {path.name for path in folder.parent.iterdir()}
-    assert kept <= {"workers"}, kept
+    assert kept <= {"lock"}, kept
     assert service.client.get(f"/tasks/{task_id}").json()["code"] == "expired"
 
 

@@ -104,9 +104,10 @@ def test_a_parent_that_never_reads_the_log_neither_stops_the_service_nor_its_end
 def test_the_end_does_not_need_the_event_loop(data_dir: Path, tmp_path: Path) -> None:
     """Whatever holds it up, a signal ends the service in bounded time."""
     code = (
-        "import sys, time, supervisor.server as server; from supervisor.jobs.spool import Spool;"
+        "import sys, time, supervisor.server as server;"
+        "from supervisor.jobs.run_directory import RunDirectory;"
         "server.SHUTDOWN_TIMEOUT_S = 1.0; calls = [];"
-        "Spool.heartbeat = lambda self: (calls.append(1), time.sleep(60 if len(calls) > 1 else 0));"
+        "RunDirectory.heartbeat = lambda self: (calls.append(1), time.sleep(60 if len(calls) > 1 else 0));"
         "server.main(sys.argv[1:])"
     )
     settings = {"cleanup_interval_s": 0.3}

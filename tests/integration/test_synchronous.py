@@ -38,7 +38,7 @@ def running(service: Service) -> list[dict[str, str]]:
 
 def folders(service: Service) -> list[str]:
     """Return the folders of removals on the disk."""
-    return [folder.name for folder in service.temp_dir.glob("run-*/bgremove_*")]
+    return [folder.name for folder in service.temp_dir.glob("spool/1/bgremove_*")]
 
 
 @routes

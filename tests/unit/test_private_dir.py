@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StorageFailed
-from supervisor.jobs.spool import Spool
+from supervisor.jobs.run_directory import RunDirectory
 from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.server import _check_writable
 from supervisor.settings import BadSettings, load_settings
@@ -99,6 +99,6 @@ def test_an_existing_folder_of_another_user_is_rejected(
 
 def test_no_other_process_can_predict_the_run_directory(tmp_path: Path) -> None:
     """Its process id and start time can be read by all users."""
-    names = {Spool(tmp_path, 60).folder.name for _ in range(3)}
+    names = {RunDirectory(tmp_path).path.name for _ in range(3)}
     assert len(names) == 3
     assert all(len(name.split("-")[-1]) == 16 for name in names)

@@ -1,13 +1,11 @@
-"""The folders of removals: whose are deleted, and when."""
+"""The folders of removals: what is in them, and when they are deleted."""
 
 import asyncio
 import os
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from shared.messages import RemovalResult
@@ -15,27 +13,6 @@ from shared.options import RemovalOptions
 from supervisor.jobs.job import Job, StoredImage
 from supervisor.jobs.spool import Spool
 from supervisor.platform.private_dir import make_private_dir
-
-
-def test_a_supervisor_never_takes_its_own_folder_for_a_dead_ones(tmp_path: Path) -> None:
-    """Once a board without a clock has heard the time, no process has the start time that it had."""
-    results = Spool(tmp_path, 60)
-    results.folder = tmp_path / f"run-{os.getpid()}-1000"
-    waiting = make_private_dir(results.path("bgremove_1", "source").parent)
-    os.utime(results.folder, (0, 0))
-    asyncio.run(results.delete_orphans())
-    assert waiting.exists()
-
-
-def test_a_service_that_lives_keeps_its_folder_from_its_neighbours(tmp_path: Path) -> None:
-    """Once the clock was set, and from another container, it seemed to be a dead one's: results were lost."""
-    living = Spool(tmp_path, 60)
-    living.folder = tmp_path / f"run-{os.getpid()}-1000"
-    kept = make_private_dir(living.path("bgremove_1", "source").parent)
-    os.utime(living.folder, (0, 0))
-    living.heartbeat()
-    asyncio.run(Spool(tmp_path, 60).delete_orphans())
-    assert kept.exists()
 
 
 def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,33 +27,10 @@ def test_a_file_in_use_is_deleted_by_a_later_sweep(tmp_path: Path, monkeypatch: 
     with monkeypatch.context() as downloading:
         downloading.setattr(os, "unlink", refuse)
         asyncio.run(store.delete("task"))
-        asyncio.run(store.delete_orphans())
-    assert folder.exists()
-    asyncio.run(store.delete_orphans())
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize(("age_s", "is_kept"), [(0, True), (3590, True), (3610, False), (10**8, False)])
-def test_leftovers_are_deleted_once_they_are_an_hour_old(
-    tmp_path: Path, age_s: float, *, is_kept: bool
-) -> None:
-    """A service in another container has the folder in common, but its processes cannot be seen."""
-    folder = tmp_path / "run-999999999-1"
-    folder.mkdir()
-    os.utime(folder, (time.time() - age_s,) * 2)
-    asyncio.run(Spool(tmp_path, 60).delete_orphans())
-    assert folder.exists() == is_kept
-
-
-def test_a_process_id_that_was_given_to_another_process_keeps_no_leftovers(tmp_path: Path) -> None:
-    """Systems use the numbers again, containers the same one at every start. The start time differs."""
-    started_ms = int(psutil.Process(os.getppid()).create_time() * 1000)
-    mine, others = (tmp_path / f"run-{os.getppid()}-{ms}" for ms in (started_ms, started_ms - 60_000))
-    for folder in (mine, others):
-        folder.mkdir()
-        os.utime(folder, (0, 0))
-    asyncio.run(Spool(tmp_path, 60).delete_orphans())
-    assert (mine.exists(), others.exists()) == (True, False)
+        asyncio.run(store.delete_leftovers())
+    assert list(tmp_path.rglob("photo.jpg"))
+    asyncio.run(store.delete_leftovers())
+    assert not list(tmp_path.iterdir())
 
 
 def test_warnings_reach_clients_as_a_list(tmp_path: Path) -> None:
@@ -104,6 +58,6 @@ def test_warnings_reach_clients_as_a_list(tmp_path: Path) -> None:
     async def finish() -> Any:
         spool = Spool(tmp_path, 60)
         await spool.accept(job, {"source": Path.touch})
-        return await spool.finish(job, made, {})
+        return await spool.finish(job, made, {}, [])
 
     assert asyncio.run(finish())["warnings"] == ["One frame."]

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.sse import ServerSentEvent
 from typing_extensions import TypedDict
 
-from shared.errors import Expired, LocalOnly, NotFound, Stopping
+from shared.errors import LocalOnly, NotFound, Stopping
 from supervisor.api.dependencies import EnvironmentDep, InstallsDep, NoBody, SettingsDep, Started, TaskDep
 from supervisor.api.error_handlers import error_responses
 from supervisor.api.middleware.auth import is_loopback
-from supervisor.api.sse import EventStream, task_events
+from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, task_events
 from supervisor.environment.report import PackageState
 from supervisor.tasks.task import Task, TaskKind
 
@@ -88,14 +88,18 @@ async def install(installs: InstallsDep, _: NoBody = None) -> Started:
 
 
 @router.get(
-    "/install/stream/{task_id}", response_class=EventStream, responses=error_responses(NotFound, Expired)
+    "/install/stream/{task_id}",
+    response_class=EventStream,
+    dependencies=[Depends(refuse_ended)],
+    responses=STREAM_RESPONSES,
 )
 async def stream(task: Annotated[Task, Depends(_get_install_task)]) -> AsyncIterable[ServerSentEvent]:
     """The install's progress as server-sent events: its state now, then every change until its end.
 
-    The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms,
-    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
-    `EventSource` then, which would reconnect without end.
+    The data of each is what `GET /tasks/{task_id}` answers with; the id of the last is `end`, and a client
+    that reconnects with `Last-Event-ID: end` gets 204, which ends an `EventSource`. There is at most one every 500 ms,
+    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends. A stream that ends before
+    was cut off by a restart: connect again.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event

@@ -36,7 +36,7 @@ from supervisor.api.dependencies import (
 from supervisor.api.error_handlers import error_responses
 from supervisor.api.multipart import UploadRoute
 from supervisor.api.removal_forms import UploadForm, UrlRequest
-from supervisor.api.sse import EventStream, task_events
+from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, task_events
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
 from supervisor.tasks.task import Task, TaskKind
@@ -98,13 +98,19 @@ async def url(
     return {"task_id": task.id}
 
 
-@router.get("/stream/{task_id}", response_class=EventStream, responses=error_responses(NotFound, Expired))
+@router.get(
+    "/stream/{task_id}",
+    response_class=EventStream,
+    dependencies=[Depends(refuse_ended)],
+    responses=STREAM_RESPONSES,
+)
 async def stream(task: TaskDep) -> AsyncIterable[ServerSentEvent]:
     """The task's progress as server-sent events: its state now, then every change until its end.
 
-    The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms,
-    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends: close an
-    `EventSource` then, which would reconnect without end.
+    The data of each is what `GET /tasks/{task_id}` answers with; the id of the last is `end`, and a client
+    that reconnects with `Last-Event-ID: end` gets 204, which ends an `EventSource`. There is at most one every 300 ms,
+    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends. A stream that ends before
+    was cut off by a restart: connect again.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event
@@ -125,4 +131,4 @@ async def result(task: FinishedRemoval, spool: SpoolDep) -> Result:
 )
 async def forget(task: FinishedRemoval, spool: SpoolDep) -> None:
     """Delete a finished removal's photo and result at once, not only when they expire."""
-    await spool.delete(task.id)
+    await spool.withdraw(task.id)

@@ -1,0 +1,152 @@
+"""Records of a job on disk: what was accepted, how often it was attempted, and how it ended.
+
+Each is a file that appears whole, by an atomic rename, and that survives a loss of power.
+
+Source: Maildir (D. J. Bernstein); fsync of the folder after a rename, as in open(2) and fsync(2) of Linux.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from shared.errors import BgremoveError, error_from
+from supervisor.jobs.job import Job
+from supervisor.jobs.result import Result
+
+FORMAT = 1  # of the records
+ACCEPTED, ENDED = "job.json", "end.json"
+_PART = ".part"  # of a record that is being written
+_ATTEMPT = "attempt-"
+
+
+class AcceptedRecord(TypedDict):
+    """`job.json`: a job, and its number in the order of all that were accepted."""
+
+    format: int
+    number: int
+    job: Job
+
+
+class StoredFileRecord(TypedDict):
+    """A file of a finished job that clients may download."""
+
+    id: str
+    name: str
+    media_type: str
+    download_name: str
+
+
+class ErrorRecord(TypedDict):
+    """The error that a job ended with."""
+
+    code: str
+    detail: str
+
+
+class EndedRecord(TypedDict):
+    """`end.json`: how a job ended, with a result and its files, or with an error."""
+
+    format: int
+    expires_at: float  # Unix seconds
+    logs: list[str]
+    result: Result | None
+    files: list[StoredFileRecord]
+    error: ErrorRecord | None
+
+
+_Record = TypeVar("_Record", AcceptedRecord, EndedRecord)
+_ACCEPTED = TypeAdapter(AcceptedRecord)
+_ENDED = TypeAdapter(EndedRecord)
+
+
+class UnknownFormat(Exception):
+    """A record of another version of this service, or a damaged one."""
+
+
+def write_accepted(folder: Path, job: Job, number: int) -> None:
+    """Record that the job of that folder was accepted. Raises OSError."""
+    record = AcceptedRecord(format=FORMAT, number=number, job=job)
+    write_durably(folder / ACCEPTED, _ACCEPTED.dump_json(record))
+
+
+def read_accepted(folder: Path) -> AcceptedRecord | None:
+    """Read the record of an accepted job; None if there is none. Raises UnknownFormat and OSError."""
+    return _read(folder / ACCEPTED, _ACCEPTED)
+
+
+def write_ended(folder: Path, record: EndedRecord) -> None:
+    """Record how the job of that folder ended. Raises OSError."""
+    write_durably(folder / ENDED, _ENDED.dump_json(record))
+
+
+def read_ended(folder: Path) -> EndedRecord | None:
+    """Read how a job ended; None if it did not. Raises UnknownFormat and OSError."""
+    return _read(folder / ENDED, _ENDED)
+
+
+def failure_of(record: EndedRecord) -> BgremoveError | None:
+    """Return the error that a job ended with, if it did."""
+    error = record["error"]
+    return None if error is None else error_from(error["code"], error["detail"])
+
+
+def mark_attempt(folder: Path, number: int) -> None:
+    """Record that a worker is about to get the job, for the `number`-th time. Raises OSError."""
+    (folder / f"{_ATTEMPT}{number}").touch()
+    sync_folder(folder)
+
+
+def unmark_attempt(folder: Path, number: int) -> None:
+    """Take back the record of an attempt that was interrupted on request."""
+    (folder / f"{_ATTEMPT}{number}").unlink(missing_ok=True)
+
+
+def count_attempts(folder: Path) -> int:
+    """Return how many attempts were begun."""
+    return sum(1 for _ in folder.glob(f"{_ATTEMPT}*"))
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file that is there completely or not at all, even after a loss of power. Raises OSError."""
+    part = path.with_name(path.name + _PART)
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on the disk. Raises OSError."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk; Windows has no such call. Raises OSError."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, adapter: TypeAdapter[_Record]) -> _Record | None:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        record = adapter.validate_json(text)
+    except ValidationError as error:
+        raise UnknownFormat from error
+    if record["format"] != FORMAT:
+        raise UnknownFormat
+    return record
