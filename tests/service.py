@@ -51,6 +51,7 @@ class Service:
         self.temp_dir = temp_dir
         self.spool_dir = Path(values["spool_dir"])
         self._log = (temp_dir.parent / f"{temp_dir.name}.log").open("w+b")
+        self.environment = environment
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -107,10 +107,10 @@ async def url(
 async def stream(task: TaskDep) -> AsyncIterable[ServerSentEvent]:
     """The task's progress as server-sent events: its state now, then every change until its end.
 
-    The data of each is what `GET /tasks/{task_id}` answers with; the id of the last is `end`, and a client
-    that reconnects with `Last-Event-ID: end` gets 204, which ends an `EventSource`. There is at most one every 300 ms,
-    and a comment every 15 s. After one whose status is `complete` or `error` the stream ends. A stream that ends before
-    was cut off by a restart: connect again.
+    The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms, and a
+    comment every 15 s. After one whose status is `complete` or `error`, and whose id is `end`, the stream
+    ends. A client that reconnects with `Last-Event-ID: end` gets 204, which ends an `EventSource`. A stream
+    that ends earlier was cut off by a restart of the service: connect again.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event
