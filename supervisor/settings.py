@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     durable: bool = Field(
         default=True, description="keep accepted removals and results across restarts, in the spool folder"
     )
-    spool_dir: Folder | None = Field(
+    spool_dir: UserPath | None = Field(
         None, description="folder of accepted removals and results (default: spool in the data folder)"
     )
     model: ModelName = Field(
