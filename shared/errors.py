@@ -6,6 +6,7 @@ BgremoveError                       500  internal_error
 │   ├── InvalidOption               422  invalid_option
 │   ├── RoiExceedsBounds            422  roi_exceeds_bounds
 │   ├── RoiRegionEmpty              422  roi_region_empty
+│   ├── IdempotencyKeyReused        422  idempotency_key_reused
 │   ├── ResultTooLarge              422  result_too_large
 │   ├── UnknownModel                422  unknown_model
 │   ├── ModelNotServed              400  model_not_served
@@ -91,6 +92,10 @@ class RoiExceedsBounds(BadInput, code="roi_exceeds_bounds"):
 
 class RoiRegionEmpty(BadInput, code="roi_region_empty"):
     default_detail = "The region of interest ('roi') is empty: write left top right bottom."
+
+
+class IdempotencyKeyReused(BadInput, code="idempotency_key_reused"):
+    default_detail = "The Idempotency-Key was sent before with another image or other options: use a new one."
 
 
 class ResultTooLarge(BadInput, code="result_too_large"):

@@ -151,6 +151,7 @@ def _add_middleware(app: FastAPI, settings: Settings, formats: ErrorFormats) -> 
                 "Authorization",
                 "X-API-Key",
                 "X-Client-Id",
+                "Idempotency-Key",
                 "Content-Type",
                 "Cache-Control",
                 "Last-Event-ID",

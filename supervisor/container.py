@@ -10,6 +10,7 @@ from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
 from supervisor.jobs.dispatcher import Dispatcher
+from supervisor.jobs.idempotency import IdempotencyKeys
 from supervisor.jobs.image_fetch import ImageFetcher
 from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.recovery import recover
@@ -68,6 +69,7 @@ class Container:
         self.dispatcher = Dispatcher(
             JobQueue(settings.queue_limit), self.tasks, self.spool, self.models, self.metrics, self.fetcher
         )
+        self.idempotency_keys = IdempotencyKeys()
         self.environment = Environment(lists or PackageLists(), settings.loader)
         pip_folder = self.run_directory.path / "pip"
         self.installs = Installer(self.tasks, self.environment, self.models.pools, pip_folder)
@@ -82,7 +84,7 @@ class Container:
         """Start the background tasks; with `preload`, load a model."""
         await self.models.refresh()
         if self._claim is not None:
-            await recover(self.spool, self.tasks, self.dispatcher)
+            await recover(self.spool, self.tasks, self.dispatcher, self.idempotency_keys)
         self.dispatcher.open()
         self._cleaning = asyncio.create_task(self._clean_forever(), name="clean-up")
         if self.settings.preload:
@@ -120,5 +122,6 @@ class Container:
                 log.error("expired task not deleted", extra={"task_id": task.id, "reason": repr(error)})  # noqa: TRY400
             else:
                 self.tasks.expire(task)
+                self.idempotency_keys.forget(task.id)
         await self.run_directory.delete_orphans()
         await self.spool.delete_leftovers()

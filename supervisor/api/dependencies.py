@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated
 
-from fastapi import Body, Depends, Request
+from fastapi import Body, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
@@ -106,7 +106,11 @@ async def get_uploads(request: Request) -> Uploads:
     """Return the `Uploads` that accept images and queue their removals."""
     container = _container(request)
     return Uploads(
-        container.dispatcher, container.spool, container.metrics, container.settings.max_upload_bytes
+        container.dispatcher,
+        container.spool,
+        container.idempotency_keys,
+        container.metrics,
+        container.settings.max_upload_bytes,
     )
 
 
@@ -171,6 +175,14 @@ class EmptyBody(BaseModel):
 
 
 ClientDep = Annotated[str, Depends(get_client)]
+IdempotencyKeyDep = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="a client's own id of this request: one that is repeated with it gets the same task",
+    ),
+]
 TaskDep = Annotated[Task, Depends(get_task)]
 NoBody = Annotated[EmptyBody | None, Body()]
 BodyOptionsOnly = Depends(reject_query_options)

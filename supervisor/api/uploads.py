@@ -1,5 +1,6 @@
 """Accepts the images of a request, saves them in the spool, and submits the removal job."""
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from shared.options import RemovalOptions
 from supervisor.api.linkable_file import LinkableFile
 from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.filenames import sanitize_name
+from supervisor.jobs.idempotency import IdempotencyKeys
 from supervisor.jobs.image_fetch import in_field
-from supervisor.jobs.job import BACKGROUND, SOURCE, Job, RemoteImage, StoredImage
+from supervisor.jobs.job import BACKGROUND, SOURCE, IdempotencyKey, Job, RemoteImage, StoredImage
 from supervisor.jobs.spool import SaveImage, Spool
 from supervisor.net.url_fetch import check_url
 from supervisor.observability.metrics import Metrics
@@ -45,9 +47,17 @@ class InputImage:
 class Uploads:
     """Accepts removals. Images of more than `max_bytes` are refused."""
 
-    def __init__(self, dispatcher: Dispatcher, spool: Spool, metrics: Metrics, max_bytes: int) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        spool: Spool,
+        keys: IdempotencyKeys,
+        metrics: Metrics,
+        max_bytes: int,
+    ) -> None:
         self._dispatcher = dispatcher
         self._spool = spool
+        self._keys = keys
         self._metrics = metrics
         self._max_bytes = max_bytes
 
@@ -58,12 +68,14 @@ class Uploads:
         client: str,
         background: InputImage | None = None,
         *,
+        key: str | None = None,
         synchronous: bool = False,
     ) -> Task:
         """Queue the removal of an image's background, and return its task.
 
-        Remote images are fetched as the job's first step. Raises InvalidOption, UploadTooLarge, NotAnImage,
-        UrlRefused, StorageFailed, and what `Dispatcher.submit` raises.
+        Remote images are fetched as the job's first step. A request with the idempotency `key` of an earlier
+        one gets that one's task. Raises InvalidOption, UploadTooLarge, NotAnImage, UrlRefused, StorageFailed,
+        IdempotencyKeyReused, and what `Dispatcher.submit` raises.
         """
         validate_options(options, has_background_file=background is not None)
         await self._check(image)
@@ -72,6 +84,7 @@ class Uploads:
                 await self._check(background)
             except BadInput as error:
                 raise in_field(background.field, error) from error
+        images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
         job = Job(
             id=new_task_id(TaskKind.REMOVE),
             options=options,
@@ -81,9 +94,9 @@ class Uploads:
             client=client,
             submitted_at=datetime.now(UTC),
             synchronous=synchronous,
+            idempotency_key=IdempotencyKey(key, _fingerprint(options, images)) if key else None,
         )
-        images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
-        return await self._submit(job, images)
+        return await self._keys.accept_once(client, job.idempotency_key, lambda: self._submit(job, images))
 
     async def _submit(self, job: Job, images: Mapping[str, InputImage]) -> Task:
         uploads = {
@@ -110,6 +123,15 @@ class Uploads:
         if detect_format(await image.content.read(SIGNATURE_BYTES)) is None:
             raise NotAnImage
         await image.content.seek(0)
+
+
+def _fingerprint(options: RemovalOptions, images: Mapping[str, InputImage]) -> str:
+    """Return a digest of what tells a request from another: not the images' content, which may be large."""
+    parts = [
+        (name, image.content if isinstance(image.content, str) else (image.file_name, image.content.size))
+        for name, image in images.items()
+    ]
+    return hashlib.sha256(repr((options, parts)).encode()).hexdigest()
 
 
 def _save(file: IO[bytes], target: Path) -> None:

@@ -23,6 +23,14 @@ class RemoteImage:
     field: str
 
 
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's name for one request, and what tells that request from another one."""
+
+    key: str
+    fingerprint: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One removal as a client asked for it.
@@ -30,7 +38,7 @@ class Job:
     `file_name` is the image's name as the client knows it. `client` is the client's key in the
     queue's round robin. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
     job runs with no other job on its worker. The client of a `synchronous` one waits for it, and nobody can
-    ask for it later. `idempotency_key` is the client's, by which it recognises a repeated upload.
+    ask for it later. With an `idempotency_key`, a repeated request gets this job's task.
     """
 
     id: str
@@ -43,7 +51,7 @@ class Job:
     attempt: int = 0
     exclusive: bool = False
     synchronous: bool = False
-    idempotency_key: str | None = None
+    idempotency_key: IdempotencyKey | None = None
 
     @property
     def model(self) -> ModelChoice:

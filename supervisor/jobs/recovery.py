@@ -10,11 +10,12 @@ from pathlib import Path
 from shared.errors import WorkerDied
 from supervisor.jobs import records
 from supervisor.jobs.dispatcher import MAX_ATTEMPTS, Dispatcher
+from supervisor.jobs.idempotency import IdempotencyKeys
 from supervisor.jobs.job import Job
 from supervisor.jobs.records import EndedRecord, UnknownFormat
 from supervisor.jobs.run_directory import delete_folder
 from supervisor.jobs.spool import RESULT, Spool
-from supervisor.tasks.task import TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind, TaskStore
 
 UNREADABLE = "unreadable"  # the folder of jobs that another version of this service wrote
 log = logging.getLogger("supervisor.recovery")
@@ -30,25 +31,26 @@ class SpooledJob:
     ended: EndedRecord | None
 
 
-async def recover(spool: Spool, tasks: TaskStore, dispatcher: Dispatcher) -> None:
+async def recover(spool: Spool, tasks: TaskStore, dispatcher: Dispatcher, keys: IdempotencyKeys) -> None:
     """Restore every task of the spool, in the order of acceptance."""
     spooled = await asyncio.to_thread(read_spool, spool.folder)
     for each in spooled:
         if each.ended is not None:
-            _restore_ended(each, each.ended, spool, tasks)
+            task = _restore_ended(each, each.ended, spool, tasks)
         elif each.attempts >= MAX_ATTEMPTS:
             task = tasks.create(TaskKind.REMOVE, each.job.id)
             await spool.fail(each.job, WorkerDied(), [])
             task.fail(WorkerDied())
         else:
-            dispatcher.restore(each.job)
+            task = dispatcher.restore(each.job)
+        keys.restore(each.job, task)
     if spooled:
         spool.next_number = spooled[-1].number + 1
         waiting = sum(each.ended is None for each in spooled)
         log.info("spool recovered", extra={"queued": waiting, "finished": len(spooled) - waiting})
 
 
-def _restore_ended(each: SpooledJob, ended: EndedRecord, spool: Spool, tasks: TaskStore) -> None:
+def _restore_ended(each: SpooledJob, ended: EndedRecord, spool: Spool, tasks: TaskStore) -> Task:
     spool.restore(each.job.id, ended)
     task = tasks.create(TaskKind.REMOVE, each.job.id)
     for line in ended["logs"]:
@@ -59,6 +61,7 @@ def _restore_ended(each: SpooledJob, ended: EndedRecord, spool: Spool, tasks: Ta
     else:
         task.fail(failure)
     tasks.set_expiry(task, ended["expires_at"] - time.time())
+    return task
 
 
 def read_spool(folder: Path) -> list[SpooledJob]:

@@ -98,8 +98,8 @@ async def stream(task: Annotated[Task, Depends(_get_install_task)]) -> AsyncIter
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 500 ms, and a
     comment every 15 s. After one whose status is `complete` or `error`, and whose id is `end`, the stream
-    ends. A client that reconnects with `Last-Event-ID: end` gets 204, which ends an `EventSource`. A stream
-    that ends earlier was cut off by a restart of the service: connect again.
+    ends: close an `EventSource` then. One that reconnects with `Last-Event-ID: end` gets 204, which ends it.
+    A stream that ends earlier was cut off by a restart of the service: connect again.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event

@@ -28,6 +28,7 @@ from supervisor.api.dependencies import (
     Accepted,
     BodyOptionsOnly,
     ClientDep,
+    IdempotencyKeyDep,
     PresetsDep,
     SpoolDep,
     TaskDep,
@@ -81,20 +82,26 @@ async def upload(
     uploads: UploadsDep,
     client: ClientDep,
     presets: PresetsDep,
+    key: IdempotencyKeyDep = None,
 ) -> Accepted:
     """Remove the background of an uploaded photo."""
     file = form.background_file
     background = None if file is None else InputImage("background_file", file)
-    task = await uploads.accept(form.options(presets), InputImage("file", form.file), client, background)
+    image = InputImage("file", form.file)
+    task = await uploads.accept(form.options(presets), image, client, background, key=key)
     return {"task_id": task.id}
 
 
 @router.post("/url", dependencies=[BodyOptionsOnly], responses=_REFUSALS | error_responses(UrlRefused))
 async def url(
-    body: Annotated[UrlRequest, Body()], uploads: UploadsDep, client: ClientDep, presets: PresetsDep
+    body: Annotated[UrlRequest, Body()],
+    uploads: UploadsDep,
+    client: ClientDep,
+    presets: PresetsDep,
+    key: IdempotencyKeyDep = None,
 ) -> Accepted:
     """Remove the background of the photo at a URL."""
-    task = await uploads.accept(body.options(presets), InputImage("url", body.url), client)
+    task = await uploads.accept(body.options(presets), InputImage("url", body.url), client, key=key)
     return {"task_id": task.id}
 
 
@@ -109,8 +116,8 @@ async def stream(task: TaskDep) -> AsyncIterable[ServerSentEvent]:
 
     The data of each is what `GET /tasks/{task_id}` answers with. There is at most one every 300 ms, and a
     comment every 15 s. After one whose status is `complete` or `error`, and whose id is `end`, the stream
-    ends. A client that reconnects with `Last-Event-ID: end` gets 204, which ends an `EventSource`. A stream
-    that ends earlier was cut off by a restart of the service: connect again.
+    ends: close an `EventSource` then. One that reconnects with `Last-Event-ID: end` gets 204, which ends it.
+    A stream that ends earlier was cut off by a restart of the service: connect again.
     """
     async for event in task_events(task, STREAM_INTERVAL_S):
         yield event
