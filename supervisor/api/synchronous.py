@@ -10,8 +10,9 @@ from shared.options import RemovalOptions
 from supervisor.api.dependencies import ClientDep, SpoolDep, TasksDep, UploadsDep
 from supervisor.api.responses import StoredFileResponse
 from supervisor.api.uploads import InputImage
+from supervisor.jobs.published import StoredFile
 from supervisor.jobs.result import Result
-from supervisor.jobs.spool import Spool, StoredFile
+from supervisor.jobs.spool import Spool
 
 
 class SynchronousRemoval:

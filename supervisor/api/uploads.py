@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +11,7 @@ from typing import IO
 
 from starlette.datastructures import UploadFile
 
-from shared.errors import BadInput, NotAnImage, UploadTooLarge
+from shared.errors import BadInput, NotAnImage, StorageFailed, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.option_validation import validate_options
 from shared.options import RemovalOptions
@@ -109,9 +109,19 @@ class Uploads:
         except BaseException:  # a cancel too: the files would stay until the service ends
             await self._spool.delete(job.id)
             raise
+        await self._sync(job, task, saves)
         if SOURCE in uploads:
             self._metrics.count_received_bytes("upload", uploads[SOURCE].size or 0)
         return task
+
+    async def _sync(self, job: Job, task: Task, names: Iterable[str]) -> None:
+        """Wait until the job is safe on the disk; if it cannot be, it is cancelled. Raises StorageFailed."""
+        try:
+            await self._spool.sync_accepted(job, names)
+        except StorageFailed:
+            if not task.finished and task.cancel is not None:
+                await task.cancel()
+            raise
 
     async def _check(self, image: InputImage) -> None:
         """Reject an image early: raise UrlRefused for its URL, UploadTooLarge or NotAnImage for its file."""

@@ -1,10 +1,12 @@
 """Records of a job on disk: what was accepted, how often it was attempted, and how it ended.
 
-Each is a file that appears whole, by an atomic rename, and that survives a loss of power.
+A record appears whole, by an atomic rename. A client is told of it after `sync_all`, when it survives a loss
+of power. One that nobody was told of may be torn by that, and counts as absent.
 
-Source: Maildir (D. J. Bernstein); fsync of the folder after a rename, as in open(2) and fsync(2) of Linux.
+Source: Maildir (D. J. Bernstein); fsync(2) of Linux: a file's name is on the disk once its folder is synced.
 """
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -70,7 +72,7 @@ class UnknownFormat(Exception):
 def write_accepted(folder: Path, job: Job, number: int) -> None:
     """Record that the job of that folder was accepted. Raises OSError."""
     record = AcceptedRecord(format=FORMAT, number=number, job=job)
-    write_durably(folder / ACCEPTED, _ACCEPTED.dump_json(record))
+    write_record(folder / ACCEPTED, _ACCEPTED.dump_json(record))
 
 
 def read_accepted(folder: Path) -> AcceptedRecord | None:
@@ -80,7 +82,7 @@ def read_accepted(folder: Path) -> AcceptedRecord | None:
 
 def write_ended(folder: Path, record: EndedRecord) -> None:
     """Record how the job of that folder ended. Raises OSError."""
-    write_durably(folder / ENDED, _ENDED.dump_json(record))
+    write_record(folder / ENDED, _ENDED.dump_json(record))
 
 
 def read_ended(folder: Path) -> EndedRecord | None:
@@ -97,7 +99,6 @@ def failure_of(record: EndedRecord) -> BgremoveError | None:
 def mark_attempt(folder: Path, number: int) -> None:
     """Record that a worker is about to get the job, for the `number`-th time. Raises OSError."""
     (folder / f"{_ATTEMPT}{number}").touch()
-    sync_folder(folder)
 
 
 def unmark_attempt(folder: Path, number: int) -> None:
@@ -110,28 +111,25 @@ def count_attempts(folder: Path) -> int:
     return sum(1 for _ in folder.glob(f"{_ATTEMPT}*"))
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file that is there completely or not at all, even after a loss of power. Raises OSError."""
+def write_record(path: Path, content: bytes) -> None:
+    """Write a file that other processes see completely or not at all. Raises OSError."""
     part = path.with_name(path.name + _PART)
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    part.write_bytes(content)
     part.replace(path)
-    sync_folder(path.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Wait until a file's content is on the disk. Raises OSError."""
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
+async def sync_all(*paths: Path) -> None:
+    """Wait until files and the names in folders are on the disk. Raises OSError.
+
+    All at the same time: file systems with a journal write them together.
+    """
+    await asyncio.gather(*(asyncio.to_thread(_sync, path) for path in paths))
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk; Windows has no such call. Raises OSError."""
-    if sys.platform == "win32":
+def _sync(path: Path) -> None:
+    if path.is_dir() and sys.platform == "win32":  # which has no such call
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -142,6 +140,8 @@ def _read(path: Path, adapter: TypeAdapter[_Record]) -> _Record | None:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
+        return None
+    if not text.strip(b"\0"):  # torn by a loss of power
         return None
     try:
         record = adapter.validate_json(text)

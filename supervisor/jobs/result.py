@@ -1,11 +1,13 @@
 """A finished removal's result, as clients see it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.formats import MEDIA_TYPES
+from shared.messages import RemovalResult
 
 STEPS = ("queued", "decode", "inference", "refine", "encode", "total")  # of `timings_ms`, in their order
 
@@ -52,3 +54,37 @@ class Result(TypedDict):
         Field(description="milliseconds in the queue (queued), in each step, and in all (total)"),
     ]
     expires_at: Annotated[float, Field(description="when the files are deleted, in Unix seconds")]
+
+
+def make_result(
+    job_id: str,
+    made: RemovalResult,
+    timings_ms: Mapping[str, float],
+    file_ids: tuple[str, str],
+    expires_at: float,
+) -> Result:
+    """Return the result of a job from what its worker made; `file_ids` are of the original and the result."""
+    original, cutout = file_ids
+    return Result(
+        task_id=job_id,
+        status="complete",
+        original_file_id=original,
+        original_url=f"/api/v1/files/{original}",
+        result_file_id=cutout,
+        result_url=f"/api/v1/files/{cutout}",
+        width=made.width,
+        height=made.height,
+        format=made.format,
+        subject=made.subject,
+        coverage=made.coverage,
+        box=made.box,
+        frame=made.frame,
+        photo_width=made.photo_width,
+        photo_height=made.photo_height,
+        scale_factor=made.scale_factor,
+        warnings=list(made.warnings),
+        model_id=made.model_id,
+        device=made.device,
+        timings_ms=dict(timings_ms),
+        expires_at=round(expires_at, 3),
+    )

@@ -9,38 +9,29 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from shared.errors import BgremoveError, Expired, StorageFailed
+from shared.errors import BgremoveError, StorageFailed
 from shared.formats import MEDIA_TYPES, SIGNATURE_BYTES, detect_format, result_name
 from shared.messages import RemovalJob, RemovalResult
 from supervisor.jobs import records
 from supervisor.jobs.filenames import name_stem
 from supervisor.jobs.job import BACKGROUND, SOURCE, Job
+from supervisor.jobs.published import PublishedResults, StoredFile
 from supervisor.jobs.records import EndedRecord, ErrorRecord, StoredFileRecord
-from supervisor.jobs.result import Result
+from supervisor.jobs.result import Result, make_result
 from supervisor.jobs.run_directory import delete_folder
 from supervisor.platform.private_dir import make_private_dir
-from supervisor.tasks.ids import missing_id_error, new_id
+from supervisor.tasks.ids import new_id
 
 RESULT = "result"  # name of the file that the worker writes
+_NOT_STORED = "The image could not be stored: check the free disk space."
 DELETED = ".deleted"  # ending of a folder that is being deleted
 log = logging.getLogger("supervisor.spool")
 
 # Writes an image to a path, on a thread.
 SaveImage = Callable[[Path], None]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file that clients may download."""
-
-    id: str
-    path: Path
-    media_type: str
-    download_name: str
 
 
 class Spool:
@@ -51,9 +42,8 @@ class Spool:
         self.durable = durable
         self.next_number = 1
         self._retention_s = retention_s
-        self._results: dict[str, Result] = {}
-        self._files: dict[str, StoredFile] = {}
-        self._by_job: dict[str, list[str]] = {}
+        self.results = PublishedResults(retention_s)
+        self._syncing: set[asyncio.Future[None]] = set()
         self._undeleted: set[Path] = set()  # folders that the system did not let go of yet
 
     def path(self, job_id: str, name: str) -> Path:
@@ -65,7 +55,10 @@ class Spool:
         return self.durable and not job.synchronous
 
     async def accept(self, job: Job, images: Mapping[str, SaveImage]) -> None:
-        """Save the uploaded images in the job's folder, and record the job. Raises StorageFailed."""
+        """Save the uploaded images in the job's folder, and record the job. Raises StorageFailed.
+
+        Its client is told of it after `sync_accepted`; a worker may begin before that.
+        """
         number, self.next_number = self.next_number, self.next_number + 1
         await asyncio.to_thread(self._accept, job, number, images)
 
@@ -75,34 +68,60 @@ class Spool:
             for name, save in images.items():
                 save(self.path(job.id, name))
             if self.keeps(job):
-                for name in images:
-                    records.sync_file(self.path(job.id, name))
                 records.write_accepted(self.folder / job.id, job, number)
-                records.sync_folder(self.folder)
         except OSError as error:
-            raise StorageFailed("The upload could not be stored: check the free disk space.") from error
+            raise StorageFailed(_NOT_STORED) from error
+
+    async def sync_accepted(self, job: Job, names: Iterable[str]) -> None:
+        """Wait until an accepted job survives a loss of power. Raises StorageFailed."""
+        if not self.keeps(job):
+            return
+        folder = self.folder / job.id
+        try:
+            await records.sync_all(
+                *(folder / name for name in names), folder / records.ACCEPTED, folder, self.folder
+            )
+        except FileNotFoundError:
+            return  # the job has ended meanwhile, and its image was deleted
+        except OSError as error:
+            raise StorageFailed(_NOT_STORED) from error
 
     async def update(self, job: Job) -> None:
         """Record a job whose remote images are in its folder now. Raises StorageFailed."""
-        if self.keeps(job):
-            await asyncio.to_thread(self._update, job)
-
-    def _update(self, job: Job) -> None:
+        if not self.keeps(job):
+            return
         folder = self.folder / job.id
         try:
-            accepted = records.read_accepted(folder)
-            records.sync_file(folder / SOURCE)
-            records.write_accepted(folder, job, accepted["number"] if accepted else 0)
+            await records.sync_all(folder / SOURCE)  # first: the record must not promise what may be lost
+            await asyncio.to_thread(self._rewrite_accepted, folder, job)
+            await records.sync_all(folder / records.ACCEPTED, folder)
         except OSError as error:
-            raise StorageFailed("The image could not be stored: check the free disk space.") from error
+            raise StorageFailed(_NOT_STORED) from error
+
+    def _rewrite_accepted(self, folder: Path, job: Job) -> None:
+        accepted = records.read_accepted(folder)
+        records.write_accepted(folder, job, accepted["number"] if accepted else 0)
 
     async def mark_attempt(self, job: Job) -> None:
-        """Record that a worker is about to get the job, which may end this machine. Raises StorageFailed."""
-        if self.keeps(job):
-            try:
-                await asyncio.to_thread(records.mark_attempt, self.folder / job.id, job.attempt + 1)
-            except OSError as error:
-                raise StorageFailed from error
+        """Record that a worker is about to get the job. Raises StorageFailed.
+
+        The record reaches the disk while the worker begins: what ends a machine takes longer.
+        """
+        if not self.keeps(job):
+            return
+        folder = self.folder / job.id
+        try:
+            await asyncio.to_thread(records.mark_attempt, folder, job.attempt + 1)
+        except OSError as error:
+            raise StorageFailed from error
+        syncing = asyncio.ensure_future(records.sync_all(folder))
+        self._syncing.add(syncing)
+        syncing.add_done_callback(self._note_synced)
+
+    def _note_synced(self, syncing: asyncio.Future[None]) -> None:
+        self._syncing.discard(syncing)
+        if not syncing.cancelled() and (error := syncing.exception()) is not None:
+            log.warning("attempt not synced", extra={"reason": str(error)})
 
     async def unmark_attempt(self, job: Job) -> None:
         """Take back the record of an attempt that was interrupted on request."""
@@ -127,8 +146,7 @@ class Spool:
 
         Raises StorageFailed.
         """
-        source = self.path(job.id, SOURCE)
-        media_type = await asyncio.to_thread(_media_type, source)
+        media_type = await asyncio.to_thread(_media_type, self.path(job.id, SOURCE))
         name = result_name(name_stem(job.file_name), job.options.output, made.format)
         files = [
             StoredFileRecord(id=new_id(), name=SOURCE, media_type=media_type, download_name=job.file_name),
@@ -137,32 +155,10 @@ class Spool:
             ),
         ]
         original, cutout = (file["id"] for file in files)
-        result = Result(
-            task_id=job.id,
-            status="complete",
-            original_file_id=original,
-            original_url=f"/api/v1/files/{original}",
-            result_file_id=cutout,
-            result_url=f"/api/v1/files/{cutout}",
-            width=made.width,
-            height=made.height,
-            format=made.format,
-            subject=made.subject,
-            coverage=made.coverage,
-            box=made.box,
-            frame=made.frame,
-            photo_width=made.photo_width,
-            photo_height=made.photo_height,
-            scale_factor=made.scale_factor,
-            warnings=list(made.warnings),
-            model_id=made.model_id,
-            device=made.device,
-            timings_ms=dict(timings_ms),
-            expires_at=round(time.time() + self._retention_s, 3),
-        )
+        result = make_result(job.id, made, timings_ms, (original, cutout), time.time() + self._retention_s)
         if self.keeps(job):
             await self._record_end(job.id, result, files, None, logs)
-        self._publish(job.id, result, files)
+        self.results.publish(self.folder / job.id, result, files)
         return result
 
     async def fail(self, job: Job, error: BgremoveError, logs: list[str]) -> None:
@@ -181,7 +177,7 @@ class Spool:
         job_id: str,
         result: Result | None,
         files: list[StoredFileRecord],
-        error: ErrorRecord | None,
+        failure: ErrorRecord | None,
         logs: list[str],
     ) -> None:
         record = EndedRecord(
@@ -190,49 +186,32 @@ class Spool:
             logs=logs,
             result=result,
             files=files,
-            error=error,
+            error=failure,
         )
-        await asyncio.to_thread(self._write_end, self.folder / job_id, record)
-
-    def _write_end(self, folder: Path, record: EndedRecord) -> None:
+        folder = self.folder / job_id
+        results = [folder / RESULT] if result is not None else []
         try:
-            if record["result"] is not None:
-                records.sync_file(folder / RESULT)
-            records.write_ended(folder, record)
+            await asyncio.to_thread(records.write_ended, folder, record)
+            await records.sync_all(*results, folder / records.ENDED, folder)
         except OSError as error:
             raise StorageFailed from error
-
-    def _publish(self, job_id: str, result: Result, files: list[StoredFileRecord]) -> None:
-        self._results[job_id] = result
-        self._by_job[job_id] = [file["id"] for file in files]
-        for file in files:
-            path = self.path(job_id, file["name"])
-            self._files[file["id"]] = StoredFile(file["id"], path, file["media_type"], file["download_name"])
 
     def restore(self, job_id: str, record: EndedRecord) -> None:
         """Publish the result of a job that ended before this service started."""
         if record["result"] is not None:
-            self._publish(job_id, record["result"], record["files"])
+            self.results.publish(self.folder / job_id, record["result"], record["files"])
 
     def result(self, job_id: str) -> Result:
         """Return the result of a job that succeeded. Raises Expired when its files are deleted."""
-        if job_id not in self._results:
-            raise Expired
-        return self._results[job_id]
+        return self.results.result(job_id)
 
     def file(self, file_id: str) -> StoredFile:
         """Return the file of that id. Raises NotFound, or Expired for a deleted one."""
-        stored = self._files.get(file_id)
-        if stored is None:
-            raise missing_id_error("file", file_id, self._retention_s)
-        if not stored.path.is_file():
-            raise Expired
-        return stored
+        return self.results.file(file_id)
 
     async def withdraw(self, job_id: str) -> None:
         """Delete a finished job's images and result before they expire; that it ended stays known."""
-        kept = self._results.pop(job_id, None) is not None and self.path(job_id, records.ENDED).exists()
-        if kept:
+        if self.results.withdraw(job_id) and self.path(job_id, records.ENDED).exists():
             await self._record_end(job_id, None, [], None, [])
             await asyncio.to_thread(_delete_images, self.folder / job_id)
         else:
@@ -240,9 +219,7 @@ class Spool:
 
     async def delete(self, job_id: str) -> None:
         """Delete everything of a job."""
-        self._results.pop(job_id, None)
-        for file_id in self._by_job.pop(job_id, ()):
-            del self._files[file_id]
+        self.results.forget(job_id)
         await self._delete(self.folder / job_id)
 
     async def delete_leftovers(self) -> None:

@@ -184,7 +184,7 @@ def test_a_kill_between_any_two_steps_loses_nothing(restarts: Restarts, moment: 
     number = 0
     while True:
         number += 1
-        path = Path(__file__).with_name("killed_at_fsync.py")
+        path = Path(__file__).with_name("killed_at_step.py")
         service = restarts.start(
             (sys.executable, "-m", f"tests.integration.{path.stem}", str(number), moment)
         )

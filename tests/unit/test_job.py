@@ -54,7 +54,7 @@ def test_any_job_comes_back_from_its_record_as_it_was(job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "number": 1, "job": {}}']
+    "text", ["{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "number": 1, "job": {}}']
 )
 def test_what_is_no_job_is_an_error(tmp_path: Path, text: str) -> None:
     """A file of another version must not become a job with defaults."""

@@ -1,5 +1,6 @@
 """Reading a spool: what is queued again, what has ended, what is deleted or moved aside."""
 
+import asyncio
 import json
 import os
 import time
@@ -16,6 +17,7 @@ from supervisor.jobs import records
 from supervisor.jobs.job import SOURCE, Job, StoredImage
 from supervisor.jobs.records import EndedRecord, ErrorRecord
 from supervisor.jobs.recovery import read_spool
+from supervisor.jobs.spool import Spool
 from supervisor.tasks.task import TaskKind, TaskStore, new_task_id
 
 JOB = Job(
@@ -48,7 +50,7 @@ def end(folder: Path, **changes: Any) -> None:
         files=[],
         error=ErrorRecord(code="damaged_image", detail="It is."),
     )
-    records.write_ended(folder, record | changes)  # type: ignore[operator]
+    records.write_ended(folder, {**record, **changes})  # type: ignore[typeddict-item]
 
 
 def test_jobs_come_in_the_order_of_acceptance(tmp_path: Path) -> None:
@@ -166,21 +168,36 @@ def test_a_task_expires_when_it_was_promised(
     assert tasks.expired() == [task]
 
 
-def test_a_record_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is on the disk before its name, and the name before anybody is answered."""
-    steps = []
-    fsync, replace_file = os.fsync, Path.replace
+@pytest.mark.parametrize("content", [b"", b"\0" * 512])
+def test_a_record_torn_by_a_loss_of_power_is_absent(tmp_path: Path, content: bytes) -> None:
+    """File systems leave such files: nobody was told of the record, which was never synced."""
+    folder, other = accept(tmp_path, 1), accept(tmp_path, 2)
+    (folder / "end.json").write_bytes(content)
+    (other / "job.json").write_bytes(content)
+    (read,) = read_spool(tmp_path)
+    assert (read.number, read.ended) == (1, None)
+
+
+def test_what_clients_are_told_of_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, and the folders that name them."""
+    synced = set()
+    fsync = os.fsync
 
     def note_fsync(descriptor: int) -> None:
-        steps.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")  # noqa: PTH112
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
         fsync(descriptor)
 
-    def note_replace(self: Path, target: Path) -> Path:
-        steps.append("rename")
-        return replace_file(self, target)
-
     monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(Path, "replace", note_replace)
-    records.write_durably(tmp_path / "record", b"content")
-    assert steps == ["file", "rename", "folder"]
-    assert [path.name for path in tmp_path.iterdir()] == ["record"]
+    job = replace(JOB, id=new_task_id(TaskKind.REMOVE))
+    spool = Spool(tmp_path, 60, durable=True)
+
+    async def scenario() -> None:
+        await spool.accept(job, {SOURCE: Path.touch})
+        await spool.sync_accepted(job, [SOURCE])
+        folder = tmp_path / job.id
+        assert synced == {str(path) for path in (tmp_path, folder, folder / SOURCE, folder / "job.json")}
+        synced.clear()
+        await spool.fail(job, DamagedImage(), [])
+        assert synced == {str(folder), str(folder / "end.json")}
+
+    asyncio.run(scenario())
