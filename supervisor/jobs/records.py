@@ -50,7 +50,10 @@ class ErrorRecord(TypedDict):
 
 
 class EndedRecord(TypedDict):
-    """`end.json`: how a job ended, with a result and its files, or with an error."""
+    """`end.json`: how a job ended, with a result and its files, or with an error.
+
+    A field that a later version adds to it, or to Result, must be NotRequired, or FORMAT be raised.
+    """
 
     format: int
     expires_at: float  # Unix seconds

@@ -97,6 +97,8 @@ def test_a_result_that_the_disk_lost_is_made_again(tmp_path: Path) -> None:
         "status": "complete",
         **dict.fromkeys(("original_file_id", "original_url", "result_file_id", "result_url"), "x"),
         "frame": (0, 0, 1, 1),
+        "photo_width": 1,
+        "photo_height": 1,
         "scale_factor": 1.0,
         "warnings": [],
         "model_id": "m",
