@@ -17,6 +17,7 @@ from supervisor.jobs.recovery import recover
 from supervisor.jobs.run_directory import RunDirectory
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.spool_claim import claim_spool_folder
+from supervisor.jobs.webhook import Webhooks
 from supervisor.models.downloads import Downloads
 from supervisor.models.registry import Models
 from supervisor.models.store import ModelStore
@@ -66,8 +67,20 @@ class Container:
             settings.max_upload_bytes,
             allow_private=settings.url_allow_private,
         )
+        secret = settings.callback_secret
+        self.webhooks = Webhooks(
+            self.spool,
+            None if secret is None else secret.get_secret_value(),
+            allow_private=settings.callback_allow_private,
+        )
         self.dispatcher = Dispatcher(
-            JobQueue(settings.queue_limit), self.tasks, self.spool, self.models, self.metrics, self.fetcher
+            JobQueue(settings.queue_limit),
+            self.tasks,
+            self.spool,
+            self.models,
+            self.metrics,
+            self.fetcher,
+            self.webhooks,
         )
         self.idempotency_keys = IdempotencyKeys()
         self.environment = Environment(lists or PackageLists(), settings.loader)
@@ -84,7 +97,7 @@ class Container:
         """Start the background tasks; with `preload`, load a model."""
         await self.models.refresh()
         if self._claim is not None:
-            await recover(self.spool, self.tasks, self.dispatcher, self.idempotency_keys)
+            await recover(self.spool, self.tasks, self.dispatcher, self.idempotency_keys, self.webhooks)
         self.dispatcher.open()
         self._cleaning = asyncio.create_task(self._clean_forever(), name="clean-up")
         if self.settings.preload:
@@ -100,6 +113,7 @@ class Container:
         # Together: a job that is cancelled alone would wait two seconds for a busy worker.
         parts = (self.dispatcher, self.models, self.downloads, self.environment)
         await asyncio.gather(*(part.close() for part in parts))
+        await self.webhooks.close()
         await self.run_directory.delete()
         if self._claim is not None:
             self._claim.release()

@@ -182,6 +182,13 @@ class Settings(BaseSettings):
         default=False,
         description="allow image URLs on private addresses and on this machine's networks",
     )
+    callback_allow_private: bool = Field(
+        default=False,
+        description="allow webhooks to private addresses and to this machine's networks",
+    )
+    callback_secret: Token | None = Field(
+        None, description="secret that signs webhooks; prefer the environment variable"
+    )
     preload: bool = Field(
         default=False, description="load a model at startup: BiRefNet if downloaded, else the built-in model"
     )

@@ -17,6 +17,7 @@ from supervisor.jobs.job import SOURCE, Job, StoredImage
 from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.result import Result
 from supervisor.jobs.spool import Spool
+from supervisor.jobs.webhook import Webhooks
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
@@ -94,7 +95,10 @@ class Bench:
         self.models = StubModels(ModelLifecycle(self.tasks, self.pool, lambda: True, self._fetch_files))
         fetcher = ImageFetcher(self.spool, self.metrics, 10**6, allow_private=True)
         models = cast("Models", self.models)
-        self.dispatcher = Dispatcher(self.queue, self.tasks, self.spool, models, self.metrics, fetcher)
+        webhooks = Webhooks(self.spool, None, allow_private=True)
+        self.dispatcher = Dispatcher(
+            self.queue, self.tasks, self.spool, models, self.metrics, fetcher, webhooks
+        )
 
     async def _fetch_files(self, on_progress: OnProgress) -> None:
         on_progress(0, "Fetching the model")

@@ -1,6 +1,7 @@
 """FastAPI dependencies: the parts of the container that routes need, the client, and the task in a path."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request
@@ -12,11 +13,12 @@ from shared.presets import Presets
 from supervisor.api.field_limits import quote_text
 from supervisor.api.multipart import is_image
 from supervisor.api.rate_limit import RateLimiter
-from supervisor.api.uploads import Uploads
+from supervisor.api.uploads import Submission, Uploads
 from supervisor.container import Container
 from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.jobs.dispatcher import Dispatcher
+from supervisor.jobs.job import Callback
 from supervisor.jobs.spool import Spool
 from supervisor.models.downloads import Downloads
 from supervisor.models.registry import Models
@@ -183,6 +185,21 @@ IdempotencyKeyDep = Annotated[
         description="a client's own id of this request: one that is repeated with it gets the same task",
     ),
 ]
+
+
+async def get_submission(client: ClientDep, key: IdempotencyKeyDep = None) -> Submission:
+    """Return how the request's removal is submitted."""
+    return Submission(client, key)
+
+
+def with_callback(submission: Submission, url: str | None, request: Request) -> Submission:
+    """Return the submission with a webhook, whose links are below the address that the client used."""
+    if not url:
+        return submission
+    return replace(submission, callback=Callback(url, str(request.base_url).rstrip("/")))
+
+
+SubmissionDep = Annotated[Submission, Depends(get_submission)]
 TaskDep = Annotated[Task, Depends(get_task)]
 NoBody = Annotated[EmptyBody | None, Body()]
 BodyOptionsOnly = Depends(reject_query_options)

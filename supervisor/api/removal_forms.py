@@ -74,10 +74,14 @@ class OptionFields(BaseModel):
         return RemovalOptions(**apply_preset(preset, sent, has_background_file=has_background_file))
 
 
+CALLBACK_URL: Any = Field(None, description="URL to POST the end of the removal to (webhook), http or https")
+
+
 class UploadForm(OptionFields):
     """The multipart form of `POST /remove/upload`."""
 
     file: UploadFile = Field(description="the photo")
+    callback_url: str | None = CALLBACK_URL
     background_file: UploadFile | None = Field(None, description=BACKGROUND_FILE.help)
 
 
@@ -87,6 +91,7 @@ class UrlRequest(OptionFields):
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     url: str = Field(strict=True, description="URL of the photo, http or https")
+    callback_url: str | None = CALLBACK_URL
 
     @model_validator(mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from shared.options import RemovalOptions
 from supervisor.api.dependencies import ClientDep, SpoolDep, TasksDep, UploadsDep
 from supervisor.api.responses import StoredFileResponse
-from supervisor.api.uploads import InputImage
+from supervisor.api.uploads import InputImage, Submission
 from supervisor.jobs.published import StoredFile
 from supervisor.jobs.result import Result
 from supervisor.jobs.spool import Spool
@@ -35,7 +35,9 @@ class SynchronousRemoval:
         Raises what `Uploads.accept` raises, and the error that the removal failed with.
         """
         try:
-            task = await self._uploads.accept(options, image, self._client, background, synchronous=True)
+            task = await self._uploads.accept(
+                options, image, Submission(self._client, synchronous=True), background
+            )
         finally:
             await self._request.close()  # the uploaded files are in the spool
         disconnected = asyncio.create_task(self._wait_for_disconnect())

@@ -20,7 +20,7 @@ from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.filenames import sanitize_name
 from supervisor.jobs.idempotency import IdempotencyKeys
 from supervisor.jobs.image_fetch import in_field
-from supervisor.jobs.job import BACKGROUND, SOURCE, IdempotencyKey, Job, RemoteImage, StoredImage
+from supervisor.jobs.job import BACKGROUND, SOURCE, Callback, IdempotencyKey, Job, RemoteImage, StoredImage
 from supervisor.jobs.spool import SaveImage, Spool
 from supervisor.net.url_fetch import check_url
 from supervisor.observability.metrics import Metrics
@@ -44,6 +44,19 @@ class InputImage:
         return RemoteImage(self.content, self.field) if isinstance(self.content, str) else StoredImage(name)
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """How a removal is submitted: the client's key in the queue, and what it wants besides the result.
+
+    `key` is its idempotency key. The client of a `synchronous` removal waits for it.
+    """
+
+    client: str
+    key: str | None = None
+    callback: Callback | None = None
+    synchronous: bool = False
+
+
 class Uploads:
     """Accepts removals. Images of more than `max_bytes` are refused."""
 
@@ -65,38 +78,41 @@ class Uploads:
         self,
         options: RemovalOptions,
         image: InputImage,
-        client: str,
+        submission: Submission,
         background: InputImage | None = None,
-        *,
-        key: str | None = None,
-        synchronous: bool = False,
     ) -> Task:
         """Queue the removal of an image's background, and return its task.
 
-        Remote images are fetched as the job's first step. A request with the idempotency `key` of an earlier
+        Remote images are fetched as the job's first step. A request with the idempotency key of an earlier
         one gets that one's task. Raises InvalidOption, UploadTooLarge, NotAnImage, UrlRefused, StorageFailed,
         IdempotencyKeyReused, and what `Dispatcher.submit` raises.
         """
         validate_options(options, has_background_file=background is not None)
         await self._check(image)
+        if submission.callback is not None:
+            check_url(submission.callback.url, "callback_url")
         if background is not None:
             try:
                 await self._check(background)
             except BadInput as error:
                 raise in_field(background.field, error) from error
         images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
+        key = submission.key
         job = Job(
             id=new_task_id(TaskKind.REMOVE),
             options=options,
             image=image.reference(SOURCE),
             background=None if background is None else background.reference(BACKGROUND),
             file_name=image.file_name,
-            client=client,
+            client=submission.client,
             submitted_at=datetime.now(UTC),
-            synchronous=synchronous,
-            idempotency_key=IdempotencyKey(key, _fingerprint(options, images)) if key else None,
+            synchronous=submission.synchronous,
+            idempotency_key=None if key is None else IdempotencyKey(key, _fingerprint(options, images)),
+            callback=submission.callback,
         )
-        return await self._keys.accept_once(client, job.idempotency_key, lambda: self._submit(job, images))
+        return await self._keys.accept_once(
+            job.client, job.idempotency_key, lambda: self._submit(job, images)
+        )
 
     async def _submit(self, job: Job, images: Mapping[str, InputImage]) -> Task:
         uploads = {

@@ -29,6 +29,7 @@ from supervisor.jobs.job import Job
 from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.result import STEPS
 from supervisor.jobs.spool import Spool
+from supervisor.jobs.webhook import Webhooks
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
@@ -63,6 +64,7 @@ class Dispatcher:
         models: Models,
         metrics: Metrics,
         fetcher: ImageFetcher,
+        webhooks: Webhooks,
     ) -> None:
         self.queue = queue
         self._tasks = tasks
@@ -70,6 +72,7 @@ class Dispatcher:
         self._models = models
         self._metrics = metrics
         self._fetcher = fetcher
+        self._webhooks = webhooks
         self._entries: dict[str, _Entry] = {}
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -279,6 +282,7 @@ class Dispatcher:
         self._metrics.count_removal(failure.code if failure else None)
         if failure is None:
             entry.task.complete("Background removed")
+            self._webhooks.notify(entry.job, entry.task)
             return
         if failure.status >= 500 and not self._closed:
             details = {"task_id": job_id, "error": failure.code, "detail": failure.detail}
@@ -287,3 +291,5 @@ class Dispatcher:
             await self._spool.fail(entry.job, failure, entry.task.payload()["logs"])
         finally:
             entry.task.fail(failure)
+            if not self._closed:
+                self._webhooks.notify(entry.job, entry.task)

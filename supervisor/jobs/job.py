@@ -31,6 +31,14 @@ class IdempotencyKey:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Where the end of a job is POSTed; `base_url` is this service's, as the client addressed it."""
+
+    url: str
+    base_url: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One removal as a client asked for it.
@@ -52,6 +60,7 @@ class Job:
     exclusive: bool = False
     synchronous: bool = False
     idempotency_key: IdempotencyKey | None = None
+    callback: Callback | None = None
 
     @property
     def model(self) -> ModelChoice:

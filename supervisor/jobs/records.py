@@ -20,7 +20,7 @@ from supervisor.jobs.job import Job
 from supervisor.jobs.result import Result
 
 FORMAT = 1  # of the records
-ACCEPTED, ENDED = "job.json", "end.json"
+ACCEPTED, ENDED, NOTIFIED = "job.json", "end.json", "notified.json"
 _PART = ".part"  # of a record that is being written
 _ATTEMPT = "attempt-"
 
@@ -107,6 +107,16 @@ def mark_attempt(folder: Path, number: int) -> None:
 def unmark_attempt(folder: Path, number: int) -> None:
     """Take back the record of an attempt that was interrupted on request."""
     (folder / f"{_ATTEMPT}{number}").unlink(missing_ok=True)
+
+
+def mark_notified(folder: Path) -> None:
+    """Record that the job's webhook was delivered, or given up. Raises OSError."""
+    write_record(folder / NOTIFIED, b"{}")
+
+
+def is_notified(folder: Path) -> bool:
+    """Whether the job's webhook was delivered, or given up."""
+    return (folder / NOTIFIED).exists()
 
 
 def count_attempts(folder: Path) -> int:

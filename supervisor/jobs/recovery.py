@@ -15,6 +15,7 @@ from supervisor.jobs.job import Job
 from supervisor.jobs.records import EndedRecord, UnknownFormat
 from supervisor.jobs.run_directory import delete_folder
 from supervisor.jobs.spool import RESULT, Spool
+from supervisor.jobs.webhook import Webhooks
 from supervisor.tasks.task import Task, TaskKind, TaskStore
 
 UNREADABLE = "unreadable"  # the folder of jobs that another version of this service wrote
@@ -29,9 +30,12 @@ class SpooledJob:
     job: Job
     attempts: int
     ended: EndedRecord | None
+    is_notified: bool
 
 
-async def recover(spool: Spool, tasks: TaskStore, dispatcher: Dispatcher, keys: IdempotencyKeys) -> None:
+async def recover(
+    spool: Spool, tasks: TaskStore, dispatcher: Dispatcher, keys: IdempotencyKeys, webhooks: Webhooks
+) -> None:
     """Restore every task of the spool, in the order of acceptance."""
     spooled = await asyncio.to_thread(read_spool, spool.folder)
     for each in spooled:
@@ -44,6 +48,8 @@ async def recover(spool: Spool, tasks: TaskStore, dispatcher: Dispatcher, keys: 
         else:
             task = dispatcher.restore(each.job)
         keys.restore(each.job, task)
+        if task.finished and not each.is_notified:
+            webhooks.notify(each.job, task)
     if spooled:
         spool.next_number = spooled[-1].number + 1
         waiting = sum(each.ended is None for each in spooled)
@@ -100,4 +106,4 @@ def _read_job(folder: Path) -> SpooledJob | None:
         ended = None  # lost with the power: the work is repeated
     attempts = records.count_attempts(folder)
     job = replace(accepted["job"], attempt=attempts, exclusive=attempts > 0)
-    return SpooledJob(accepted["number"], job, attempts, ended)
+    return SpooledJob(accepted["number"], job, attempts, ended, records.is_notified(folder))

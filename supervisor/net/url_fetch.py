@@ -41,11 +41,11 @@ async def fetch(
     UrlFailed or UploadTooLarge for the URL and its server, OSError for the disk.
     """
     backend = backend or GuardedBackend()
-    target = _parse_target(url)
+    target = parse_target(url)
     try:
         async with asyncio.timeout(timeout_s) as deadline:
             # In a thread: reading the system's CA certificates would block the event loop.
-            tls = await asyncio.to_thread(_ssl_context)
+            tls = await asyncio.to_thread(ssl_context)
             try:
                 async with httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend) as pool:
                     return await _follow(pool, target, destination, max_bytes)
@@ -66,14 +66,19 @@ async def fetch(
 
 
 @lru_cache(maxsize=1)
-def _ssl_context() -> ssl.SSLContext:
+def ssl_context() -> ssl.SSLContext:
     """Return the SSL context that all fetches share: it holds megabytes of certificates."""
     return httpcore2.default_ssl_context()
 
 
-def check_url(url: str) -> None:
-    """Raise UrlRefused for a URL that `fetch` would refuse before resolving its host name."""
-    _parse_target(url)
+def check_url(url: str, field: str | None = None) -> None:
+    """Raise UrlRefused, naming the `field`, for a URL that is refused before resolving its host name."""
+    try:
+        parse_target(url)
+    except UrlRefused as error:
+        if field is None:
+            raise
+        raise UrlRefused(f"The field {field!r} is not valid: {error.detail}") from error
 
 
 async def _follow(
@@ -95,12 +100,12 @@ async def _follow(
                 _check_response(response.status, headers, max_bytes)
                 await _save(response, destination, max_bytes)
                 return _file_name(target)
-            target = _parse_target(headers["location"], base=target)
+            target = parse_target(headers["location"], base=target)
     raise UrlFailed(f"The image's URL redirects too often, more than {_MAX_REDIRECTS} times.")
 
 
-def _parse_target(reference: str, base: httpx2.URL | None = None) -> httpx2.URL:
-    """Parse a URL, relative to `base` for a redirect. Raises UrlRefused for one that may not be requested."""
+def parse_target(reference: str, base: httpx2.URL | None = None) -> httpx2.URL:
+    """Parse a URL, relative to `base` for a redirect. Raises UrlRefused for one that may not be used."""
     if len(reference) > _MAX_URL or _CONTROL.search(reference):
         raise UrlRefused(f"An image's URL has at most {_MAX_URL} characters and no control characters.")
     try:

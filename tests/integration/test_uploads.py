@@ -9,7 +9,7 @@ import pytest
 from starlette.datastructures import UploadFile
 
 from shared.options import RemovalOptions
-from supervisor.api.uploads import InputImage, Uploads
+from supervisor.api.uploads import InputImage, Submission, Uploads
 from supervisor.container import Address, Container
 from supervisor.settings import load_settings
 from tests.photos import wish
@@ -37,7 +37,7 @@ def test_an_upload_that_breaks_for_whatever_reason_gives_its_place_back(tmp_path
         )
         image = InputImage("file", UploadFile(Torn(wish()), filename="a.png"))
         with pytest.raises(RuntimeError):
-            await uploads.accept(RemovalOptions(), image, "client")
+            await uploads.accept(RemovalOptions(), image, Submission("client"))
         assert len(container.dispatcher.queue) == 0
         assert not list(container.tasks)
         assert not [

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Form
+from fastapi import APIRouter, Body, Depends, Form, Request
 from fastapi.responses import Response
 from fastapi.sse import ServerSentEvent
 
@@ -27,12 +27,12 @@ from shared.options import Option, declared_options
 from supervisor.api.dependencies import (
     Accepted,
     BodyOptionsOnly,
-    ClientDep,
-    IdempotencyKeyDep,
     PresetsDep,
     SpoolDep,
+    SubmissionDep,
     TaskDep,
     UploadsDep,
+    with_callback,
 )
 from supervisor.api.error_handlers import error_responses
 from supervisor.api.multipart import UploadRoute
@@ -80,15 +80,16 @@ async def presets(presets: PresetsDep) -> dict[str, dict[str, str | int | bool]]
 async def upload(
     form: Annotated[UploadForm, Form(media_type="multipart/form-data")],
     uploads: UploadsDep,
-    client: ClientDep,
+    request: Request,
+    submission: SubmissionDep,
     presets: PresetsDep,
-    key: IdempotencyKeyDep = None,
 ) -> Accepted:
     """Remove the background of an uploaded photo."""
     file = form.background_file
     background = None if file is None else InputImage("background_file", file)
     image = InputImage("file", form.file)
-    task = await uploads.accept(form.options(presets), image, client, background, key=key)
+    submission = with_callback(submission, form.callback_url, request)
+    task = await uploads.accept(form.options(presets), image, submission, background)
     return {"task_id": task.id}
 
 
@@ -96,12 +97,16 @@ async def upload(
 async def url(
     body: Annotated[UrlRequest, Body()],
     uploads: UploadsDep,
-    client: ClientDep,
+    request: Request,
+    submission: SubmissionDep,
     presets: PresetsDep,
-    key: IdempotencyKeyDep = None,
 ) -> Accepted:
     """Remove the background of the photo at a URL."""
-    task = await uploads.accept(body.options(presets), InputImage("url", body.url), client, key=key)
+    task = await uploads.accept(
+        body.options(presets),
+        InputImage("url", body.url),
+        with_callback(submission, body.callback_url, request),
+    )
     return {"task_id": task.id}
 
 
