@@ -1,4 +1,5 @@
 // Remove a photo's background: node examples/remove.mjs photo.jpg cutout.png [http://127.0.0.1:6905]
+import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -15,11 +16,22 @@ async function request(path, options) {
 const body = new FormData();
 body.append('file', new Blob([await readFile(photo)]), basename(photo));
 body.append('crop', 'true');
-const { task_id } = await (await request('/api/v1/remove/upload', { method: 'POST', body })).json();
+const headers = { 'Idempotency-Key': randomUUID() }; // sent again with the same key, it gets the same task
+const { task_id } = await (await request('/api/v1/remove/upload', { method: 'POST', body, headers })).json();
 
-const stream = await request(`/api/v1/remove/stream/${task_id}`); // ends with the task
-for await (const line of createInterface({ input: Readable.fromWeb(stream.body) })) {
-  if (line.startsWith('data: ')) console.log(JSON.parse(line.slice(6)).message);
+// A stream that ends before its task was cut off, as by a restart: it is opened again.
+for (let task; !['complete', 'error'].includes(task?.status);) {
+  try {
+    const stream = await request(`/api/v1/remove/stream/${task_id}`);
+    for await (const line of createInterface({ input: Readable.fromWeb(stream.body) })) {
+      if (!line.startsWith('data: ')) continue;
+      task = JSON.parse(line.slice(6));
+      console.log(task.message);
+    }
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // fetch's, without a connection
+    await new Promise((resolve) => { setTimeout(resolve, 1000); });
+  }
 }
 
 const { result_url } = await (await request(`/api/v1/remove/result/${task_id}`)).json();

@@ -18,6 +18,7 @@ Payload = dict[str, Any]
 Options = Mapping[str, str | int | bool]
 Files = Mapping[str, tuple[str, IO[bytes]]]
 
+KEY_HEADER = "Idempotency-Key"
 API = "/api/v1"
 TIMEOUT_S = 60
 CONNECT_TIMEOUT_S = 10
@@ -66,20 +67,24 @@ class Client:
             presets = self._parse(self._http.get(f"{API}/presets"), "marketplace")
             return {name: dict(preset) for name, preset in presets.items()}
 
-    def upload(self, options: Options, files: Files) -> str:
+    def upload(self, options: Options, files: Files, key: str) -> str:
         """Submit an image, the part "file", and return the task's id. Raises ServerBusy."""
         fields = {
             name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in options.items()
         }
         with self._translate_errors():
-            response = self._http.post(f"{API}/remove/upload", data=fields, files=files)
+            response = self._http.post(
+                f"{API}/remove/upload", data=fields, files=files, headers={KEY_HEADER: key}
+            )
             return str(self._parse(response, "task_id")["task_id"])
 
-    def submit_url(self, url: str, options: Options) -> str:
+    def submit_url(self, url: str, options: Options, key: str) -> str:
         """Submit a URL, from which the server fetches the image; return the task's id. Raises ServerBusy."""
         with self._translate_errors():
-            response = self._http.post(f"{API}/remove/url", json={"url": url, **options})
+            response = self._http.post(
+                f"{API}/remove/url", json={"url": url, **options}, headers={KEY_HEADER: key}
+            )
             return str(self._parse(response, "task_id")["task_id"])
 
     def cancel(self, task_id: str) -> None:

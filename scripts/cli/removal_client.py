@@ -45,23 +45,27 @@ class RemovalClient:
         self._retry = RetryPolicy(self._is_reachable, self.pause)
 
     def remove_with_retry(self, job: Job, show: Show) -> Payload:
-        """Process one image, repeated if the server is unavailable. Raises CommandFailed."""
-        if not job.source.rereadable:
-            return self.remove(job, show)
-        return self._retry.call(lambda: self.remove(job, show))
+        """Process one image, repeated if the server is unavailable. Raises CommandFailed.
 
-    def remove(self, job: Job, show: Show) -> Payload:
+        By its key, the server recognises a repeated image, and goes on with the task that it has.
+        """
+        key = uuid.uuid4().hex
+        if not job.source.rereadable:
+            return self.remove(job, show, key)
+        return self._retry.call(lambda: self.remove(job, show, key))
+
+    def remove(self, job: Job, show: Show, key: str | None = None) -> Payload:
         """Process one image, write its result, and return the server's description. Raises CommandFailed."""
         try:
-            return self._remove(job, show)
+            return self._remove(job, show, key or uuid.uuid4().hex)
         except CommandFailed as error:
             error.detail = use_flag_names(error.detail)
             raise
 
-    def _remove(self, job: Job, show: Show) -> Payload:
+    def _remove(self, job: Job, show: Show, key: str) -> Payload:
         self._check_not_stopped()
         show(0, "Uploading the image")
-        task_id = self._submit(job.source, show)
+        task_id = self._submit(job.source, show, key)
         self._tasks.add(task_id)
         try:
             if self._stopped.is_set():  # during the upload, when stop() did not know of the task
@@ -111,17 +115,17 @@ class RemovalClient:
         if self._stopped.is_set():
             raise CommandFailed("stopped", "cancelled")
 
-    def _submit(self, source: Source, show: Show) -> str:
+    def _submit(self, source: Source, show: Show, key: str) -> str:
         def show_delay(delay_s: float) -> None:
             show(0, f"The queue is full, next attempt in {delay_s:.0f} s")
 
         with contextlib.ExitStack() as stack:
-            return self._retry.call_when_free(self._make_submit(source, stack), show_delay)
+            return self._retry.call_when_free(self._make_submit(source, stack, key), show_delay)
 
-    def _make_submit(self, source: Source, stack: contextlib.ExitStack) -> Callable[[], str]:
+    def _make_submit(self, source: Source, stack: contextlib.ExitStack, key: str) -> Callable[[], str]:
         """Return a function that submits the image, any number of times; `stack` closes its files."""
         if source.kind == "url":
-            return lambda: self.service.client.submit_url(source.name, self.options)
+            return lambda: self.service.client.submit_url(source.name, self.options, key)
         image = stack.enter_context(
             _spool(sys.stdin.buffer) if source.kind == "stdin" else _open_seekable(source.path)
         )
@@ -135,7 +139,7 @@ class RemovalClient:
             try:
                 for _, file in files.values():
                     file.seek(0)
-                return self.service.client.upload(self.options, files)
+                return self.service.client.upload(self.options, files, key)
             except OSError as error:  # of a file; the client translates those of the connection
                 raise CommandFailed(
                     f"cannot read {source.name}: {error.strerror}", "input_unreadable"

@@ -28,6 +28,7 @@ TAIL_BYTES = 16 * 1024
 TOKEN_VARIABLE = "BGREMOVE_TOKEN"  # noqa: S105 - its name; never an argument, which all users can read
 # Meant for a server on the network; here they would move it or deny access.
 DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT", TOKEN_VARIABLE)
+TRANSIENT = {"BGREMOVE_DURABLE": "false"}  # nobody asks this server for a result later
 PRESETS_VARIABLE = "BGREMOVE_PRESETS"
 PATH_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR", PRESETS_VARIABLE)
 MODEL_VARIABLE = "BGREMOVE_MODEL"  # a name or a folder, see shared/catalog.py
@@ -60,7 +61,7 @@ class ServerProcess:
             self._process = subprocess.Popen(
                 [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],
                 cwd=root,
-                env=inherited | UTF_8 | dict(settings),
+                env=inherited | UTF_8 | TRANSIENT | dict(settings),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,

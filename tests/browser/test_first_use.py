@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.visit import Visit
 from tests.conftest import SAMPLES
-from tests.service import Service, wait_for
+from tests.service import Service
 
 Open = Callable[..., Visit]
 REFUSED = "415"  # the browser logs every error response
@@ -51,7 +51,6 @@ def test_drop_compare_and_download(
     alpha = cutout.getchannel("A")
     assert alpha.getpixel((500, 20)) == 0
     assert alpha.getpixel((220, 120)) == 255
-    wait_for(lambda: not list(service.temp_dir.rglob("source")))  # the page has deleted it
 
 
 def test_several_photos_and_a_broken_file_together(

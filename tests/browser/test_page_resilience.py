@@ -26,25 +26,76 @@ def port() -> int:
     return number
 
 
-def test_photos_are_sent_again_after_a_server_restart(
+def test_photos_are_sent_again_to_a_server_that_keeps_nothing(
     visit: Open, data_dir: Path, tmp_path: Path, port: int
 ) -> None:
     """The page still has the photos after a restart or crash of the server."""
     scratch = Scratch(tmp_path / "scratch")
-    with scratch.service(data_dir, port=port) as service:
+    with scratch.service(data_dir, port=port, durable=False) as service:
         page = visit(service.url, expected=NETWORK_ERRORS)
         photos = {"slow.png": wish("sleep 4"), "sea.png": wish("sea"), "next.png": wish("next")}
         page.drop(*((name, "image/png", photo) for name, photo in photos.items()))
         expect(page.photo("slow.png")).to_contain_text("Sleeping")
     for name in photos:
         expect(page.photo(name)).not_to_contain_text("Cancelled")
-    expect(page.photo("slow.png")).to_contain_text("sent again")
+    expect(page.photo("slow.png")).to_contain_text("The server does not respond")
     page.button("Cancel slow.png").click()
     expect(page.photo("slow.png")).to_contain_text("Cancelled")
     del photos["slow.png"]
-    with scratch.service(data_dir, port=port):
+    with scratch.service(data_dir, port=port, durable=False):
         for name in photos:
             expect(page.done(name)).to_be_visible(timeout=30_000)
+
+
+def test_removals_go_on_after_a_server_restart(
+    visit: Open, data_dir: Path, tmp_path: Path, port: int
+) -> None:
+    """The same tasks, and no photo twice."""
+    scratch = Scratch(tmp_path / "scratch")
+    names = ("slow.png", "sea.png")
+    with scratch.service(data_dir, port=port) as service:
+        page = visit(service.url, expected=NETWORK_ERRORS)
+        page.drop(*((name, "image/png", wish("sleep 3")) for name in names))
+        expect(page.photo("slow.png")).to_contain_text("Sleeping")
+        expect(page.photo("sea.png")).to_contain_text("next in the queue")
+        before = {task["task_id"] for task in service.client.get("/tasks").json()}
+    expect(page.photo("slow.png")).to_contain_text("The removal goes on")
+    with scratch.service(data_dir, port=port) as again:
+        for name in names:
+            expect(page.done(name)).to_be_visible(timeout=30_000)
+        assert {task["task_id"] for task in again.client.get("/tasks").json()} == before
+    assert len(before) == 2
+
+
+def test_a_reloaded_page_shows_its_photos_again(
+    visit: Open, data_dir: Path, tmp_path: Path, port: int
+) -> None:
+    """Running and finished ones, also after a restart of the service; not those that are gone."""
+    scratch = Scratch(tmp_path / "scratch")
+    with scratch.service(data_dir, port=port) as service:
+        page = visit(service.url, expected=NETWORK_ERRORS)
+        page.page.on("dialog", lambda dialog: dialog.accept())
+        gone = ("gone.png", "image/png", wish("gone"))
+        page.drop(gone, ("sea.png", "image/png", wish("sea")), ("failed.png", "image/png", wish("fail")))
+        expect(page.done("sea.png")).to_be_visible()
+        expect(page.photo("failed.png")).to_contain_text("damaged")
+        (path,) = (each.parent for each in service.spool_dir.rglob("source") if b"gone" in each.read_bytes())
+        service.client.delete(f"/remove/result/{path.name}")
+        page.drop(("slow.png", "image/png", wish("sleep 2")))
+        expect(page.photo("slow.png")).to_contain_text("Sleeping")
+        page.page.reload()
+        expect(page.done("sea.png")).to_be_visible()
+        expect(page.photo("failed.png")).to_contain_text("damaged")
+        expect(page.photo("slow.png")).to_contain_text("Sleeping")
+        expect(page.photo("gone.png")).to_have_count(0)
+    with scratch.service(data_dir, port=port):
+        page.page.reload()
+        for name in ("sea.png", "slow.png"):
+            expect(page.done(name)).to_be_visible(timeout=30_000)
+        page.button("Remove sea.png from the list").click()
+        page.page.reload()
+        expect(page.done("slow.png")).to_be_visible()
+        expect(page.photo("sea.png")).to_have_count(0)
 
 
 BYTE_BY_BYTE = """
@@ -147,17 +198,17 @@ def test_unsaved_results_are_discarded_only_after_a_prompt(visit: Open, light: S
     assert len(prompts) == 2
 
 
-def test_closing_the_page_cancels_its_removals(visit: Open, data_dir: Path, tmp_path: Path) -> None:
-    """Otherwise they would occupy the worker, and their results be stored for an hour."""
+def test_a_photo_that_leaves_the_list_is_deleted_on_the_server(
+    visit: Open, data_dir: Path, tmp_path: Path
+) -> None:
+    """An hour is long for a private photo."""
     with Scratch(tmp_path / "scratch").service(data_dir) as service:
         page = visit(service.url)
-        page.drop(("slow.png", "image/png", wish("sleep 60")))
-        expect(page.photo("slow.png")).to_contain_text("Sleeping")
-        (path,) = service.temp_dir.rglob("bgremove_*")
-        page.page.on("dialog", lambda dialog: dialog.accept())
-        page.page.goto("about:blank")
-        wait_for(lambda: not path.exists())
-        assert service.task(path.name)["code"] == "cancelled"
+        page.drop(("sea.png", "image/png", wish("sea")))
+        expect(page.done("sea.png")).to_be_visible()
+        (source,) = service.spool_dir.rglob("source")
+        page.button("Remove sea.png from the list").click()
+        wait_for(lambda: not source.exists())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 
+from tests.integration.commands import ENVIRONMENT, command
 from tests.photos import wish
 from tests.service import OBEYS, SUPERVISOR, Service, stream_events, wait_for
 
@@ -38,10 +40,10 @@ class Restarts:
     def __init__(self, data_dir: Path, folder: Path) -> None:
         self._data_dir, self._folder = data_dir, folder
 
-    def start(self, command: tuple[str, ...] = SUPERVISOR, **settings: Any) -> Service:
+    def start(self, launcher: tuple[str, ...] = SUPERVISOR, **settings: Any) -> Service:
         """Start the next service."""
         values = {"builtin_worker": OBEYS, "spool_dir": self._folder / "spool", **settings}
-        return Service(self._data_dir, self._folder / "temp", values, command)
+        return Service(self._data_dir, self._folder / "temp", values, launcher)
 
     @contextmanager
     def running(self, **settings: Any) -> Iterator[Service]:
@@ -313,8 +315,28 @@ def test_without_durability_everything_ends_with_the_service(start: Callable[...
 def test_a_service_that_cannot_write_its_spool_says_so_at_the_start(data_dir: Path, tmp_path: Path) -> None:
     """Both ways out are named."""
     (tmp_path / "file").touch()
-    command = [*SUPERVISOR, "--port", "0", "--data-dir", str(data_dir), "--spool-dir", str(tmp_path / "file")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    line = [*SUPERVISOR, "--port", "0", "--data-dir", str(data_dir), "--spool-dir", str(tmp_path / "file")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
     assert "BGREMOVE_SPOOL_DIR" in done.stderr
     assert "BGREMOVE_DURABLE=false" in done.stderr
+
+
+def test_a_batch_of_the_command_line_goes_on_after_a_restart(restarts: Restarts, tmp_path: Path) -> None:
+    """Its photos are uploaded again, recognised by their keys, and worked on once."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in "ab":
+        (photos / f"{name}.png").write_bytes(wish(f"sleep 3.{ord(name)}"))
+    service = restarts.start(port=port)
+    line = command("remove", photos, "--server", service.url, "--out-dir", tmp_path / "out", "--jobs", 2)
+    with subprocess.Popen(line, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as batch:
+        wait_for(lambda: len(service.client.get("/tasks").json()) == 2)
+        service.end()
+        with restarts.running(port=port) as again:
+            _, errors = batch.communicate(timeout=60)
+            assert batch.returncode == 0, errors
+            assert len(again.client.get("/tasks").json()) == 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a-cutout.png", "b-cutout.png"}

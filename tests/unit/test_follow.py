@@ -81,7 +81,7 @@ def test_retry_after_is_respected_up_to_a_minute(header: str | None, delay_s: fl
         transport = httpx2.MockTransport(lambda _: full)
         client._http = httpx2.Client(base_url="http://127.0.0.1:1", transport=transport)
         with pytest.raises(ServerBusy) as busy:
-            client.submit_url("https://example.org/photo.jpg", {})
+            client.submit_url("https://example.org/photo.jpg", {}, "key")
     assert busy.value.retry_after_s == delay_s
 
 

@@ -34,14 +34,12 @@ export async function request(path, { timeoutMs, ...init } = {}) {
 }
 
 export const get = async (path, signal, timeoutMs) => parseJson(await request(path, { signal, timeoutMs }));
-export const post = async (path, body, signal) => parseJson(await request(path, { method: 'POST', body, signal }));
+export const post = async (path, body, signal, headers) => parseJson(await request(path, { method: 'POST', body, signal, headers }));
 export const remove = async (path) => parseJson(await request(path, { method: 'DELETE' }));
 
 /** POST a value as JSON. */
-export async function postJson(path, value, signal) {
-  const headers = { 'Content-Type': 'application/json' };
-  return parseJson(await request(path, { method: 'POST', headers, body: JSON.stringify(value), signal }));
-}
+export const postJson = (path, value, signal, headers) =>
+  post(path, JSON.stringify(value), signal, { ...headers, 'Content-Type': 'application/json' });
 
 /** Download one of the service's files: its bytes and its file name. */
 export async function downloadFile(id, signal) {

@@ -2,11 +2,13 @@
 import { downloadFile, get, post, postJson, remove, request } from './api.js';
 import { delay } from './dom.js';
 import { followTask } from './stream.js';
+import { forget, remember } from './task-memory.js';
 
 const QUEUE_FULL_RETRY_MS = 2000;
 const MAX_ATTEMPTS = 5;
-// Errors after which the photo is submitted again: the server has stopped or restarted, or this computer slept.
+// Errors after which the job goes on when the server responds: it has stopped or restarted, or this computer slept.
 const RETRYABLE_CODES = new Set(['unreachable', 'stopping', 'not_found', 'upload_stalled']);
+const GONE_CODES = new Set(['not_found', 'expired']); // the server does not have the task any more
 
 /**
  * Emits "change". `state` is "waiting", "running", "done", "failed" or "cancelled"; `message` explains it to the user.
@@ -21,11 +23,13 @@ export class Job extends EventTarget {
   cutout = null;
   fileName = null;
   cancelling = false; // a cancellation was requested and not refused
-  awaitsServer = false; // will be submitted again when the server responds
+  awaitsServer = false; // goes on when the server responds
+  gone = false; // a task of an earlier visit that the server does not have any more
   saved = false; // downloaded or copied to the clipboard
   #attempts = 0;
   #aborter = null;
   #taskId = null;
+  #key = randomKey(); // by which the server recognises an upload that is sent again
 
   /** `source` is a File or the URL of a photo; `options` as OptionsForm.values() returns them. */
   constructor(source, options) {
@@ -34,6 +38,14 @@ export class Job extends EventTarget {
     this.options = options;
     this.original = source instanceof File ? source : null;
     this.name = source instanceof File ? source.name || 'pasted photo' : nameFromUrl(source);
+  }
+
+  /** Return a job for a task that an earlier visit of this tab has submitted; its photo is the server's. */
+  static recall({ taskId, name, options }) {
+    const job = new Job('', options ?? { fields: {}, files: {} });
+    job.name = name;
+    job.#taskId = taskId;
+    return job;
   }
 
   /** The source for another removal of this photo: the downloaded original if there is one. */
@@ -51,9 +63,12 @@ export class Job extends EventTarget {
     this.#aborter = new AbortController();
     this.#attempts += 1;
     this.awaitsServer = false;
-    this.#set({ state: 'running', percent: 0, message: this.original ? 'Uploading the photo' : 'Fetching the photo' });
+    this.#set({ state: 'running', percent: 0, message: this.#firstMessage });
     try {
-      this.#taskId = await this.#submit();
+      if (!this.#taskId) {
+        this.#taskId = await this.#submit();
+        remember({ taskId: this.#taskId, name: this.name, options: { fields: this.options.fields, files: {} } });
+      }
       const task = await followTask('remove', this.#taskId, (update) => this.#showProgress(update), this.#aborter.signal);
       if (task.status === 'error') this.#fail(task.message, task.code);
       else await this.#downloadResult();
@@ -66,7 +81,7 @@ export class Job extends EventTarget {
   /** Cancel the removal in any state. */
   async cancel() {
     if (this.ended || this.cancelling) return;
-    if (!this.#taskId) {
+    if (!this.#taskId || this.awaitsServer) {
       this.#aborter?.abort();
       this.#set({ state: 'cancelled', message: 'Cancelled' });
       return;
@@ -79,12 +94,17 @@ export class Job extends EventTarget {
     }
   }
 
-  /** Cancel the task and delete its result without waiting, since the page is being closed. */
+  /** Delete the result on the server: the photo leaves the list. */
   discard() {
-    if (this.ended || !this.#taskId) return;
-    for (const path of [`tasks/${this.#taskId}`, `remove/result/${this.#taskId}`]) {
-      request(path, { method: 'DELETE', keepalive: true }).catch(() => {});
-    }
+    if (!this.#taskId) return;
+    forget(this.#taskId);
+    if (this.state === 'done') request(`remove/result/${this.#taskId}`, { method: 'DELETE' }).catch(() => {}); // it expires
+    this.#taskId = null;
+  }
+
+  get #firstMessage() {
+    if (this.#taskId) return 'Waiting';
+    return this.original ? 'Uploading the photo' : 'Fetching the photo';
   }
 
   async #submit() {
@@ -103,14 +123,15 @@ export class Job extends EventTarget {
   #post() {
     const { fields, files } = this.options;
     const { signal } = this.#aborter;
+    const headers = { 'Idempotency-Key': this.#key };
     if (this.source instanceof File) {
       const form = new FormData();
       form.append('file', this.source, this.name);
       for (const [name, value] of Object.entries({ ...fields, ...files })) form.append(name, value);
-      return post('remove/upload', form, signal).catch((error) => rethrowIfReadable(this.source, error));
+      return post('remove/upload', form, signal, headers).catch((error) => rethrowIfReadable(this.source, error));
     }
     if (Object.keys(files).length) throw new Error('A background image can be used with uploaded photos only, not with URLs.');
-    return postJson('remove/url', { url: this.source, ...fields }, signal);
+    return postJson('remove/url', { url: this.source, ...fields }, signal, headers);
   }
 
   async #downloadResult() {
@@ -122,8 +143,6 @@ export class Job extends EventTarget {
       const original = await downloadFile(result.original_file_id, signal);
       Object.assign(this, { original: original.blob, name: original.name });
     }
-    // The page has all files now: delete them from the server.
-    request(`remove/result/${this.#taskId}`, { method: 'DELETE' }).catch(() => {});
     Object.assign(this, { result, cutout: cutout.blob, fileName: cutout.name });
     this.#set({ state: 'done', message: '', percent: 100 });
   }
@@ -133,10 +152,16 @@ export class Job extends EventTarget {
   }
 
   #fail(message, code = null) {
-    if (RETRYABLE_CODES.has(code) && !this.cancelling && this.#attempts < MAX_ATTEMPTS) {
+    if (GONE_CODES.has(code)) {
+      forget(this.#taskId);
+      this.#taskId = null;
+      this.gone = !this.source;
+    }
+    if (this.gone) this.#set({ state: 'failed', message: 'The server does not have this photo any more.', code });
+    else if (RETRYABLE_CODES.has(code) && !this.cancelling && this.#attempts < MAX_ATTEMPTS) {
       this.awaitsServer = true;
-      this.#taskId = null; // the server no longer has the task, so a cancellation needs no request
-      this.#set({ state: 'waiting', message: 'The server does not respond. The photo is sent again when it does.' });
+      const next = this.#taskId ? 'The removal goes on when it does.' : 'The photo is sent again when it does.';
+      this.#set({ state: 'waiting', message: `The server does not respond. ${next}` });
     } else if (code === 'cancelled') this.#set({ state: 'cancelled', message: 'Cancelled' });
     else this.#set({ state: 'failed', message, code });
   }
@@ -147,6 +172,9 @@ export class Job extends EventTarget {
     this.dispatchEvent(new Event('change'));
   }
 }
+
+/** Return 32 hexadecimal digits. crypto.randomUUID() is missing where the page comes by http from another machine. */
+const randomKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** Describe a position in the server's queue, which counts from 1. */
 const describePosition = (position) =>

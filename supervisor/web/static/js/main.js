@@ -45,13 +45,12 @@ addEventListener('beforeunload', (event) => {
   if (host || navigator.userAgent.includes('Electron/')) return;
   if (queue.unsaved.length || queue.jobs.some((job) => !job.ended)) event.preventDefault(); // the browser prompts
 });
-addEventListener('pagehide', ({ persisted }) => {
-  if (!persisted) for (const job of queue.jobs) job.discard();
-});
 status.addEventListener('change', () => {
   if (!status.server || status.problem) return;
   queue.resume();
   byId('version').textContent = `bgremove ${status.server.server.version}`;
   options.load().catch(() => {}); // retried with the next status
 });
+queue.recall();
+if (queue.jobs.length) list.select(queue.jobs[0]);
 status.refresh();

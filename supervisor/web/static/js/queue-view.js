@@ -117,7 +117,7 @@ class PhotoRow {
     this.bar.setAttribute('aria-label', `Progress of ${job.name}`);
     this.cancel.hidden = job.ended;
     setDisabled(this.cancel, job.cancelling);
-    this.retry.hidden = !(failed || job.state === 'cancelled');
+    this.retry.hidden = !(failed || job.state === 'cancelled') || !job.retrySource;
     this.save.hidden = job.state !== 'done';
     this.remove.hidden = !job.ended;
     this.#showThumbnail(job.cutout ?? job.original);

@@ -1,5 +1,6 @@
 // Queue: the jobs of this page, in order of submission, with limited concurrency.
 import { Job } from './job.js';
+import { recall } from './task-memory.js';
 
 // One photo is processed while the next is uploaded. Each running job holds one of the six connections that a
 // browser opens per host (HTTP/1.1), for its event stream.
@@ -15,26 +16,31 @@ export class Queue extends EventTarget {
   /** Add photos, given as Files or URLs. Returns their jobs. */
   add(sources, options) {
     const added = sources.map((source) => new Job(source, options));
-    for (const job of added) job.addEventListener('change', () => this.#emitChange());
-    this.jobs.push(...added);
-    this.#startNext();
+    this.#append(added);
     return added;
   }
 
-  /** Remove a job, and cancel it if it has not ended. */
+  /** Show the tasks again that an earlier visit of this tab has submitted; those that are gone are left out. */
+  recall() {
+    this.#append(recall().map((task) => Job.recall(task)));
+  }
+
+  /** Remove a job; cancel it if it has not ended, and delete its result on the server. */
   remove(job) {
     job.cancel();
+    job.discard();
     this.jobs = this.jobs.filter((other) => other !== job);
     this.#emitChange();
   }
 
   /** Remove all jobs that have ended. */
   clear() {
+    for (const job of this.jobs) if (job.ended) job.discard();
     this.jobs = this.jobs.filter((job) => !job.ended);
     this.#emitChange();
   }
 
-  /** Submit the jobs again that wait for the server, which responds now. */
+  /** Go on with the jobs that wait for the server, which responds now. */
   resume() {
     for (const job of this.jobs) job.awaitsServer = false;
     this.#startNext();
@@ -49,6 +55,12 @@ export class Queue extends EventTarget {
     return this.jobs.filter((job) => job.state === 'done');
   }
 
+  #append(jobs) {
+    for (const job of jobs) job.addEventListener('change', () => this.#emitChange());
+    this.jobs.push(...jobs);
+    this.#startNext();
+  }
+
   #startNext() {
     const running = this.jobs.filter((job) => job.state === 'running').length;
     const waiting = this.jobs.filter((job) => job.state === 'waiting' && !job.awaitsServer);
@@ -58,6 +70,7 @@ export class Queue extends EventTarget {
 
   async #run(job) {
     await job.run();
+    if (job.gone) this.jobs = this.jobs.filter((other) => other !== job);
     this.dispatchEvent(job.awaitsServer ? new Event('serverlost') : Object.assign(new Event('ended'), { job }));
     this.#startNext();
   }
