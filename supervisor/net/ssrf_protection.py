@@ -9,6 +9,7 @@ DNS rebinding (a second, different DNS answer) cannot bypass the check.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
 import httpcore2
@@ -34,6 +35,8 @@ _SPECIAL_NETWORKS = tuple(
 _GLOBAL_UNICAST_V6 = ip_network("2000::/3")
 # Interface identifiers of ISATAP (RFC 5214): the one IPv4 embedding that can occur under any prefix.
 _ISATAP = (bytes.fromhex("00005efe"), bytes.fromhex("02005efe"))
+# Threads of its own: name servers that never answer would otherwise hold those that uploads are saved on.
+_RESOLVERS = ThreadPoolExecutor(16, "resolver")
 _IPV6_SUBNET_BITS = 64  # for interfaces whose system does not report a netmask
 
 
@@ -82,9 +85,11 @@ def interface_network(address: str, netmask: str | None) -> IPv4Network | IPv6Ne
 async def resolve(host: str, port: int) -> list[str]:
     """Return every IP address of `host`; reads spellings such as 2130706433 and 0x7f.1. Raises UrlFailed."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(
+            _RESOLVERS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
     except OSError as problem:
-        raise UrlFailed("The host in the image's URL is not known: check its spelling.") from problem
+        raise UrlFailed("The host in the URL is not known: check its spelling.") from problem
     return [str(sockaddr[0]) for *_, sockaddr in found]
 
 

@@ -107,19 +107,19 @@ async def _follow(
 def parse_target(reference: str, base: httpx2.URL | None = None) -> httpx2.URL:
     """Parse a URL, relative to `base` for a redirect. Raises UrlRefused for one that may not be used."""
     if len(reference) > _MAX_URL or _CONTROL.search(reference):
-        raise UrlRefused(f"An image's URL has at most {_MAX_URL} characters and no control characters.")
+        raise UrlRefused(f"A URL has at most {_MAX_URL} characters and no control characters.")
     try:
         url = base.join(reference) if base else httpx2.URL(reference)
     except (httpx2.InvalidURL, ValueError) as problem:
-        raise UrlRefused("The image's URL is not valid.") from problem
+        raise UrlRefused("The URL is not valid.") from problem
     if url.scheme not in {"http", "https"}:
-        raise UrlRefused("An image's URL must begin with http:// or https://.")
+        raise UrlRefused("A URL must begin with http:// or https://.")
     if base and (base.scheme, url.scheme) == ("https", "http"):
-        raise UrlRefused("The image's URL redirects from https to http.")
+        raise UrlRefused("The URL redirects from https to http.")
     if url.userinfo:
-        raise UrlRefused("An image's URL must not contain a user name or password.")
+        raise UrlRefused("A URL must not contain a user name or password.")
     if not _HOST.fullmatch(url.raw_host.decode()) or not (url.port is None or 0 < url.port < 65536):
-        raise UrlRefused("The image's URL has no valid host name or port.")
+        raise UrlRefused("The URL has no valid host name or port.")
     return url
 
 
