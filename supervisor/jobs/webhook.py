@@ -5,6 +5,7 @@ delivers those without.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -13,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from shared.errors import BgremoveError, UrlRefused
+from shared.errors import BgremoveError, Expired, UrlRefused
 from supervisor.jobs.job import Callback, Job
 from supervisor.jobs.spool import Spool
 from supervisor.net.ssrf_protection import GuardedBackend
@@ -22,6 +23,7 @@ from supervisor.tasks.task import Task
 
 BACK_OFF_S = (0.0, 5.0, 30.0)  # before each of the tries
 MAX_CONCURRENT = 8
+MAX_PENDING = 10_000  # deliveries: as many as there are finished tasks at most
 GONE = 410  # the receiver wants no more of it
 log = logging.getLogger("supervisor.webhook")
 
@@ -51,6 +53,10 @@ class Webhooks:
         """Deliver the end of a job in the background, if its client wants that."""
         if job.callback is None:
             return
+        if len(self._deliveries) >= MAX_PENDING:
+            task.log("Webhook not sent: too many are pending")
+            log.warning("webhook not sent", extra={"task_id": job.id, "reason": "too many are pending"})
+            return
         delivery = asyncio.create_task(self._deliver(job, job.callback, task), name=f"webhook {job.id}")
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._deliveries.discard)
@@ -62,10 +68,10 @@ class Webhooks:
         await asyncio.gather(*self._deliveries, return_exceptions=True)
 
     async def _deliver(self, job: Job, callback: Callback, task: Task) -> None:
-        body = json.dumps(self._payload(callback, task)).encode()
         for number, wait_s in enumerate(self._back_off_s, start=1):
             await asyncio.sleep(wait_s)
             async with self._slots:
+                body = json.dumps(self._payload(callback, task)).encode()  # not held during the back-off
                 outcome, is_final = await self._try(job, callback, body)
             task.log(f"Webhook, try {number}: {outcome}")
             if is_final:
@@ -96,10 +102,11 @@ class Webhooks:
 
     def _payload(self, callback: Callback, task: Task) -> dict[str, Any]:
         result: dict[str, Any] | None = None
-        if task.code is None:
-            result = dict(self._spool.result(task.id))
-            for name in ("original_url", "result_url"):
-                result[name] = callback.base_url + result[name]
+        with contextlib.suppress(Expired):  # its client has deleted it
+            if task.code is None:
+                result = dict(self._spool.result(task.id))
+                for name in ("original_url", "result_url"):
+                    result[name] = callback.base_url + result[name]
         event = "removal.complete" if task.code is None else "removal.error"
         return {"event": event, "task": task.payload(), "result": result}
 

@@ -211,6 +211,24 @@ def test_an_undelivered_end_is_delivered_after_a_restart(
         assert receiver.events()[-1]["task"]["task_id"] == waiting, "the first is not repeated"
 
 
+def test_a_deleted_result_is_still_announced_after_a_restart(
+    data_dir: Path, tmp_path: Path, receiver: Receiver
+) -> None:
+    """Its end is news all the same; the links would lead to nothing."""
+    restarts = Restarts(data_dir, tmp_path)
+    settings = {name: value for name, value in SETTINGS.items() if name != "builtin_worker"}
+    receiver.answers = [500]
+    service = restarts.start(**settings)
+    task_id = upload(service, receiver.url)
+    wait_for(lambda: receiver.received)
+    assert service.client.delete(f"/remove/result/{task_id}").status_code == 204
+    kill(service)
+    with restarts.running(**settings):
+        wait_for(lambda: len(receiver.received) == 2)
+    event = receiver.events()[-1]
+    assert (event["event"], event["task"]["task_id"], event["result"]) == ("removal.complete", task_id, None)
+
+
 def test_a_removal_that_waits_is_not_posted_at_the_end_of_the_service(
     data_dir: Path, tmp_path: Path, receiver: Receiver
 ) -> None:
