@@ -66,6 +66,7 @@ class EndedRecord(TypedDict):
 _Record = TypeVar("_Record", AcceptedRecord, EndedRecord)
 _ACCEPTED = TypeAdapter(AcceptedRecord)
 _ENDED = TypeAdapter(EndedRecord)
+_LINES = TypeAdapter(list[str])
 
 
 class UnknownFormat(Exception):
@@ -109,14 +110,17 @@ def unmark_attempt(folder: Path, number: int) -> None:
     (folder / f"{_ATTEMPT}{number}").unlink(missing_ok=True)
 
 
-def mark_notified(folder: Path) -> None:
-    """Record that the job's webhook was delivered, or given up. Raises OSError."""
-    write_record(folder / NOTIFIED, b"{}")
+def mark_notified(folder: Path, lines: list[str]) -> None:
+    """Record that the job's webhook was delivered, or given up, with the log of its tries. Raises OSError."""
+    write_record(folder / NOTIFIED, _LINES.dump_json(lines))
 
 
-def is_notified(folder: Path) -> bool:
-    """Whether the job's webhook was delivered, or given up."""
-    return (folder / NOTIFIED).exists()
+def read_notified(folder: Path) -> list[str] | None:
+    """Read the log of a webhook that was delivered or given up; None for one that was not. Raises OSError."""
+    try:
+        return _LINES.validate_json((folder / NOTIFIED).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def count_attempts(folder: Path) -> int:

@@ -24,13 +24,16 @@ log = logging.getLogger("supervisor.recovery")
 
 @dataclass(frozen=True, slots=True)
 class SpooledJob:
-    """A job of the spool: its number in the order of acceptance, and how it ended, if it did."""
+    """A job of the spool: its number in the order of acceptance, and how it ended, if it did.
+
+    `notified` is the log of its webhook, once that was delivered or given up.
+    """
 
     number: int
     job: Job
     attempts: int
     ended: EndedRecord | None
-    is_notified: bool
+    notified: list[str] | None
 
 
 async def recover(
@@ -48,7 +51,9 @@ async def recover(
         else:
             task = dispatcher.restore(each.job)
         keys.restore(each.job, task)
-        if task.finished and not each.is_notified:
+        for line in each.notified or ():
+            task.log(line)
+        if task.finished and each.notified is None:
             webhooks.notify(each.job, task)
     if spooled:
         spool.next_number = spooled[-1].number + 1
@@ -106,4 +111,4 @@ def _read_job(folder: Path) -> SpooledJob | None:
         ended = None  # lost with the power: the work is repeated
     attempts = records.count_attempts(folder)
     job = replace(accepted["job"], attempt=attempts, exclusive=attempts > 0)
-    return SpooledJob(accepted["number"], job, attempts, ended, records.is_notified(folder))
+    return SpooledJob(accepted["number"], job, attempts, ended, records.read_notified(folder))

@@ -128,11 +128,14 @@ class Spool:
         if self.keeps(job):
             await asyncio.to_thread(records.unmark_attempt, self.folder / job.id, job.attempt + 1)
 
-    async def mark_notified(self, job: Job) -> None:
-        """Record that the job's webhook needs no further try; without the record it is tried again."""
+    async def mark_notified(self, job: Job, lines: list[str]) -> None:
+        """Record that the job's webhook needs no further try, with the log of those made.
+
+        Without the record it is tried again.
+        """
         if self.keeps(job):
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(records.mark_notified, self.folder / job.id)
+                await asyncio.to_thread(records.mark_notified, self.folder / job.id, lines)
 
     def message(self, job: Job) -> RemovalJob:
         """Return the message about a job to its worker, with the paths of the job's files."""

@@ -68,17 +68,19 @@ class Webhooks:
         await asyncio.gather(*self._deliveries, return_exceptions=True)
 
     async def _deliver(self, job: Job, callback: Callback, task: Task) -> None:
+        lines: list[str] = []
         for number, wait_s in enumerate(self._back_off_s, start=1):
             await asyncio.sleep(wait_s)
             async with self._slots:
                 body = json.dumps(self._payload(callback, task)).encode()  # not held during the back-off
                 outcome, is_final = await self._try(job, callback, body)
-            task.log(f"Webhook, try {number}: {outcome}")
+            lines.append(f"Webhook, try {number}: {outcome}")
+            task.log(lines[-1])
             if is_final:
                 break
         else:
             log.warning("webhook given up", extra={"task_id": job.id, "reason": outcome})
-        await self._spool.mark_notified(job)
+        await self._spool.mark_notified(job, lines)
 
     async def _try(self, job: Job, callback: Callback, body: bytes) -> tuple[str, bool]:
         """Return the outcome of one try as a text, and whether there is no other one."""
@@ -98,6 +100,8 @@ class Webhooks:
             return "refused, as BGREMOVE_CALLBACK_ALLOW_PRIVATE is not set", True
         except BgremoveError as error:
             return error.detail, False
+        except (OSError, RuntimeError) as error:  # this process's own lack, as of threads
+            return f"not sent: {error}", False
         return f"HTTP status {status}", 200 <= status < 300 or status == GONE
 
     def _payload(self, callback: Callback, task: Task) -> dict[str, Any]:

@@ -209,6 +209,7 @@ def test_an_undelivered_end_is_delivered_after_a_restart(
         waiting = upload(again, receiver.url)
         wait_for(lambda: len(receiver.received) == 4)
         assert receiver.events()[-1]["task"]["task_id"] == waiting, "the first is not repeated"
+        assert again.task(killed)["logs"][-1] == "Webhook, try 1: HTTP status 200"
 
 
 def test_a_deleted_result_is_still_announced_after_a_restart(
