@@ -282,7 +282,7 @@ class Dispatcher:
         self._metrics.count_removal(failure.code if failure else None)
         if failure is None:
             entry.task.complete("Background removed")
-            self._webhooks.notify(entry.job, entry.task)
+            self._notify(entry)
             return
         if failure.status >= 500 and not self._closed:
             details = {"task_id": job_id, "error": failure.code, "detail": failure.detail}
@@ -292,4 +292,8 @@ class Dispatcher:
         finally:
             entry.task.fail(failure)
             if not self._closed:
-                self._webhooks.notify(entry.job, entry.task)
+                self._notify(entry)
+
+    def _notify(self, entry: _Entry) -> None:
+        if entry.job.callback is not None:
+            self._webhooks.notify(entry.job, entry.task)

@@ -63,9 +63,9 @@ def test_files_are_compressed_if_the_client_accepts_gzip(service: Service) -> No
 def test_only_the_page_needs_no_token(start: Callable[..., Service]) -> None:
     """It has to load in order to ask for the token."""
     service = start(token="s3cret", builtin_worker=OBEYS)
-    for path in ("/", "/web/css/base.css", "/web/js/main.js"):
+    for path in ("/", "//", "/web/css/base.css", "/web/js/main.js"):
         assert fetch(service, path).status_code == 200
-    for path in ("/api/v1/options", "/docs", "/web", "//", "/index.html"):
+    for path in ("/api/v1/options", "//api/v1/options", "/docs", "/web", "/index.html"):
         assert fetch(service, path).status_code == 401, path
 
 

@@ -28,7 +28,8 @@ class App:
 
     def __init__(self, folder: Path, data_dir: Path, arguments: tuple[str, ...], **settings: Any) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BGREMOVE_")}
-        values = {"data_dir": data_dir, "temp_dir": folder / "temp", "builtin_worker": OBEYS, **settings}
+        folders = {"data_dir": data_dir, "temp_dir": folder / "temp", "spool_dir": folder / "spool"}
+        values = {**folders, "builtin_worker": OBEYS, **settings}
         environment |= {f"BGREMOVE_{name.upper()}": str(value) for name, value in values.items()}
         assert NODE
         self._log = (folder / "app.log").open("w+b")
