@@ -1,4 +1,4 @@
-"""Benchmarks: python3 scripts/bench.py http|attacks|start|model|all [--json FILE], or plot FILE SVG.
+"""Benchmarks: python3 scripts/bench.py NAME [--json FILE], where --help lists the names, or plot FILE SVG.
 
 Each subcommand is a module in benches/ with add_to (its arguments) and run, which prints a table and returns
 all measurements. Only the selected module is imported: the packages of the others may not be installed.
@@ -33,6 +33,9 @@ BENCHES = {
     "http": Bench("latency and throughput over HTTP", "benches.http_api", (SUPERVISOR, BUILTIN_MODEL)),
     "attacks": Bench(
         "latency of /health while clients attack", "benches.attacks", (SUPERVISOR, BUILTIN_MODEL)
+    ),
+    "durability": Bench(
+        "cost of a durable spool per removal", "benches.durability", (SUPERVISOR, BUILTIN_MODEL)
     ),
     "start": Bench("start-up, load and unload times", "benches.start", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
     "model": Bench(

@@ -40,7 +40,8 @@ def run_server(**settings: str) -> Iterator[Server]:
     Raises BenchFailed if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="bgremove-bench-") as folder:
-        values = {"temp_dir": folder, "log_level": "warning", **settings}
+        spool = {"durable": "true", "spool_dir": f"{folder}/spool"}  # as services have it
+        values = {"temp_dir": folder, "log_level": "warning", **spool, **settings}
         variables = {f"BGREMOVE_{name.upper()}": value for name, value in values.items()}
         start = time.perf_counter()
         try:
