@@ -31,8 +31,10 @@ def grid(
     columns: int,
     size: tuple[int, int],
     kind: str = "HEIF",
+    *,
+    as_alpha: bool = False,
 ) -> bytes:
-    """Return a file of `rows` x `columns` references to a tile."""
+    """Return a file of `rows` x `columns` references to a tile; `as_alpha`: this grid is the tile's alpha."""
     whole = encoded(tile, kind, quality=50)
     brand, codec, config = (b"heic", b"hvc1", b"hvcC") if kind == "HEIF" else (b"avif", b"av01", b"av1C")
     data = whole[whole.index(b"mdat") + 4 :]
@@ -54,6 +56,8 @@ def grid(
     items = [b[:8] + b"\2" + b[9:] for b in items]  # version 2
     head = box(b"ftyp", brand, bytes(4), b"mif1", brand)
 
+    auxiliary = [box(b"auxl", struct.pack(">HHH", _GRID, 1, _TILE))] if as_alpha else []
+
     def meta(start: int) -> bytes:
         places = [(_GRID, start, len(layout))]
         places += [(item, start + len(layout), len(data)) for item in tiles]
@@ -61,10 +65,10 @@ def grid(
         return full_box(
             b"meta",
             full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
-            full_box(b"pitm", struct.pack(">H", _GRID)),
+            full_box(b"pitm", struct.pack(">H", _TILE if as_alpha else _GRID)),
             full_box(b"iloc", b"\x44\0", struct.pack(">H", len(places)), extents),
             full_box(b"iinf", struct.pack(">H", len(items)), *items),
-            full_box(b"iref", box(b"dimg", references)),
+            full_box(b"iref", box(b"dimg", references), *auxiliary),
             box(b"iprp", box(b"ipco", *properties), full_box(b"ipma", associations)),
         )
 

@@ -3,6 +3,7 @@
 import io
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from mmap import mmap
@@ -17,6 +18,7 @@ from tests.photos import encoded
 from tests.raw_images import chunk
 from worker.imaging.containers import file_view
 from worker.imaging.containers.file_view import FileView
+from worker.imaging.containers.png_chunks import MAX_PROFILE_BYTES
 from worker.imaging.decode import DecodedImage, decode
 from worker.imaging.memory_estimate import read_header
 
@@ -148,6 +150,24 @@ def test_a_grid_that_refers_to_its_tile_too_often_is_refused(tmp_path: Path, row
     tile = Image.new("RGB", (1024, 1024) if rows < 9 else (8, 8), (200, 30, 40))
     with pytest.raises(DamagedImage, match="tiles than an image of its size needs"):
         decode_quickly(grid(tile, rows, columns, (512, 512)), tmp_path)
+
+
+def test_an_alpha_channel_that_refers_to_its_tile_too_often_is_refused(tmp_path: Path) -> None:
+    """It is decoded with the image."""
+    tile = Image.new("RGB", (512, 512), (200, 30, 40))
+    with pytest.raises(DamagedImage, match="tiles than an image of its size needs"):
+        decode_quickly(grid(tile, 8, 8, (512, 512), as_alpha=True), tmp_path)
+
+
+def test_a_profile_is_inflated_up_to_its_limit(tmp_path: Path) -> None:
+    """Zeros of a gigabyte take a megabyte in a file."""
+    profile = b"bomb\0\0" + zlib.compress(bytes(200_000_000), 1)
+    tracemalloc.start()
+    try:
+        assert decode_quickly(after_header(chunk(b"iCCP", profile)), tmp_path).icc_profile is None
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_PROFILE_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,19 @@ def test_a_job_that_never_fits_is_refused_with_the_figures(monkeypatch: pytest.M
         pass
 
 
+def test_a_job_that_waits_for_others_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long they run: only a job that does not fit alone is."""
+    monkeypatch.setattr(memory_gate, "PATIENCE_S", 0.05)
+    gate = MemoryGate(lambda: GB)
+    running = Job(gate, GB)
+    assert running.started.wait(WAIT_S)
+    waiting = Job(gate, GB)
+    assert waits(waiting)
+    running.end()
+    assert waiting.started.wait(WAIT_S)
+    waiting.end()
+
+
 def test_a_job_waits_a_moment_for_the_memory_of_other_processes() -> None:
     """Another model's worker may end its job."""
     available = [GB, GB, 3 * GB]
