@@ -23,7 +23,7 @@ from shared.options import RemovalOptions
 from worker.imaging.geometry import Box, Pixels, add_margins, find_bounding_box
 from worker.imaging.matted import Matted
 
-_CONTEXT = Length(Fraction(1, 20), is_share=True)
+_CONTEXT = Length(Fraction(1, 50), is_share=True)
 _FILTER_SUPPORT = 3  # pixels of the coarser image that a resampling filter reads on each side
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from worker.imaging.geometry import Box, Part, Pixels
-from worker.imaging.parallel import resize
+from worker.imaging.parallel import resize, resize_rgb
 
 # The sharpest of Pillow's filters without overshoot, which would draw a bright rim along hard edges.
 _REDUCE = Image.Resampling.HAMMING
@@ -91,4 +91,4 @@ def _resize_weighted(
     rgb: Image.Image, weights: Pixels | None, size: tuple[int, int], part: Part
 ) -> Image.Image:
     image = rgb if weights is None else _Premultiplied(rgb, weights)
-    return Image.fromarray(resize(image, size, _choose_filter(size, part), part))
+    return resize_rgb(image, size, _choose_filter(size, part), part)

@@ -71,14 +71,40 @@ def resize(
     Anti-aliased where it shrinks, as Pillow's `resize`.
     """
     width, height = size
-    left, top, right, bottom = part or (0, 0, *image.size)
-    scale = (bottom - top) / height
     bands = len(image.getbands())
     resized: Pixels = np.empty((height, width) if bands == 1 else (height, width, bands), np.uint8)
 
+    def store(first: int, strip: Image.Image) -> None:
+        resized[first : first + strip.height] = np.asarray(strip)
+
+    _resize_strips(image, size, resample, part, reducing_gap, store)
+    return resized
+
+
+def resize_rgb(
+    image: Resizable, size: tuple[int, int], resample: Image.Resampling, part: Part
+) -> Image.Image:
+    """Return a part of an RGB image at `size`, as an image: faster than by an array of its pixels."""
+    resized = Image.new("RGB", size)
+    _resize_strips(image, size, resample, part, None, lambda first, strip: resized.paste(strip, (0, first)))
+    return resized
+
+
+def _resize_strips(
+    image: Resizable,
+    size: tuple[int, int],
+    resample: Image.Resampling,
+    part: Part | None,
+    reducing_gap: float | None,
+    store: Callable[[int, Image.Image], None],
+) -> None:
+    """Resize by strips, and call `store(first, strip)` with the first row of each."""
+    width, height = size
+    left, top, right, bottom = part or (0, 0, *image.size)
+    scale = (bottom - top) / height
+
     def resize_strip(first: int, last: int) -> None:
         rows = (left, top + first * scale, right, min(top + last * scale, bottom))
-        resized[first:last] = np.asarray(image.resize((width, last - first), resample, rows, reducing_gap))
+        store(first, image.resize((width, last - first), resample, rows, reducing_gap))
 
     for_each_strip(height, resize_strip)
-    return resized
