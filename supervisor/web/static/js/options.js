@@ -3,7 +3,7 @@
 import { get } from './api.js';
 import { byId, capitalise, h } from './dom.js';
 
-const LABELS = { auto: 'Automatic', birefnet: 'BiRefNet', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG' };
+const LABELS = { auto: 'Automatic', birefnet: 'BiRefNet', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG', roi: 'Region of interest', max_area: 'Max pixels' };
 const FIRST_GROUP = 'result'; // open from the start
 const PRESET = 'preset';
 const HEX = /^#[0-9a-f]{6}/i;
