@@ -12,8 +12,10 @@ At an orderly end of the service, jobs that the spool keeps are left there in wh
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.errors import (
     BgremoveError,
@@ -176,7 +178,7 @@ class Dispatcher:
         job = entry.job
         try:
             made = await self._remove(entry, model, slot)
-            await self._complete(entry, model, made)
+            await _finish_anyway(self._complete(entry, model, made))
         except WorkerReplaced:  # on request: that is not the job's fault
             await self._spool.unmark_attempt(job)
             self._retry(entry, job)
@@ -297,3 +299,12 @@ class Dispatcher:
     def _notify(self, entry: _Entry) -> None:
         if entry.job.callback is not None:
             self._webhooks.notify(entry.job, entry.task)
+
+
+async def _finish_anyway(action: Coroutine[Any, Any, None]) -> None:
+    """Await an action to its end, even when cancelled: half a commit would leave a job with two ends."""
+    running = asyncio.ensure_future(action)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await running

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from shared.errors import (
 )
 from shared.messages import RemovalJob, RemovalResult
 from shared.options import RemovalOptions
+from supervisor.jobs import records
 from supervisor.jobs.job import SOURCE, RemoteImage
+from supervisor.jobs.records import EndedRecord
 from supervisor.workers.restart_policy import CIRCUIT_DEATHS
 from supervisor.workers.spec import OnProgress
 from tests.dispatching import Bench, ScriptedWorker, finished, text_of
@@ -336,6 +339,34 @@ def test_a_job_can_be_cancelled_at_any_time(tmp_path: Path, state: str) -> None:
         await asyncio.gather(first.wait(), second.wait())
         assert isinstance(await case.bench.outcome("third"), dict)
         assert case.script.cancelled == (["first"] if state == "running" else [])
+
+    case.bench.run(scenario)
+
+
+def test_a_cancel_during_the_commit_leaves_one_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of the result and that of the cancel would be written at the same time."""
+    case = Case(tmp_path)
+    case.bench.spool.durable = True
+    write, writing, release = records.write_ended, threading.Event(), threading.Event()
+
+    def hold(folder: Path, record: EndedRecord) -> None:
+        writing.set()
+        release.wait(10)
+        write(folder, record)
+
+    monkeypatch.setattr(records, "write_ended", hold)
+
+    async def scenario() -> None:
+        task = await case.bench.submit("a")
+        await asyncio.to_thread(writing.wait, 10)
+        cancelling = asyncio.create_task(case.bench.tasks.cancel(task))
+        await settle()
+        release.set()
+        await cancelling
+        ended = records.read_ended(case.bench.spool.folder / task.id)
+        assert ended is not None
+        assert (task.status, ended["error"]) == ("complete", None)
+        assert case.bench.spool.file(case.bench.spool.result(task.id)["result_file_id"]).path.is_file()
 
     case.bench.run(scenario)
 
