@@ -23,6 +23,7 @@ from supervisor.jobs.records import EndedRecord, ErrorRecord, StoredFileRecord
 from supervisor.jobs.result import Result, make_result
 from supervisor.jobs.run_directory import delete_folder
 from supervisor.platform.private_dir import make_private_dir
+from supervisor.platform.uncancelled import run_in_thread
 from supervisor.tasks.ids import new_id
 
 RESULT = "result"  # name of the file that the worker writes
@@ -60,7 +61,7 @@ class Spool:
         Its client is told of it after `sync_accepted`; a worker may begin before that.
         """
         number, self.next_number = self.next_number, self.next_number + 1
-        await asyncio.to_thread(self._accept, job, number, images)
+        await run_in_thread(self._accept, job, number, images)
 
     def _accept(self, job: Job, number: int, images: Mapping[str, SaveImage]) -> None:
         make_private_dir(self.folder / job.id)
@@ -93,7 +94,7 @@ class Spool:
         folder = self.folder / job.id
         try:
             await records.sync_all(folder / SOURCE)  # first: the record must not promise what may be lost
-            await asyncio.to_thread(self._rewrite_accepted, folder, job)
+            await run_in_thread(self._rewrite_accepted, folder, job)
             await records.sync_all(folder / records.ACCEPTED, folder)
         except OSError as error:
             raise StorageFailed(_NOT_STORED) from error
@@ -111,7 +112,7 @@ class Spool:
             return
         folder = self.folder / job.id
         try:
-            await asyncio.to_thread(records.mark_attempt, folder, job.attempt + 1)
+            await run_in_thread(records.mark_attempt, folder, job.attempt + 1)
         except OSError as error:
             raise StorageFailed from error
         syncing = asyncio.ensure_future(records.sync_all(folder))
@@ -126,7 +127,7 @@ class Spool:
     async def unmark_attempt(self, job: Job) -> None:
         """Take back the record of an attempt that was interrupted on request."""
         if self.keeps(job):
-            await asyncio.to_thread(records.unmark_attempt, self.folder / job.id, job.attempt + 1)
+            await run_in_thread(records.unmark_attempt, self.folder / job.id, job.attempt + 1)
 
     async def mark_notified(self, job: Job, lines: list[str]) -> None:
         """Record that the job's webhook needs no further try, with the log of those made.
@@ -200,7 +201,7 @@ class Spool:
         folder = self.folder / job_id
         results = [folder / RESULT] if result is not None else []
         try:
-            await asyncio.to_thread(records.write_ended, folder, record)
+            await run_in_thread(records.write_ended, folder, record)
             await records.sync_all(*results, folder / records.ENDED, folder)
         except OSError as error:
             raise StorageFailed from error
@@ -238,7 +239,7 @@ class Spool:
 
     async def _delete(self, folder: Path) -> None:
         # On Windows a file that is being downloaded cannot be deleted: the next clean-up does it.
-        if await asyncio.to_thread(_delete_job, folder):
+        if await run_in_thread(_delete_job, folder):
             self._undeleted.discard(folder)
         else:
             self._undeleted.add(folder)
