@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,10 +26,10 @@ from shared.errors import (
     WorkerStartFailed,
 )
 from shared.messages import RemovalResult
+from supervisor.jobs.ends import Entry, JobEnds
 from supervisor.jobs.image_fetch import ImageFetcher
 from supervisor.jobs.job import Job
 from supervisor.jobs.queue import JobQueue
-from supervisor.jobs.result import STEPS
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
 from supervisor.models.lifecycle import ModelLifecycle
@@ -42,17 +42,6 @@ MAX_ATTEMPTS = 2  # of a job whose worker dies
 DECODE_PERCENT = 5  # where the worker's own steps begin; before it, the worker is started
 RETRY_S = 1.0  # after a round that failed, as for lack of threads
 log = logging.getLogger("supervisor.dispatcher")
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A job that has not ended, its task, and the coroutine that fetches or runs it, if one does."""
-
-    job: Job
-    task: Task
-    runner: asyncio.Task[None] | None = None
-    submitted_at_s: float = 0.0
-    started_at_s: float = 0.0
 
 
 class Dispatcher:
@@ -74,8 +63,8 @@ class Dispatcher:
         self._models = models
         self._metrics = metrics
         self._fetcher = fetcher
-        self._webhooks = webhooks
-        self._entries: dict[str, _Entry] = {}
+        self._ends = JobEnds(spool, metrics, webhooks)
+        self._entries: dict[str, Entry] = {}
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._closed = False
@@ -109,7 +98,7 @@ class Dispatcher:
     def _add(self, job: Job) -> Task:
         task = self._tasks.create(TaskKind.REMOVE, job.id)
         waited_s = max(0.0, (datetime.now(UTC) - job.submitted_at).total_seconds())
-        entry = self._entries[job.id] = _Entry(job, task, submitted_at_s=time.monotonic() - waited_s)
+        entry = self._entries[job.id] = Entry(job, task, submitted_at_s=time.monotonic() - waited_s)
         task.cancel = lambda: self._cancel(entry)
         if job.has_remote_images:
             entry.runner = asyncio.create_task(self._fetch(entry), name=job.id)
@@ -131,10 +120,10 @@ class Dispatcher:
         await self.drain(0)
         await asyncio.gather(*(self._cancel(entry) for entry in list(self._entries.values())))
 
-    def _keeps(self, entry: _Entry) -> bool:
+    def _keeps(self, entry: Entry) -> bool:
         return self._spool.keeps(entry.job)
 
-    def _enqueue(self, entry: _Entry) -> None:
+    def _enqueue(self, entry: Entry) -> None:
         self.queue.put(entry.job)
         self._update_positions()
         self._wake.set()
@@ -165,7 +154,7 @@ class Dispatcher:
                 self._start(self._entries[job.id], model, slot)
         self._update_positions()
 
-    def _start(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> None:
+    def _start(self, entry: Entry, model: ModelLifecycle, slot: Slot) -> None:
         self.queue.lease(entry.job)
         entry.task.queue_position = None
         entry.started_at_s = entry.started_at_s or time.monotonic()
@@ -173,7 +162,7 @@ class Dispatcher:
         # A coroutine that is cancelled before its first step never runs, and could not give the slot back.
         entry.runner.add_done_callback(lambda _: slot.release())
 
-    async def _run(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> None:
+    async def _run(self, entry: Entry, model: ModelLifecycle, slot: Slot) -> None:
         """Run a job once; end it, or queue its retry."""
         job = entry.job
         try:
@@ -186,21 +175,21 @@ class Dispatcher:
             if self._closed and self._keeps(entry):
                 await self._suspend(entry)
             elif job.attempt + 1 == MAX_ATTEMPTS:
-                await self._end(entry, error)
+                await self._fail(entry, error)
             else:
                 log.warning(
                     "job requeued after worker failure", extra={"task_id": job.id, "reason": error.code}
                 )
                 self._retry(entry, replace(job, attempt=job.attempt + 1, exclusive=True))
         except BgremoveError as error:
-            await self._end(entry, error)
+            await self._fail(entry, error)
         except asyncio.CancelledError:
             await self._stop(entry)
         except Exception:
             log.exception("removal failed", extra={"task_id": job.id})
-            await self._end(entry, BgremoveError())
+            await self._fail(entry, BgremoveError())
 
-    async def _remove(self, entry: _Entry, model: ModelLifecycle, slot: Slot) -> RemovalResult:
+    async def _remove(self, entry: Entry, model: ModelLifecycle, slot: Slot) -> RemovalResult:
         task = entry.task
 
         def on_progress(percent: float, message: str) -> None:
@@ -212,24 +201,19 @@ class Dispatcher:
         await self._spool.mark_attempt(entry.job)
         return await slot.run(self._spool.message(entry.job), on_progress)
 
-    def _retry(self, entry: _Entry, job: Job) -> None:
+    def _retry(self, entry: Entry, job: Job) -> None:
         """Queue a job again, before all others."""
         entry.job = job
         entry.runner = None
         self.queue.put_first(job)
         self._wake.set()
 
-    async def _complete(self, entry: _Entry, model: ModelLifecycle, made: RemovalResult) -> None:
-        waited_ms = (entry.started_at_s - entry.submitted_at_s) * 1000
-        total_ms = (time.monotonic() - entry.submitted_at_s) * 1000
-        queued_ms = waited_ms + made.timings_ms.get("queued", 0)  # here, and in the worker
-        spent_ms = made.timings_ms | {"queued": queued_ms, "total": total_ms}
-        timings_ms = {step: round(spent_ms[step], 1) for step in STEPS if step in spent_ms}
-        await self._spool.finish(entry.job, made, timings_ms, entry.task.payload()["logs"])
-        self._metrics.observe_timings(model.pool.name, timings_ms)
-        await self._end(entry, None)
+    async def _complete(self, entry: Entry, model: ModelLifecycle, made: RemovalResult) -> None:
+        await self._ends.commit(entry, model.pool.name, made)
+        self._forget(entry)
+        self._ends.succeed(entry)
 
-    async def _fetch(self, entry: _Entry) -> None:
+    async def _fetch(self, entry: Entry) -> None:
         """Fetch a job's remote images, then queue the job."""
         try:
             entry.task.progress(0, "Fetching the image")
@@ -238,31 +222,28 @@ class Dispatcher:
         except asyncio.CancelledError:
             await self._stop(entry)
         except BgremoveError as error:
-            await self._end(entry, error)
+            await self._fail(entry, error)
         except Exception:
             log.exception("image fetch failed", extra={"task_id": entry.job.id})
-            await self._end(entry, BgremoveError())
+            await self._fail(entry, BgremoveError())
         else:
             entry.runner = None
             self._enqueue(entry)
 
-    async def _stop(self, entry: _Entry) -> None:
+    async def _stop(self, entry: Entry) -> None:
         """Stop a job that a client cancelled, or that the end of the service interrupts."""
         if not self._closed:
-            await self._end(entry, Cancelled())
+            await self._fail(entry, Cancelled())
         elif self._keeps(entry):
             await self._suspend(entry)
         else:
-            await self._end(entry, Stopping())
+            await self._fail(entry, Stopping())
 
-    async def _suspend(self, entry: _Entry) -> None:
-        """Leave a job in the spool, to be queued again after a restart."""
+    async def _suspend(self, entry: Entry) -> None:
         del self._entries[entry.job.id]
-        if entry.runner is not None:
-            await self._spool.unmark_attempt(entry.job)
-        entry.task.detach()
+        await self._ends.suspend(entry)
 
-    async def _cancel(self, entry: _Entry) -> None:
+    async def _cancel(self, entry: Entry) -> None:
         """Cancel a job in any state, and return when it has ended."""
         while entry.job.id in self._entries:
             if entry.runner is None:
@@ -275,30 +256,15 @@ class Dispatcher:
                     await asyncio.wait([runner])
         await entry.task.wait()
 
-    async def _end(self, entry: _Entry, failure: BgremoveError | None) -> None:
-        """End a job: a failed one's files are deleted before clients learn of its end."""
-        job_id = entry.job.id
-        self.queue.finish(job_id)
-        del self._entries[job_id]
-        self._update_positions()
-        self._metrics.count_removal(failure.code if failure else None)
-        if failure is None:
-            entry.task.complete("Background removed")
-            self._notify(entry)
-            return
-        if failure.status >= 500 and not self._closed:
-            details = {"task_id": job_id, "error": failure.code, "detail": failure.detail}
-            log.warning("removal failed", extra={**details, "reason": failure.__cause__})
-        try:
-            await self._spool.fail(entry.job, failure, entry.task.payload()["logs"])
-        finally:
-            entry.task.fail(failure)
-            if not self._closed:
-                self._notify(entry)
+    async def _fail(self, entry: Entry, failure: BgremoveError) -> None:
+        self._forget(entry)
+        await self._ends.fail(entry, failure, is_closing=self._closed)
 
-    def _notify(self, entry: _Entry) -> None:
-        if entry.job.callback is not None:
-            self._webhooks.notify(entry.job, entry.task)
+    def _forget(self, entry: Entry) -> None:
+        """Give back the place of a job that ends."""
+        self.queue.finish(entry.job.id)
+        del self._entries[entry.job.id]
+        self._update_positions()
 
 
 async def _finish_anyway(action: Coroutine[Any, Any, None]) -> None:
