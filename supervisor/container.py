@@ -104,7 +104,18 @@ class Container:
             await self.models.load("auto")
 
     async def close(self) -> None:
-        """End every task, worker and file; open streams get their last event. Safe to call twice."""
+        """Stop everything, and delete the temporary files, when no request is in progress any more."""
+        await self.stop()
+        await self.run_directory.delete()
+        if self._claim is not None:
+            self._claim.release()
+
+    async def stop(self) -> None:
+        """End every task and worker; open streams end. Safe to call twice.
+
+        The files stay: a request that is still being received is answered with Stopping, not with an error of
+        the disk.
+        """
         if self._cleaning is not None:
             self._cleaning.cancel()
         # First: an install reloads the workers at its end.
@@ -114,9 +125,6 @@ class Container:
         parts = (self.dispatcher, self.models, self.downloads, self.environment)
         await asyncio.gather(*(part.close() for part in parts))
         await self.webhooks.close()
-        await self.run_directory.delete()
-        if self._claim is not None:
-            self._claim.release()
 
     async def _clean_forever(self) -> None:
         while True:

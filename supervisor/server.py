@@ -113,12 +113,12 @@ class Server(uvicorn.Server):
             log.warning("ready line not written", extra={"reason": str(error)})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the container before the connections: the tasks' last events let open streams finish."""
+        """Stop the container before the connections: open streams end with their tasks."""
         # No new connections: uvicorn would wait in vain for one accepted while it closes the others.
         for server in self.servers:
             server.close()
         container: Container = self.config.app.state.container  # type: ignore[union-attr]
-        await container.close()
+        await container.stop()
         await super().shutdown(sockets)
 
     # Repeated signals are ignored: the shutdown is always graceful.

@@ -45,12 +45,9 @@ def test_a_photo_is_fetched_by_its_url(visit: Open, light: Service) -> None:
 def test_cancel_fail_and_try_again(visit: Open, obeying: Service) -> None:
     """Each row shows the state of its own photo."""
     page = visit(obeying.url)
-    page.drop(
-        ("slow.png", "image/png", wish("sleep 60")),
-        ("bad.png", "image/png", wish("fail")),
-        ("waits.png", "image/png", wish()),
-    )
+    page.drop(("slow.png", "image/png", wish("sleep 60")))
     expect(page.photo("slow.png")).to_contain_text("Sleeping")
+    page.drop(("bad.png", "image/png", wish("fail")), ("waits.png", "image/png", wish()))
     expect(page.photo("waits.png")).to_contain_text("Waiting")
     expect(page.page.get_by_role("heading", name="Photos: 0 of 3")).to_be_visible()
     page.button("Cancel slow.png").click()
