@@ -115,10 +115,13 @@ class RemovebgRequest(ImageSources):
 
 
 def describe_body(kind: type[ImageSources]) -> dict[str, object]:
-    """Return the OpenAPI request body of a route that takes the parameters of `kind` in any kind of body."""
+    """Return the OpenAPI request body of a route that takes the parameters of `kind` in any kind of body.
+
+    Not `required`: for a body that is, openapi-python-client 0.29 generates a module that fails on import.
+    """
     schema = kind.model_json_schema()
     forms = {media_type: {"schema": without_files(schema)} for media_type in MEDIA_TYPES}
-    return {"required": True, "content": forms | {MULTIPART: {"schema": schema}}}
+    return {"content": forms | {MULTIPART: {"schema": schema}}}
 
 
 def read_request(kind: type[Parameters], fields: Mapping[str, object]) -> Parameters:

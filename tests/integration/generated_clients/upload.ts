@@ -7,14 +7,13 @@ const [baseUrl, photo, target] = process.argv.slice(2) as [string, string, strin
 const client = createClient<paths>({ baseUrl });
 
 async function main(): Promise<void> {
-  const bytes = await readFile(photo);
+  const file = new File([await readFile(photo)], 'photo.jpg');
   const { data: accepted, error } = await client.POST('/api/v1/remove/upload', {
-    body: { file: '', format: 'webp', max_size: 100 } as never,
-    bodySerializer: () => {
+    // openapi-typescript has no other type for files
+    body: { file: file as unknown as string, format: 'webp', max_size: 100 },
+    bodySerializer: (body) => {
       const form = new FormData();
-      form.set('file', new Blob([bytes]), 'photo.jpg');
-      form.set('format', 'webp');
-      form.set('max_size', '100');
+      for (const [name, value] of Object.entries(body)) form.set(name, value as string | File);
       return form;
     },
   });
@@ -27,11 +26,11 @@ async function main(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   const { data: result } = await client.GET('/api/v1/remove/result/{task_id}', { params: { path } });
-  const { data: file } = await client.GET('/api/v1/files/{file_id}', {
+  const { data: picture } = await client.GET('/api/v1/files/{file_id}', {
     params: { path: { file_id: result!.result_file_id } },
     parseAs: 'arrayBuffer',
   });
-  await writeFile(target, Buffer.from(file as unknown as ArrayBuffer));
+  await writeFile(target, Buffer.from(picture!));
 }
 
 main().catch((error: unknown) => { console.error(error); process.exit(1); });
