@@ -82,7 +82,7 @@ def test_a_reloaded_page_shows_its_photos_again(
         expect(page.photo("failed.png")).to_contain_text("damaged")
         (path,) = (each.parent for each in service.spool_dir.rglob("source") if b"gone" in each.read_bytes())
         service.client.delete(f"/remove/result/{path.name}")
-        page.drop(("slow.png", "image/png", wish("sleep 2")))
+        page.drop(("slow.png", "image/png", wish("sleep 6")))
         expect(page.photo("slow.png")).to_contain_text("Sleeping")
         page.page.reload()
         expect(page.done("sea.png")).to_be_visible()
