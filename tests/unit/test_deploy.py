@@ -1,4 +1,4 @@
-"""The Dockerfile and the systemd unit name existing files and settings; nothing is built or booted."""
+"""The files in scripts/deploy name existing files, settings and ports; nothing is built or booted."""
 
 import re
 import shutil
@@ -12,6 +12,10 @@ from tests.service import ROOT
 
 DOCKERFILE = ROOT / "scripts" / "deploy" / "Dockerfile"
 UNIT = ROOT / "scripts" / "deploy" / "bgremove.service"
+NGINX = ROOT / "scripts" / "deploy" / "nginx.conf"
+CADDYFILE = ROOT / "scripts" / "deploy" / "Caddyfile"
+COMPATIBILITY = ROOT / "docs" / "compatibility.md"
+CADDY = shutil.which("caddy")
 ANALYZE = shutil.which("systemd-analyze")
 
 
@@ -61,3 +65,28 @@ def test_caddy_accepts_its_configuration(tmp_path: Path) -> None:
     command = ["caddy", "validate", "--adapter", "caddyfile", "--config", "Caddyfile"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", [NGINX, CADDYFILE], ids=lambda path: path.name)
+def test_a_proxy_finds_the_service_and_the_documented_certificate(path: Path) -> None:
+    """Both listen on this machine only: the service has no token by default."""
+    text = path.read_text()
+    assert f"127.0.0.1:{Settings.model_fields['port'].default}" in text
+    assert re.search(r"listen 127\.0\.0\.1:443 ssl;|bind 127\.0\.0\.1$", text, re.MULTILINE)
+    files = re.findall(r"/etc/bgremove/([\w.-]+pem)", text)
+    assert sorted(files) == sorted(re.findall(r"-(?:out|keyout) (\S+)", COMPATIBILITY.read_text()))
+
+
+@pytest.mark.parametrize("path", [NGINX, ROOT / "docs" / "deployment.md"], ids=lambda path: path.name)
+def test_nginx_forwards_the_address_of_clients(path: Path) -> None:
+    """Otherwise remote clients count as local ones, which may install packages; Caddy does so by default."""
+    for header in ("X-Forwarded-For", "X-Client-Id"):
+        assert f"proxy_set_header {header} $remote_addr;" in path.read_text()
+
+
+@pytest.mark.skipif(CADDY is None, reason="caddy is not installed")
+def test_caddy_accepts_the_caddyfile() -> None:
+    """Without the certificate, which it would load: only the adapter runs."""
+    command = [str(CADDY), "adapt", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
