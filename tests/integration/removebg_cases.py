@@ -174,7 +174,13 @@ def cases(fields: Collection[str], background_url: str) -> dict[str, Case]:
         ),
         "channels": Case({"channels": "alpha"}, mask),
         "add_shadow false": Case({"add_shadow": "false"}, cutout(PREVIEW, PREVIEW_BOX)),
-        "shadow": Case({"size": "full", "shadow_type": "drop", "shadow_opacity": "80"}, shadow),
+        "add_shadow": Case({"size": "full", "add_shadow": "true"}, shadow),
+        **{
+            f"shadow_type {kind}": Case({"size": "full", "shadow_type": kind}, shadow)
+            for kind in ("auto", "car", "3D", "drop")
+        },
+        "shadow_type none": Case({"shadow_type": "none"}, cutout(PREVIEW, PREVIEW_BOX)),
+        "shadow_opacity": Case({"size": "full", "shadow_type": "drop", "shadow_opacity": "80"}, shadow),
         "semitransparency": Case({"semitransparency": "false"}, cutout(PREVIEW, PREVIEW_BOX)),
         "bg_color": Case({"bg_color": "008080"}, composite(PREVIEW, TEAL)),
         "bg_color by name": Case({"bg_color": "teal"}, composite(PREVIEW, TEAL)),
