@@ -99,7 +99,7 @@ class Dispatcher:
         task = self._tasks.create(TaskKind.REMOVE, job.id)
         waited_s = max(0.0, (datetime.now(UTC) - job.submitted_at).total_seconds())
         entry = self._entries[job.id] = Entry(job, task, submitted_at_s=time.monotonic() - waited_s)
-        task.cancel = lambda: self._cancel(entry)
+        task.cancel = lambda: self._cancel_for_client(entry)
         if job.has_remote_images:
             entry.runner = asyncio.create_task(self._fetch(entry), name=job.id)
         else:
@@ -240,8 +240,14 @@ class Dispatcher:
             await self._fail(entry, Stopping())
 
     async def _suspend(self, entry: Entry) -> None:
-        del self._entries[entry.job.id]
+        self._forget(entry)
         await self._ends.suspend(entry)
+
+    async def _cancel_for_client(self, entry: Entry) -> None:
+        """Cancel a job. Raises Stopping at the end of the service, which leaves it for the next start."""
+        if self._closed and self._keeps(entry):
+            raise Stopping
+        await self._cancel(entry)
 
     async def _cancel(self, entry: Entry) -> None:
         """Cancel a job in any state, and return when it has ended."""
@@ -261,7 +267,7 @@ class Dispatcher:
         await self._ends.fail(entry, failure, is_closing=self._closed)
 
     def _forget(self, entry: Entry) -> None:
-        """Give back the place of a job that ends."""
+        """Give back the place of a job that ends, or is left in the spool."""
         self.queue.finish(entry.job.id)
         del self._entries[entry.job.id]
         self._update_positions()

@@ -125,9 +125,10 @@ class Spool:
             log.warning("attempt not synced", extra={"reason": str(error)})
 
     async def unmark_attempt(self, job: Job) -> None:
-        """Take back the record of an attempt that was interrupted on request."""
+        """Take back the record of an attempt that was interrupted on request; if it cannot be, it counts."""
         if self.keeps(job):
-            await run_in_thread(records.unmark_attempt, self.folder / job.id, job.attempt + 1)
+            with contextlib.suppress(OSError):
+                await run_in_thread(records.unmark_attempt, self.folder / job.id, job.attempt + 1)
 
     async def mark_notified(self, job: Job, lines: list[str]) -> None:
         """Record that the job's webhook needs no further try, with the log of those made.
