@@ -84,6 +84,15 @@ def test_a_ground_shadow_is_flat_and_stands_at_the_foot() -> None:
     assert 40 < bottom - top < 70, "about a quarter of the subject's 200"
 
 
+def test_faint_specks_below_the_subject_do_not_move_its_ground_shadow() -> None:
+    """A network leaves such specks on busy photos; the box contains them."""
+    alpha = square()
+    alpha[330:334, 200:204] = 30
+    options = RemovalOptions(shadow="ground", shadow_offset="0 0", shadow_blur="0", shadow_opacity=100)
+    opacity = render_shadow(alpha, Box(150, 100, 100, 234), options)
+    assert marked(opacity, 128)[3] == pytest.approx(300, abs=1)
+
+
 def test_a_ground_shadow_leans_at_its_far_end() -> None:
     """The foot stays where the subject stands."""
     opacity = render(shadow="ground", shadow_offset="60 0", shadow_blur="0", shadow_opacity=100)

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from shared.lengths import parse_lengths
 from shared.options import RemovalOptions
-from worker.imaging.geometry import Box, Pixels
+from worker.imaging.geometry import Box, Pixels, find_core_box
 from worker.imaging.parallel import resize
 
 _MAX_SIDE = 1024  # pixels of the reduced silhouette
@@ -63,11 +63,13 @@ def render_shadow(alpha: Pixels, box: Box, options: RemovalOptions) -> Pixels:
 
 def _render_ground(silhouette: Image.Image, box: Box, lean: float, down: float, blur: float) -> Image.Image:
     """Return the silhouette flattened towards its foot; its far end leans and is blurred most."""
-    foot, length = box.corners[3] + down, max(1.0, _FLATNESS * box.height)
+    core = find_core_box(np.asarray(silhouette))  # faint specks below the subject are not its foot
+    bottom = (core or box).corners[3]
+    foot, length = bottom + down, max(1.0, _FLATNESS * box.height)
     # Maps a pixel of the shadow to one of the silhouette: foot to foot, and `length` above it to the head.
     to_silhouette = (
         *(1, lean / length, -lean * foot / length),
-        *(0, 1 / _FLATNESS, box.corners[3] - foot / _FLATNESS),
+        *(0, 1 / _FLATNESS, bottom - foot / _FLATNESS),
     )
     flat = _transform(silhouette, to_silhouette)
     levels = np.stack(
