@@ -126,6 +126,7 @@ def test_a_preset_fills_in_its_options(visit: Open, light: Service) -> None:
     expect(background).to_have_value("white")
     expect(page.get_by_label("Canvas", exact=True)).to_have_value("2000x2000")
     expect(format_).to_have_value("jpeg")
+    expect(page.get_by_label("Colour picker: Background", exact=True)).to_have_value("#ffffff")
     preset.select_option("avatar")
     expect(page.get_by_label("Canvas", exact=True)).to_have_value("1:1")
     expect(background).to_have_value("")

@@ -76,6 +76,11 @@ def test_the_whole_of_a_tall_or_wide_photo_is_shown_in_its_proportions(
     assert box["y"] - view["y"] == pytest.approx((view["height"] - box["height"]) / 2, abs=2)
 
 
+def test_the_groups_of_the_toolbar_have_no_lines_between_them(viewer: Visit) -> None:
+    """Styles of the options' groups do not apply to them."""
+    expect(viewer.page.get_by_role("group", name="Zoom")).to_have_css("border-top-width", "0px")
+
+
 def test_the_backdrop_can_be_switched(viewer: Visit) -> None:
     """A halo around hair may be visible on black only."""
     page = viewer.page

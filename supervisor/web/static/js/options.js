@@ -152,10 +152,20 @@ class Field {
     const picker = h('input', { type: 'color', 'aria-label': `Colour picker: ${labelOf(name)}` });
     picker.addEventListener('input', () => { this.control.value = picker.value; });
     this.control.addEventListener('input', () => {
-      if (HEX.test(this.control.value)) picker.value = this.control.value.slice(0, 7);
+      const hex = toHex(this.control.value);
+      if (hex) picker.value = hex;
     });
     return [picker];
   }
+}
+
+/** Return a CSS colour as #rrggbb, without its opacity; null if the text is not a colour. */
+function toHex(text) {
+  if (HEX.test(text)) return text.slice(0, 7);
+  if (!CSS.supports('color', text)) return null;
+  const context = document.createElement('canvas').getContext('2d');
+  context.fillStyle = text;
+  return HEX.exec(context.fillStyle)?.[0] ?? null;
 }
 
 function createControl({ kind, choices, default: initial, minimum, maximum }, id) {

@@ -46,7 +46,7 @@ export class Queue extends EventTarget {
     this.#startNext();
   }
 
-  /** The finished jobs whose results exist on this page only. */
+  /** The finished jobs whose results were not downloaded; the server keeps them until they expire. */
   get unsaved() {
     return this.done.filter((job) => !job.saved);
   }
