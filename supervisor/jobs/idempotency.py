@@ -67,5 +67,7 @@ class IdempotencyKeys:
     def forget(self, task_id: str) -> None:
         """Free the key of a task that has expired."""
         owner = self._by_task.pop(task_id, None)
-        if owner is not None:
+        use = None if owner is None else self._uses.get(owner)
+        # Two jobs may have come with one key, as to two services of which one adopted the other's spool.
+        if owner is not None and use is not None and use.task.done() and use.task.result().id == task_id:
             del self._uses[owner]
