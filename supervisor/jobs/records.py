@@ -158,7 +158,7 @@ def _read(path: Path, adapter: TypeAdapter[_Record]) -> _Record | None:
         text = path.read_bytes()
     except FileNotFoundError:
         return None
-    if not text.strip(b"\0"):  # torn by a loss of power
+    if not text or b"\0" in text:  # torn by a loss of power: blocks that were not written read as zeros
         return None
     try:
         record = adapter.validate_json(text)

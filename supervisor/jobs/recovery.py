@@ -84,10 +84,7 @@ def read_spool(folder: Path) -> list[SpooledJob]:
         try:
             job = _read_job(each)
         except UnknownFormat:
-            aside = folder / UNREADABLE / each.name
-            aside.parent.mkdir(exist_ok=True)
-            each.rename(aside)
-            log.error("job of another version moved aside", extra={"folder": str(aside)})  # noqa: TRY400
+            _move_aside(each)
         except OSError as error:
             log.error("job not recovered", extra={"folder": str(each), "reason": str(error)})  # noqa: TRY400
         else:
@@ -96,6 +93,18 @@ def read_spool(folder: Path) -> list[SpooledJob]:
             else:
                 spooled.append(job)
     return sorted(spooled, key=attrgetter("number"))
+
+
+def _move_aside(job_folder: Path) -> None:
+    aside = job_folder.parent / UNREADABLE / job_folder.name
+    try:
+        aside.parent.mkdir(exist_ok=True)
+        job_folder.rename(aside)
+    except OSError as error:
+        details = {"folder": str(job_folder), "reason": str(error)}
+        log.error("job of another version not moved aside", extra=details)  # noqa: TRY400
+    else:
+        log.error("job of another version moved aside", extra={"folder": str(aside)})
 
 
 def _read_job(folder: Path) -> SpooledJob | None:

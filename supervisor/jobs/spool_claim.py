@@ -41,7 +41,11 @@ def claim_spool_folder(spool_dir: Path) -> SpoolClaim:
     if number > 1:
         log.warning("spool folder in use by another service", extra={"spool": str(claim.path)})
     for folder in _other_folders(spool_dir, claim.path):
-        other = _try_claim(folder)
+        try:
+            other = _try_claim(folder)
+        except OSError as error:  # as one of another user
+            log.warning("spool not adopted", extra={"spool": str(folder), "reason": str(error)})
+            continue
         if other is not None:
             with other:
                 _adopt(folder, claim.path)
