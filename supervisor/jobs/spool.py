@@ -168,7 +168,7 @@ class Spool:
         original, cutout = (file["id"] for file in files)
         result = make_result(job.id, made, timings_ms, (original, cutout), time.time() + self._retention_s)
         if self.keeps(job):
-            await self._record_end(job.id, result, files, None, logs)
+            await self._record_end(self.folder / job.id, self._ended(logs, result=result, files=files))
         self.results.publish(self.folder / job.id, result, files)
         return result
 
@@ -177,35 +177,45 @@ class Spool:
         if not self.keeps(job):
             await self.delete(job.id)
             return
-        try:
-            await self._record_end(job.id, None, [], ErrorRecord(code=error.code, detail=error.detail), logs)
-        except StorageFailed as full:  # the job will be repeated after a restart
-            log.error("failure not recorded", extra={"task_id": job.id, "reason": str(full.__cause__)})  # noqa: TRY400
-        await asyncio.to_thread(_delete_images, self.folder / job.id)
+        record = self._ended(logs, failure=ErrorRecord(code=error.code, detail=error.detail))
+        await self._record_without_images(self.folder / job.id, record)
 
-    async def _record_end(
+    def _ended(
         self,
-        job_id: str,
-        result: Result | None,
-        files: list[StoredFileRecord],
-        failure: ErrorRecord | None,
         logs: list[str],
-    ) -> None:
-        record = EndedRecord(
+        *,
+        result: Result | None = None,
+        files: Iterable[StoredFileRecord] = (),
+        failure: ErrorRecord | None = None,
+    ) -> EndedRecord:
+        return EndedRecord(
             format=records.FORMAT,
             expires_at=time.time() + self._retention_s,
             logs=logs,
             result=result,
-            files=files,
+            files=[*files],
             error=failure,
         )
-        folder = self.folder / job_id
-        results = [folder / RESULT] if result is not None else []
+
+    async def _record_end(self, folder: Path, record: EndedRecord) -> None:
+        results = [folder / RESULT] if record["result"] is not None else []
         try:
             await run_in_thread(records.write_ended, folder, record)
             await records.sync_all(*results, folder / records.ENDED, folder)
         except OSError as error:
             raise StorageFailed from error
+
+    async def _record_without_images(self, folder: Path, record: EndedRecord) -> None:
+        """Record an end, then delete the images; before it, if a full disk has no space for the record."""
+        try:
+            await self._record_end(folder, record)
+        except StorageFailed:
+            await run_in_thread(_delete_images, folder)
+            try:
+                await self._record_end(folder, record)
+            except StorageFailed as full:  # the job will be repeated after a restart
+                log.error("end not recorded", extra={"task_id": folder.name, "reason": str(full.__cause__)})  # noqa: TRY400
+        await run_in_thread(_delete_images, folder)
 
     def restore(self, job_id: str, record: EndedRecord) -> None:
         """Publish the result of a job that ended before this service started."""
@@ -222,11 +232,13 @@ class Spool:
 
     async def withdraw(self, job_id: str) -> None:
         """Delete a finished job's images and result before they expire; that it ended stays known."""
-        if self.results.withdraw(job_id) and self.path(job_id, records.ENDED).exists():
-            await self._record_end(job_id, None, [], None, [])
-            await asyncio.to_thread(_delete_images, self.folder / job_id)
-        else:
-            await self._delete(self.folder / job_id)
+        folder = self.folder / job_id
+        was_published = self.results.withdraw(job_id)
+        ended = await asyncio.to_thread(records.read_ended, folder)
+        if ended is None:
+            await self._delete(folder)
+        elif was_published:
+            await self._record_without_images(folder, EndedRecord({**ended, "result": None, "files": []}))
 
     async def delete(self, job_id: str) -> None:
         """Delete everything of a job."""
