@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from typing import NoReturn, cast
 
 import uvicorn
@@ -31,7 +32,9 @@ KEEPALIVE_IDLE_S = 60  # before the system probes whether a connection's client 
 GIL_INTERVAL_S = (
     0.001  # Python's 5 ms are for throughput; here the event loop waits for threads that parse bodies
 )
-GRACE_S = 3  # for requests under way at the shutdown; open streams end by themselves
+SHUTDOWN_S = 4.0  # of jobs, workers and the requests in progress; what follows has a second more
+# For requests in progress, by how long the jobs and workers took; open streams end by themselves.
+MIN_GRACE_S, MAX_GRACE_S = 0.5, 3.0
 SHUTDOWN_TIMEOUT_S = 10.0  # after which the process exits, whatever its event loop does
 LOG_DRAIN_S = 0.5
 log = logging.getLogger("supervisor")
@@ -75,7 +78,6 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         app,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
         http=cast("type[asyncio.Protocol]", ConnectionLimits(max_connections()).protocol),
         server_header=False,
     )
@@ -118,7 +120,11 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         container: Container = self.config.app.state.container  # type: ignore[union-attr]
+        started_s = time.monotonic()
         await container.stop()
+        remaining_s = SHUTDOWN_S - (time.monotonic() - started_s)
+        grace_s = min(max(remaining_s, MIN_GRACE_S), MAX_GRACE_S)
+        self.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it is only waited for
         await super().shutdown(sockets)
 
     # Repeated signals are ignored: the shutdown is always graceful.

@@ -134,3 +134,21 @@ def test_half_an_upload_ends_without_a_traceback(data_dir: Path, tmp_path: Path,
         service.process.send_signal(signal.SIGTERM)
         assert connection.recv(12) == b"HTTP/1.1 503"
     assert service.end() == 0
+
+
+def test_the_requests_in_progress_get_the_time_that_the_workers_leave(data_dir: Path, tmp_path: Path) -> None:
+    """One after the other they had eight seconds, of the five that are promised."""
+    code = (
+        "import asyncio, sys; from supervisor.container import Container; from supervisor.server import main;"
+        "stop = Container.stop\n"
+        "async def stop_slowly(self): Container.stop = stop; await asyncio.sleep(3); await stop(self)\n"
+        "Container.stop = stop_slowly; main(sys.argv[1:])"
+    )
+    service = Service(data_dir, tmp_path / "temp", {}, command=(sys.executable, "-c", code))
+    head = b"POST /api/v1/remove/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n"
+    kind = b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(head + kind)
+        time.sleep(0.3)
+        assert service.end() == 0
+        assert connection.recv(12) == b"HTTP/1.1 503"
