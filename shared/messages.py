@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.catalog import InputSize
+from shared.onnx_models import OnnxNetwork
 from shared.options import RemovalOptions
 
 Loader = Literal["native", "transformers"]  # how BiRefNet may be loaded
-WorkerLoader = Literal["builtin"] | Loader
+WorkerLoader = Literal["onnx"] | Loader
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """The configuration of a worker process, passed at its start.
 
-    `loader` says which engine to load, and `model_path` is a file or a folder, as that one wants it. What
-    follows is for BiRefNet: the name that results carry, "auto" or a device and a dtype, the network's input,
-    and whether a removal that the device has no memory for is tried on the CPU.
+    `loader` says which engine to load, and `model_path` is a file or a folder, as that one wants it.
+    `model_id` is the name that results carry. `device` and `dtype` are "auto" or a name; with `cpu_fallback`,
+    a removal that the device has no memory for is tried on the CPU: all three are for PyTorch's engines.
+    `threads` is how many of the CPU's cores may be used, None for all. `network` is an ONNX file's contract.
     """
 
     loader: WorkerLoader
@@ -33,6 +35,8 @@ class WorkerConfig:
     dtype: str = "auto"
     input_size: InputSize = (1024, 1024)
     cpu_fallback: bool = False
+    threads: int | None = None
+    network: OnnxNetwork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +127,17 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The loaded model: its name, the device and dtype it computes with, and its capacity."""
+    """The loaded model: its name, the device and dtype it computes with, and its capacity.
+
+    `device_count` is how many devices of that kind the machine has that work.
+    """
 
     model_id: str
     device: str
     dtype: str
     device_memory_bytes: int = 0  # on a GPU, in addition to the process's own memory
     max_concurrency: int = 1  # one removal is computed while others are decoded and encoded
+    device_count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

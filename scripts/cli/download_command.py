@@ -93,7 +93,7 @@ def _ensure_environment(*, with_hub: bool) -> Path:
 
 def _download(python: Path, spec: ModelSpec, progress: Progress) -> str:
     progress.show(0, "Starting the server")
-    settings = {MODEL_VARIABLE: str(spec.repo_id or spec.folder)}
+    settings = {MODEL_VARIABLE: str(spec.repo_id or spec.path)}
     with start_service(python, settings) as service:
         task_id = service.client.start_download()
         if task_id is None:

@@ -93,7 +93,7 @@ class Models:
         return WorkerPool(name, [Worker(name, prepare, self._log_folder, keep_alive_s)])
 
     async def _prepare_builtin(self) -> WorkerSpec:
-        config = WorkerConfig("builtin", str(self.builtin_file.path), self._settings.max_pixels)
+        config = WorkerConfig("onnx", str(self.builtin_file.path), self._settings.max_pixels)
         return self._spec(self._settings.builtin_worker, config)
 
     async def _prepare_birefnet(self) -> WorkerSpec:

@@ -46,7 +46,7 @@ class ModelStore:
     def __init__(self, data_dir: Path, spec: ModelSpec, revision: str, loader: Loader) -> None:
         self.spec = spec
         self.root = cache_root(data_dir)
-        self.revision = None if spec.folder else revision
+        self.revision = None if spec.path else revision
         self.needs_code = loader == "transformers"
         self._snapshot: Snapshot | None = None
 
@@ -61,8 +61,8 @@ class ModelStore:
 
     def find_snapshot(self) -> Snapshot | None:
         """Return the complete model, if it is on disk now. Blocks."""
-        if self.spec.folder is not None:
-            return Snapshot(self.spec.folder, None) if _has_weights(self.spec.folder) else None
+        if self.spec.path is not None:
+            return Snapshot(self.spec.path, None) if _has_weights(self.spec.path) else None
         if self.spec.repo_id is None or self.revision is None:
             return None
         cache = HubCache(self.root, self.spec.repo_id)

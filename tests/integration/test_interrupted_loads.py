@@ -42,7 +42,7 @@ def life(manager: Worker, tasks: TaskStore | None = None) -> ModelLifecycle:
 
 async def prepare_slow() -> WorkerSpec:
     """Say how to start a worker that takes a while."""
-    return WorkerSpec(SLOW, WorkerConfig("builtin", "", 1), 20, 20, 20)
+    return WorkerSpec(SLOW, WorkerConfig("onnx", "", 1), 20, 20, 20)
 
 
 def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Case:
         self, folder: Path, entry: str, load_timeout_s: float = TIMEOUT_S, job_timeout_s: float = TIMEOUT_S
     ) -> None:
         self.started_at: list[float] = []  # monotonic seconds
-        config = WorkerConfig("builtin", "", 1)
+        config = WorkerConfig("onnx", "", 1)
         self._spec = WorkerSpec(entry, config, TIMEOUT_S, load_timeout_s, job_timeout_s)
         self.worker = Worker("test", self.prepare, folder)
         self.bench = Bench(folder, [self.worker])

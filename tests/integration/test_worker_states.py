@@ -47,7 +47,7 @@ class WorkerMachine(RuleBasedStateMachine):
         """Make the worker and its dispatcher on their loop."""
 
         async def prepare() -> WorkerSpec:
-            return WorkerSpec(OBEYS, WorkerConfig("builtin", "", 1), 20, 20, 20)
+            return WorkerSpec(OBEYS, WorkerConfig("onnx", "", 1), 20, 20, 20)
 
         worker = Worker("test", prepare, Path(self.folder.name))
         self.bench = Bench(Path(self.folder.name), [worker])

@@ -18,7 +18,7 @@ def test_the_halo_of_the_old_background_is_at_least_halved(data_dir: Path, enlar
     """Brown hair in front of a bright wall, which is a halo around the head on a dark background."""
     image = decode(SAMPLES / "astronaut.jpg", 10**6).rgb
     image = image.resize((image.width * enlargement, image.height * enlargement))
-    engine = BuiltinEngine(WorkerConfig("builtin", str(data_dir / "models/builtin/u2netp.onnx"), 10**8))
+    engine = BuiltinEngine(WorkerConfig("onnx", str(data_dir / "models/builtin/u2netp.onnx"), 10**8))
     alpha, photo = compute_matte(image, engine, lambda _share: None)[0], np.asarray(image)
     corrected = np.asarray(estimate_foreground(image, alpha))
     np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])

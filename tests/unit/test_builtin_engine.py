@@ -52,7 +52,7 @@ def config(tmp_path: Path) -> WorkerConfig:
     """A configuration with an empty model file."""
     path = tmp_path / "u2netp.onnx"
     path.touch()
-    return WorkerConfig("builtin", str(path), 1)
+    return WorkerConfig("onnx", str(path), 1)
 
 
 def test_an_allocation_failure_during_a_removal_is_a_memory_error(

@@ -17,20 +17,21 @@ def test_a_model_is_found_by_its_name_in_any_case_and_by_its_hub_id(spec: ModelS
 def test_the_catalogues_input_sizes_and_licences() -> None:
     """At a wrong input size, a network's mattes are poor."""
     sizes = {spec.name: spec.input_size for spec in CATALOG}
-    assert len(sizes) == 9
+    assert len(sizes) == 11
+    assert sizes["BiRefNet_lite-matting"] == sizes["lucida"] == (1024, 1024)
     assert sizes["BiRefNet"] == (1024, 1024)
     assert sizes["BiRefNet_lite-2K"] == (2560, 1440)
     assert sizes["BiRefNet_HR-matting"] == (2048, 2048)
     assert sizes["BiRefNet_dynamic"] == range(256, 2305, 32)
     assert {spec.licence for spec in CATALOG} == {"MIT"}
-    assert all(spec.model_id == f"ZhengPeng7/{spec.name}" for spec in CATALOG)
+    assert all(spec.model_id == f"ZhengPeng7/{spec.name}" for spec in CATALOG if spec.name != "lucida")
     assert find_model(DEFAULT_MODEL) is CATALOG[0]
 
 
 def test_a_fine_tune_is_found_by_its_hub_id() -> None:
     """Its backbone is detected from its weights; its licence is unknown."""
     spec = find_model("somebody/my.fine-tune_2")
-    assert (spec.name, spec.model_id) == ("my.fine-tune_2", "somebody/my.fine-tune_2")
+    assert spec.name == spec.model_id == "somebody/my.fine-tune_2"
     assert (spec.licence, spec.input_size) == (None, (1024, 1024))
 
 
@@ -62,7 +63,7 @@ def test_a_local_folder_is_a_model_whose_id_holds_no_path(
     monkeypatch.chdir(tmp_path)
     for name in (str(folder), "./mine"):
         spec = find_model(name)
-        assert (spec.folder, spec.repo_id, spec.model_id) == (folder.resolve(), None, "mine")
+        assert (spec.path, spec.repo_id, spec.model_id) == (folder.resolve(), None, "mine")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_the_built_in_models_worker_is_told_the_largest_photo(tmp_path: Path) ->
     models = models_of(tmp_path, "--max-pixels=123")
 
     spec = asyncio.run(models._prepare_builtin())
-    assert spec.config == WorkerConfig("builtin", str(models.builtin_file.path), 123)
+    assert spec.config == WorkerConfig("onnx", str(models.builtin_file.path), 123)
 
 
 def test_only_the_built_in_models_worker_ends_by_itself_unless_all_are_to(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def first_event(**load: Any) -> Event:
         mock.patch.object(logs, "configure"),
         mock.patch.object(decode, "configure"),
     ):
-        main.serve(commands, events, WorkerConfig("builtin", "", 100))  # type: ignore[arg-type]
+        main.serve(commands, events, WorkerConfig("onnx", "", 100))  # type: ignore[arg-type]
     return events.get(timeout=WAIT_S)
 
 

@@ -18,7 +18,7 @@ def load(config: WorkerConfig, on_progress: LoadProgressFn) -> Engine:
 
 def _load(config: WorkerConfig, on_progress: LoadProgressFn) -> Engine:
     match config.loader:
-        case "builtin":
+        case "onnx":
             from worker.engines.builtin_engine import BuiltinEngine  # noqa: PLC0415  # lazy, as above
 
             return BuiltinEngine(config)
