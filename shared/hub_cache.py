@@ -8,10 +8,12 @@ The layout is huggingface_hub's, so that its tools can read the cache:
     records/models--OWNER--NAME@REVISION.json    our manifest: written last, after verification
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -23,6 +25,7 @@ from shared.file_replace import replace_with_retry
 CHUNK_BYTES = 1024**2
 WEIGHTS_SUFFIX = ".safetensors"
 WEIGHTS_NAME = "model.safetensors"
+DELETED_SUFFIX = ".deleted"  # of a folder that is being deleted
 CONFIG_NAME = "config.json"
 CODE_SUFFIX = ".py"
 PLAIN_NAME = re.compile(r"\w[\w .+-]*")  # without a folder or drive
@@ -111,8 +114,34 @@ class HubCache:
             return False
         return bool(manifest.files)
 
+    def size_bytes(self) -> int:
+        """Return the size of the repository's files on disk, complete or not."""
+        paths = self.folder.rglob("*")
+        return sum(file_size(path) for path in paths if path.is_file() and not path.is_symlink())
+
+    def delete(self) -> int:
+        """Delete everything of the repository, of every revision, and return its size in bytes.
+
+        Raises OSError. First the folder is renamed: a download that begins meanwhile has one of its own.
+        """
+        size_bytes = self.size_bytes()
+        for manifest in (self.root / "records").glob(f"{self.name}@*.json"):
+            manifest.unlink(missing_ok=True)
+        doomed = self.folder.with_name(f"{self.name}-{uuid.uuid4().hex}{DELETED_SUFFIX}")
+        with contextlib.suppress(FileNotFoundError):
+            self.folder.rename(doomed)
+        for folder in self.root.glob(f"*{DELETED_SUFFIX}"):  # those of deletions that were killed too
+            shutil.rmtree(folder)
+        return size_bytes
+
     def _manifest_path(self, revision: str) -> Path:
         return self.root / "records" / f"{self.name}@{quote(revision, safe='')}.json"
+
+
+def list_models(root: Path) -> list[str]:
+    """Return the hub ids of the repositories that have the manifest of a complete snapshot."""
+    names = {path.name.rpartition("@")[0] for path in (root / "records").glob("models--*@*.json")}
+    return sorted(name.removeprefix("models--").replace("--", "/", 1) for name in names)
 
 
 def cache_root(data_dir: Path) -> Path:

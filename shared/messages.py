@@ -129,7 +129,8 @@ class Loading:
 class ModelInfo:
     """The loaded model: its name, the device and dtype it computes with, and its capacity.
 
-    `device_count` is how many devices of that kind the machine has that work.
+    `device` is "cuda", "mps" or "cpu", `device_name` says which of several, as "cuda:0". `other_devices` are
+    the machine's other ones of that kind; whether they work is not known yet.
     """
 
     model_id: str
@@ -137,7 +138,8 @@ class ModelInfo:
     dtype: str
     device_memory_bytes: int = 0  # on a GPU, in addition to the process's own memory
     max_concurrency: int = 1  # one removal is computed while others are decoded and encoded
-    device_count: int = 1
+    device_name: str = ""
+    other_devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

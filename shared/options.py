@@ -18,7 +18,6 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-ModelChoice = Literal["auto", "birefnet", "builtin"]
 OutputChoice = Literal["cutout", "mask", "both", "layers"]
 FormatChoice = Literal["png", "webp", "jpeg"]
 DetailChoice = Literal["standard", "high"]
@@ -33,12 +32,13 @@ _KINDS: dict[type, OptionKind] = {bool: "boolean", int: "integer", str: "text"}
 class RemovalOptions:
     """Options of one removal."""
 
-    model: ModelChoice = field(
+    model: str = field(
         default="auto",
         metadata={
             "group": "result",
+            "kind": "choice",
             "help": "model: auto uses BiRefNet if it is loaded or downloaded, else the built-in model; "
-            "birefnet is downloaded first if necessary",
+            "birefnet is downloaded first if necessary; or any other by its name, such as u2net",
         },
     )
     output: OutputChoice = field(
@@ -203,7 +203,8 @@ class RemovalOptions:
 class Option:
     """Description of one option, from which user interfaces are generated.
 
-    `choices` are those of a "choice"; `minimum` and `maximum` are the inclusive limits of an "integer".
+    `choices` are those of a "choice", where they are known; `minimum` and `maximum` are the inclusive limits
+    of an "integer".
     """
 
     name: str
@@ -249,12 +250,16 @@ def option_fields(declaration: type = RemovalOptions) -> list[Option]:
     return [_describe(option, types[option.name]) for option in fields(declaration)]
 
 
-def declared_options(presets: Iterable[str] = ()) -> list[Option]:
+def declared_options(presets: Iterable[str] = (), models: Iterable[str] = ()) -> list[Option]:
     """Return the descriptions of all options that a client may send, in display order.
 
-    `presets` are the names to choose a preset from; without any, they are not known here.
+    `presets` and `models` are the names to choose these from; without any, they are not known here.
     """
-    options = [replace(PRESET, choices=tuple(presets)), *option_fields(), BACKGROUND_FILE]
+    choices = {"preset": tuple(presets), "model": tuple(models)}
+    options = [
+        replace(option, choices=choices.get(option.name, option.choices))
+        for option in (PRESET, *option_fields(), BACKGROUND_FILE)
+    ]
     return sorted(options, key=lambda option: GROUPS.index(option.group))
 
 

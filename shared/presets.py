@@ -109,6 +109,6 @@ def _find_value_problem(option: Option, value: object) -> str | None:
         low, high = option.minimum, option.maximum
         is_valid = type(value) is int and (low is None or value >= low) and (high is None or value <= high)
         return None if is_valid else f"must be a whole number from {low} to {high}"
-    if option.kind == "choice":
+    if option.kind == "choice" and option.choices:
         return None if value in option.choices else f"must be one of {', '.join(option.choices)}"
     return None if isinstance(value, str) else 'must be text in quotation marks, such as "5%"'

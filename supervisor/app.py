@@ -36,6 +36,7 @@ API = "/api/v1"
 ROUTERS = (
     status.router,
     models.worker_router,
+    models.models_router,
     removals.options_router,
     removals.router,
     models.router,

@@ -5,7 +5,6 @@ import logging
 import time
 from dataclasses import dataclass
 
-from shared.catalog import find_model
 from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
@@ -18,9 +17,7 @@ from supervisor.jobs.run_directory import RunDirectory
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.spool_claim import claim_spool_folder
 from supervisor.jobs.webhook import Webhooks
-from supervisor.models.downloads import Downloads
 from supervisor.models.registry import Models
-from supervisor.models.store import ModelStore
 from supervisor.observability.metrics import Metrics
 from supervisor.settings import Settings
 from supervisor.tasks.task import TaskStore
@@ -57,10 +54,7 @@ class Container:
             durable=settings.durable,
         )
         logs = self.run_directory.path / "workers"
-        spec = find_model(settings.model)
-        self.model_store = ModelStore(settings.data_dir, spec, settings.revision, settings.loader)
-        self.downloads = Downloads(self.tasks, self.model_store, logs)
-        self.models = Models(settings, self.tasks, self.model_store, self.downloads, logs)
+        self.models = Models(settings, self.tasks, logs)
         self.fetcher = ImageFetcher(
             self.spool,
             self.metrics,
@@ -85,7 +79,7 @@ class Container:
         self.idempotency_keys = IdempotencyKeys()
         self.environment = Environment(lists or PackageLists(), settings.loader)
         pip_folder = self.run_directory.path / "pip"
-        self.installs = Installer(self.tasks, self.environment, self.models.pools, pip_folder)
+        self.installs = Installer(self.tasks, self.environment, self.models.pause, pip_folder)
         self._cleaning: asyncio.Task[None] | None = None
 
     @property
@@ -122,7 +116,7 @@ class Container:
         await self.installs.close()
         await self.dispatcher.drain(DRAIN_S)
         # Together: a job that is cancelled alone would wait two seconds for a busy worker.
-        parts = (self.dispatcher, self.models, self.downloads, self.environment)
+        parts = (self.dispatcher, self.models, self.environment)
         await asyncio.gather(*(part.close() for part in parts))
         await self.webhooks.close()
 

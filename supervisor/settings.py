@@ -26,6 +26,7 @@ from shared.logs import LogFormat
 from shared.messages import Loader
 from supervisor.net.origins import ANY_ORIGIN, normalise_host_names, normalise_origins
 from supervisor.platform.private_dir import is_owned_or_free
+from supervisor.workers.device import parse_devices
 
 PREFIX = "BGREMOVE_"
 FOLDER_NAME = "psi-ai-content-hub"
@@ -71,6 +72,11 @@ def _check_model(value: str) -> str:
     return value
 
 
+def _check_devices(value: str) -> str:
+    parse_devices(value)
+    return value
+
+
 def _validate_token(token: SecretStr) -> SecretStr:
     """Reject a token that no HTTP header can carry as it is (RFC 9110, 5.5)."""
     if not re.fullmatch(r"[\x20-\x7e]+", token.get_secret_value()):
@@ -83,6 +89,7 @@ Origins = Annotated[Names, AfterValidator(normalise_origins)]
 HostNames = Annotated[Names, AfterValidator(normalise_host_names)]
 Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 Format = Annotated[LogFormat, BeforeValidator(_lower)]
+Devices = Annotated[str, AfterValidator(_check_devices)]
 ModelName = Annotated[str, AfterValidator(_check_model)]
 # A branch, tag or commit; it becomes part of URLs and file names.
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")]
@@ -135,10 +142,21 @@ class Settings(BaseSettings):
         "native",
         description="loader of BiRefNet: native, or transformers, which executes code from the hub",
     )
-    device: str = Field(
+    device: Devices = Field(
         "auto",
-        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-        description="device of BiRefNet: auto, cpu, cuda, cuda:1 … or mps",
+        description="devices of the models: auto (every GPU, else the CPU), a list such as cuda:0,cuda:1, "
+        "mps, cpu, or cpu*2 for two workers that share the CPU",
+    )
+    replicas: int | None = Field(
+        None, gt=0, description="on how many devices a model is loaded (default: on all)"
+    )
+    max_loaded_models: int = Field(
+        3,
+        gt=0,
+        description="how many models a device holds; the least recently used is evicted for another",
+    )
+    auto_download: bool = Field(
+        default=False, description="download a model of the catalogue when a removal asks for it"
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="floating-point precision of BiRefNet; auto: bfloat16 if the hardware supports it"

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from shared.catalog import find_model
 from shared.errors import BgremoveError
 from shared.messages import ModelInfo, RemovalJob, RemovalResult
-from shared.options import ModelChoice, RemovalOptions
+from shared.options import RemovalOptions
 from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.image_fetch import ImageFetcher
 from supervisor.jobs.job import SOURCE, Job, StoredImage
@@ -18,11 +19,15 @@ from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.result import Result
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
+from supervisor.models.hub_files import HubFiles
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
+from supervisor.models.store import ModelStore
 from supervisor.observability.metrics import Metrics
 from supervisor.tasks.task import Task, TaskKind, TaskStore, new_task_id
+from supervisor.workers.device import Device
 from supervisor.workers.pool import WorkerPool
+from supervisor.workers.residency import Residency
 from supervisor.workers.spec import OnProgress, WorkerSpec
 from supervisor.workers.worker import Worker
 from tests.photos import wish
@@ -30,7 +35,7 @@ from tests.photos import wish
 TIMEOUT_S = 60
 
 
-async def no_spec() -> WorkerSpec:
+async def no_spec(_: Device) -> WorkerSpec:
     """Start no process."""
     raise AssertionError("a worker process was started")
 
@@ -44,7 +49,7 @@ class ScriptedWorker(Worker):
         concurrency: int = 1,
         name: str = "scripted",
     ) -> None:
-        super().__init__(name, no_spec, Path())
+        super().__init__("fake", Device(name), no_spec, Path())
         self.concurrency = concurrency
         self._behave = behave
 
@@ -67,9 +72,10 @@ class StubModels:
 
     def __init__(self, lifecycle: ModelLifecycle) -> None:
         self.lifecycle = lifecycle
+        self.residency = Residency(100, lambda: lifecycle.pool.workers)
         self.refreshes = 0
 
-    def resolve(self, _: ModelChoice) -> ModelLifecycle:
+    def resolve(self, _: str) -> ModelLifecycle:
         """Return the one model."""
         return self.lifecycle
 
@@ -82,27 +88,47 @@ class StubModels:
         self.lifecycle.pool.subscribe(on_change)
 
 
+class StubFiles(HubFiles):
+    """The files of a model, which are there. `fetched` gets a line whenever they are asked for."""
+
+    def __init__(self, fetched: list[str] | None = None) -> None:
+        super().__init__(TaskStore(60), ModelStore(Path(), find_model("BiRefNet"), "main", "native"), Path())
+        self._fetched = fetched if fetched is not None else []
+
+    @property
+    def path(self) -> Path:
+        """Some path."""
+        return Path()
+
+    async def ensure(self, on_progress: OnProgress) -> None:
+        """Note that they were asked for."""
+        on_progress(0, "Fetching the model")
+        self._fetched.append("model")
+
+
+def make_pool(workers: Sequence[Worker]) -> WorkerPool:
+    """Return a pool of these workers, each on a device of its own."""
+    by_device = {worker.device: worker for worker in workers}
+    return WorkerPool("test", list(by_device), by_device.__getitem__)
+
+
 class Bench:
     """A dispatcher over `workers`, and what goes through it."""
 
     def __init__(self, folder: Path, workers: Sequence[Worker], limit: int = 100) -> None:
         self.tasks = TaskStore(60)
         self.spool = Spool(folder, 60)
-        self.pool = WorkerPool("test", workers)
+        self.pool = make_pool(workers)
         self.queue = JobQueue(limit)
         self.fetched: list[str] = []
         self.metrics = Metrics()
-        self.models = StubModels(ModelLifecycle(self.tasks, self.pool, lambda: True, self._fetch_files))
+        self.models = StubModels(ModelLifecycle(self.tasks, self.pool, StubFiles(self.fetched)))
         fetcher = ImageFetcher(self.spool, self.metrics, 10**6, allow_private=True)
         models = cast("Models", self.models)
         webhooks = Webhooks(self.spool, None, allow_private=True)
         self.dispatcher = Dispatcher(
             self.queue, self.tasks, self.spool, models, self.metrics, fetcher, webhooks
         )
-
-    async def _fetch_files(self, on_progress: OnProgress) -> None:
-        on_progress(0, "Fetching the model")
-        self.fetched.append("model")
 
     async def submit(self, text: str = "", client: str = "one", **fields: Any) -> Task:
         """Save an image with a text in it, and submit its job."""

@@ -20,9 +20,7 @@ from supervisor.environment.report import Environment
 from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.job import Callback
 from supervisor.jobs.spool import Spool
-from supervisor.models.downloads import Downloads
 from supervisor.models.registry import Models
-from supervisor.models.store import ModelStore
 from supervisor.settings import Settings
 from supervisor.tasks.task import Task, TaskStore
 
@@ -78,16 +76,6 @@ async def get_models(request: Request) -> Models:
     return _container(request).models
 
 
-async def get_model_store(request: Request) -> ModelStore:
-    """Return the store of BiRefNet's files."""
-    return _container(request).model_store
-
-
-async def get_downloads(request: Request) -> Downloads:
-    """Return the download manager of BiRefNet."""
-    return _container(request).downloads
-
-
 async def get_environment(request: Request) -> Environment:
     """Return the reporter on the Python environment."""
     return _container(request).environment
@@ -111,6 +99,7 @@ async def get_uploads(request: Request) -> Uploads:
         container.dispatcher,
         container.spool,
         container.idempotency_keys,
+        container.models,
         container.metrics,
         container.settings.max_upload_bytes,
     )
@@ -128,8 +117,6 @@ DispatcherDep = Annotated[Dispatcher, Depends(get_dispatcher)]
 TasksDep = Annotated[TaskStore, Depends(get_tasks)]
 SpoolDep = Annotated[Spool, Depends(get_spool)]
 ModelsDep = Annotated[Models, Depends(get_models)]
-ModelStoreDep = Annotated[ModelStore, Depends(get_model_store)]
-DownloadsDep = Annotated[Downloads, Depends(get_downloads)]
 EnvironmentDep = Annotated[Environment, Depends(get_environment)]
 InstallsDep = Annotated[Installer, Depends(get_installs)]
 RateLimiterDep = Annotated[RateLimiter, Depends(get_rate_limiter)]

@@ -10,7 +10,6 @@ from shared.options import (
     PRESET,
     DetailChoice,
     FormatChoice,
-    ModelChoice,
     OutputChoice,
     RemovalOptions,
     ShadowChoice,
@@ -33,7 +32,7 @@ class OptionFields(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
 
     preset: str | None = Field(None, description=PRESET.help)
-    model: ModelChoice = _option("model")
+    model: str = _option("model")
     output: OutputChoice = _option("output")
     format: FormatChoice = _option("format")
     background: str | None = _option("background")

@@ -22,6 +22,7 @@ from supervisor.jobs.idempotency import IdempotencyKeys
 from supervisor.jobs.image_fetch import in_field
 from supervisor.jobs.job import BACKGROUND, SOURCE, Callback, IdempotencyKey, Job, RemoteImage, StoredImage
 from supervisor.jobs.spool import SaveImage, Spool
+from supervisor.models.registry import Models
 from supervisor.net.url_fetch import check_url
 from supervisor.observability.metrics import Metrics
 from supervisor.tasks.task import Task, TaskKind, new_task_id
@@ -65,12 +66,14 @@ class Uploads:
         dispatcher: Dispatcher,
         spool: Spool,
         keys: IdempotencyKeys,
+        models: Models,
         metrics: Metrics,
         max_bytes: int,
     ) -> None:
         self._dispatcher = dispatcher
         self._spool = spool
         self._keys = keys
+        self._models = models
         self._metrics = metrics
         self._max_bytes = max_bytes
 
@@ -84,10 +87,11 @@ class Uploads:
         """Queue the removal of an image's background, and return its task.
 
         Remote images are fetched as the job's first step. A request with the idempotency key of an earlier
-        one gets that one's task. Raises InvalidOption, UploadTooLarge, NotAnImage, UrlRefused, StorageFailed,
-        IdempotencyKeyReused, and what `Dispatcher.submit` raises.
+        one gets that one's task. Raises InvalidOption, UnknownModel, ModelUnavailable, UploadTooLarge,
+        NotAnImage, UrlRefused, StorageFailed, IdempotencyKeyReused, and what `Dispatcher.submit` raises.
         """
         validate_options(options, has_background_file=background is not None)
+        await self._models.check_available(options.model)
         await self._check(image)
         if submission.callback is not None:
             check_url(submission.callback.url, "callback_url")

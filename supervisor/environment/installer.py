@@ -6,8 +6,8 @@ import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from pathlib import Path
 
 from shared.errors import BgremoveError, Cancelled, InstallFailed, Stopping, StorageFailed
@@ -26,7 +26,6 @@ from supervisor.environment.pip_progress import PipProgress, progress_bar_option
 from supervisor.environment.report import Environment
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.tasks.task import Task, TaskKind, TaskStore
-from supervisor.workers.pool import WorkerPool
 
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
 NOT_WRITABLE = (
@@ -41,15 +40,20 @@ log = logging.getLogger("supervisor.environment")
 class Installer:
     """Runs installs, at most one at a time. Lives on the event loop.
 
-    `folder` is pip's temporary folder; it is deleted after each install, whatever a killed pip left in it.
+    `pause_workers` keeps all workers stopped for the length of a block. `folder` is pip's temporary folder,
+    which is deleted after each install, whatever a killed pip left in it.
     """
 
     def __init__(
-        self, tasks: TaskStore, environment: Environment, pools: Sequence[WorkerPool], folder: Path
+        self,
+        tasks: TaskStore,
+        environment: Environment,
+        pause_workers: Callable[[], AbstractAsyncContextManager[None]],
+        folder: Path,
     ) -> None:
         self._tasks = tasks
         self._environment = environment
-        self._pools = pools
+        self._pause_workers = pause_workers
         self._folder = folder
         self._start_lock = asyncio.Lock()
         self._task: Task | None = None
@@ -119,8 +123,7 @@ class Installer:
         """Install while every worker is stopped; those that had a model loaded are restarted."""
         async with AsyncExitStack() as stack:
             task.progress(0, "Stopping the worker")
-            for pool in self._pools:
-                await stack.enter_async_context(pool.pause())
+            await stack.enter_async_context(self._pause_workers())
             await stack.enter_async_context(self._environment.pause_probing())
             await self._run_pip(task, plan)
 

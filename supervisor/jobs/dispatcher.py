@@ -29,6 +29,7 @@ from shared.messages import RemovalResult
 from supervisor.jobs.ends import Entry, JobEnds
 from supervisor.jobs.image_fetch import ImageFetcher
 from supervisor.jobs.job import Job
+from supervisor.jobs.placement import PlacementRound
 from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
@@ -36,7 +37,7 @@ from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
 from supervisor.tasks.task import Task, TaskKind, TaskStore
-from supervisor.workers.worker import Slot, Worker
+from supervisor.workers.slots import Slot
 
 MAX_ATTEMPTS = 2  # of a job whose worker dies
 DECODE_PERCENT = 5  # where the worker's own steps begin; before it, the worker is started
@@ -77,7 +78,7 @@ class Dispatcher:
     def submit(self, job: Job) -> Task:
         """Queue a job whose uploads are in the spool, and return its task.
 
-        Raises QueueFull, Stopping, or WorkerStartFailed while the model's workers are not started any more.
+        Raises QueueFull, Stopping, UnknownModel, or WorkerStartFailed while the model's workers fail.
         """
         if self._closed:
             raise Stopping
@@ -91,7 +92,8 @@ class Dispatcher:
         return self._add(job)
 
     def restore(self, job: Job) -> Task:
-        """Queue a job that was accepted before a restart, and return its task."""
+        """Queue a job that was accepted before a restart, and return its task. Raises UnknownModel."""
+        self._models.resolve(job.model)  # the settings may have changed
         self.queue.readmit(job.id)
         return self._add(job)
 
@@ -146,12 +148,12 @@ class Dispatcher:
         """Start every waiting job that has a slot now, in the order of the queue."""
         if any(job.model == "auto" for job in self.queue):
             await self._models.refresh()
-        reserved: set[Worker] = set()  # for jobs that must run alone
-        for job in list(self.queue):
-            model = self._models.resolve(job.model)
-            slot = model.pool.try_acquire(exclusive=job.exclusive, reserved=reserved)
+        waiting = [(self._entries[job.id], self._models.resolve(job.model)) for job in self.queue]
+        placement = PlacementRound(self._models.residency, (model.pool.name for _, model in waiting))
+        for entry, model in waiting:
+            slot = placement.try_acquire(entry, model)
             if slot is not None:
-                self._start(self._entries[job.id], model, slot)
+                self._start(entry, model, slot)
         self._update_positions()
 
     def _start(self, entry: Entry, model: ModelLifecycle, slot: Slot) -> None:
@@ -197,7 +199,7 @@ class Dispatcher:
             task.progress(percent * DECODE_PERCENT / 100 if loading else percent, message)
 
         if slot.worker.model_info is None:
-            await model.fetch_files(on_progress)
+            await model.files.ensure(on_progress)
         await self._spool.mark_attempt(entry.job)
         return await slot.run(self._spool.message(entry.job), on_progress)
 

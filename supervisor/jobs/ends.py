@@ -26,6 +26,7 @@ class Entry:
     runner: asyncio.Task[None] | None = None
     submitted_at_s: float = 0.0
     started_at_s: float = 0.0
+    overtaken_by: int = 0  # jobs that were started before it while its model had no room
 
 
 class JobEnds:

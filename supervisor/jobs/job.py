@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.options import ModelChoice, RemovalOptions
+from shared.options import RemovalOptions
 
 SOURCE, BACKGROUND = "source", "background"  # names of the files in a job's folder
 
@@ -63,8 +63,8 @@ class Job:
     callback: Callback | None = None
 
     @property
-    def model(self) -> ModelChoice:
-        """The model that was asked for; "auto" is resolved when the job is dispatched."""
+    def model(self) -> str:
+        """The name of the model that was asked for; "auto" is resolved when the job is dispatched."""
         return self.options.model
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
-from shared.errors import WorkerDied
+from shared.errors import BgremoveError, UnknownModel, WorkerDied
 from supervisor.jobs import records
 from supervisor.jobs.dispatcher import MAX_ATTEMPTS, Dispatcher
 from supervisor.jobs.idempotency import IdempotencyKeys
@@ -45,11 +45,9 @@ async def recover(
         if each.ended is not None:
             task = _restore_ended(each, each.ended, spool, tasks)
         elif each.attempts >= MAX_ATTEMPTS:
-            task = tasks.create(TaskKind.REMOVE, each.job.id)
-            await spool.fail(each.job, WorkerDied(), [])
-            task.fail(WorkerDied())
+            task = await _fail(each.job, WorkerDied(), spool, tasks)
         else:
-            task = dispatcher.restore(each.job)
+            task = await _requeue(each.job, spool, tasks, dispatcher)
         keys.restore(each.job, task)
         for line in each.notified or ():
             task.log(line)
@@ -59,6 +57,20 @@ async def recover(
         spool.next_number = spooled[-1].number + 1
         waiting = sum(each.ended is None for each in spooled)
         log.info("spool recovered", extra={"queued": waiting, "finished": len(spooled) - waiting})
+
+
+async def _requeue(job: Job, spool: Spool, tasks: TaskStore, dispatcher: Dispatcher) -> Task:
+    try:
+        return dispatcher.restore(job)
+    except UnknownModel as error:  # the settings have changed
+        return await _fail(job, error, spool, tasks)
+
+
+async def _fail(job: Job, error: BgremoveError, spool: Spool, tasks: TaskStore) -> Task:
+    task = tasks.create(TaskKind.REMOVE, job.id)
+    await spool.fail(job, error, [])
+    task.fail(error)
+    return task
 
 
 def _restore_ended(each: SpooledJob, ended: EndedRecord, spool: Spool, tasks: TaskStore) -> Task:

@@ -15,6 +15,14 @@ class ModelFiles(Protocol):
     error: str | None  # why the last download failed, in a sentence
 
     @property
+    def revision(self) -> str | None:
+        """The branch, tag or commit of a model on the hub."""
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of a complete model from the hub."""
+
+    @property
     def path(self) -> Path | None:
         """The file or folder that a worker loads, None where it was not complete at the last `refresh`."""
 
@@ -36,6 +44,9 @@ class ModelFiles(Protocol):
 
         Raises the error that a download ended with. Cancelling leaves the download running.
         """
+
+    async def size_bytes(self) -> int:
+        """Return the size of the downloaded files, which `delete` would free."""
 
     async def delete(self) -> int:
         """Delete the downloaded files and return their size in bytes; those of the user's own stay.

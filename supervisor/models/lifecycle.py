@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, Stopping, WorkerReplaced
+from supervisor.models.files import ModelFiles
 from supervisor.tasks.task import Task, TaskKind, TaskStore
 from supervisor.workers.pool import WorkerPool
-from supervisor.workers.spec import OnProgress
 
 log = logging.getLogger("supervisor.models")
 
@@ -24,20 +23,12 @@ class Unloaded(TypedDict):
 class ModelLifecycle:
     """Loads, unloads and restarts one model's workers; one load at a time.
 
-    `on_disk` returns whether the model's files are there, or need not be downloaded on request first.
-    `fetch_files` returns when they are there, and is awaited before a worker starts.
+    `files` are there when a worker starts: downloaded before, if need be.
     """
 
-    def __init__(
-        self,
-        tasks: TaskStore,
-        pool: WorkerPool,
-        on_disk: Callable[[], bool],
-        fetch_files: Callable[[OnProgress], Awaitable[object]],
-    ) -> None:
+    def __init__(self, tasks: TaskStore, pool: WorkerPool, files: ModelFiles) -> None:
         self.pool = pool
-        self.on_disk = on_disk
-        self.fetch_files = fetch_files
+        self.files = files
         self._load_error: str | None = None
         self._tasks = tasks
         self._load: Task | None = None
@@ -57,19 +48,25 @@ class ModelLifecycle:
         return self.pool.alive or self.loading is not None
 
     @property
+    def on_disk(self) -> bool:
+        """Whether the files were on disk at the last look, or need not be downloaded on request first."""
+        return self.files.path is not None or self.files.spec.kind == "builtin"
+
+    @property
     def error(self) -> str | None:
         """Why the last load failed, or how the worker with the loaded model died, in a sentence."""
         return self.pool.last_failure or self._load_error
 
-    def load(self) -> Task | None:
+    def load(self, replicas: int | None = None) -> Task | None:
         """Start a load and return its task, or the running one's; None if the model is loaded.
 
-        Raises ModelUnavailable for a model that has to be downloaded first, Stopping.
+        `replicas` is how many devices are to have it. Raises ModelUnavailable for a model that has to be
+        downloaded first, Stopping.
         """
-        if self.loading or self.pool.model_info:
+        if self.loading or (self.pool.model_info and replicas is None):
             return self.loading
         self._check_on_disk()
-        return self._begin(restart=False)
+        return self._begin(restart=False, replicas=replicas)
 
     def restart(self) -> Task:
         """Start new workers in place of those that run, if any, and return the load's task.
@@ -104,27 +101,27 @@ class ModelLifecycle:
             await asyncio.wait([self._running])
 
     def _check_on_disk(self) -> None:
-        if not self.on_disk():
-            raise ModelUnavailable
+        if not self.on_disk:
+            raise ModelUnavailable(f"{self.pool.name} is not on this machine: download it first.")
 
-    def _begin(self, *, restart: bool) -> Task:
+    def _begin(self, *, restart: bool, replicas: int | None = None) -> Task:
         if self._closed:
             raise Stopping
         self._load_error = None
         self._restarting = restart
         task = self._load = self._tasks.create(TaskKind.LOAD)
-        self._running = task.run(self._run(task, restart=restart))
+        self._running = task.run(self._run(task, restart=restart, replicas=replicas))
         return task
 
-    async def _run(self, task: Task, *, restart: bool) -> None:
+    async def _run(self, task: Task, *, restart: bool, replicas: int | None) -> None:
         try:
             if restart:
                 task.progress(0, "Ending the worker")
                 await self.pool.stop()
             task.progress(0, "Starting the worker")
             self._check_on_disk()
-            await self.fetch_files(task.progress)
-            await self.pool.load(task.progress)
+            await self.files.ensure(task.progress)
+            await self.pool.load(task.progress, replicas)
             task.complete("Model loaded")
         except asyncio.CancelledError:
             if task is self._load:  # else another load has taken the workers over

@@ -1,122 +1,240 @@
-"""The model registry: which models this supervisor serves, and how their workers are started."""
+"""The model registry: the models that this service can serve, by name, each with its files and workers."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from shared.errors import ModelUnavailable
-from shared.messages import WorkerConfig
-from shared.options import ModelChoice
-from supervisor.models.builtin_model import BuiltinModel
-from supervisor.models.downloads import Downloads
+from shared.catalog import ALL_MODELS, BUILTIN, DEFAULT_REVISION, ModelSpec, find_model, find_named_model
+from shared.errors import ModelUnavailable, NotReady, StillRunning
+from shared.hub_cache import cache_root, list_models
+from supervisor.models.files import ModelFiles
+from supervisor.models.hub_files import HubFiles
 from supervisor.models.lifecycle import ModelLifecycle, Unloaded
+from supervisor.models.onnx_files import OnnxFiles, rembg_folders
 from supervisor.models.store import ModelStore
+from supervisor.models.worker_specs import WorkerSpecs
 from supervisor.settings import Settings
 from supervisor.tasks.task import Task, TaskStore
+from supervisor.workers.device import CPU, Device, parse_devices
 from supervisor.workers.pool import WorkerPool
-from supervisor.workers.spec import WorkerSpec
-from supervisor.workers.worker import Prepare, Worker
+from supervisor.workers.residency import Residency
+from supervisor.workers.spec import WorkerStatus
+from supervisor.workers.worker import Worker
 
 BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay loaded
 log = logging.getLogger("supervisor.models")
 
 
 class Models:
-    """BiRefNet and the built-in model, each with a worker pool of its own. "auto" prefers BiRefNet."""
+    """The models by name, each with a worker pool. "auto" prefers the default model to the built-in one.
 
-    def __init__(
-        self,
-        settings: Settings,
-        tasks: TaskStore,
-        store: ModelStore,
-        downloads: Downloads,
-        log_folder: Path,
-    ) -> None:
-        self.builtin_file = BuiltinModel(settings.data_dir)
+    A model that is not in the catalogue, but on disk, is added when it is first asked for.
+    """
+
+    def __init__(self, settings: Settings, tasks: TaskStore, log_folder: Path) -> None:
         self._settings = settings
-        self._store = store
+        self._tasks = tasks
         self._log_folder = log_folder
-        idle_s = settings.keep_alive_s
-        birefnet = self._pool("birefnet", self._prepare_birefnet, idle_s)
-        builtin = self._pool("builtin", self._prepare_builtin, idle_s or BUILTIN_KEEP_ALIVE_S)
-        self.lifecycles = {
-            "birefnet": ModelLifecycle(tasks, birefnet, store.on_disk, downloads.ensure),
-            # Counts as on disk: where its file is missing, it is fetched before its worker starts.
-            "builtin": ModelLifecycle(tasks, builtin, lambda: True, self.builtin_file.ensure),
-        }
+        self._devices = parse_devices(settings.device)
+        self._specs = WorkerSpecs(settings)
+        self._listeners: list[Callable[[], None]] = []
+        self._paused = False  # while packages are installed
+        self._by_name: dict[str, ModelLifecycle] = {}
+        self.residency = Residency(settings.max_loaded_models, self._list_workers)
+        self.default = self._add(find_model(settings.model))
+        for spec in (BUILTIN, *ALL_MODELS):
+            if spec.name not in self._by_name:
+                self._add(spec)
+        self.builtin = self._by_name[BUILTIN.name]
 
-    @property
-    def pools(self) -> list[WorkerPool]:
-        """Every model's worker pool."""
-        return [lifecycle.pool for lifecycle in self.lifecycles.values()]
+    def __iter__(self) -> Iterator[ModelLifecycle]:
+        """Iterate over the models, the default one first."""
+        return iter(list(self._by_name.values()))
 
     async def refresh(self) -> None:
-        """Look at the disk for BiRefNet's files, which other processes may have changed."""
-        await self._store.refresh()
+        """Look at the disk for the default model's files, which other processes may have changed."""
+        await self.default.files.refresh()
 
-    def resolve(self, choice: ModelChoice) -> ModelLifecycle:
-        """Return the chosen model; "auto" is BiRefNet once it is loaded, or on disk at the last `refresh`."""
+    def find(self, name: str) -> ModelLifecycle:
+        """Return a model by a name in the catalogue, a hub id, "builtin", or "birefnet", the default one.
+
+        Raises UnknownModel, NotReady.
+        """
+        spec = self._find_spec(name)
+        return self._by_name.get(spec.name) or self._add(spec)
+
+    def resolve(self, choice: str) -> ModelLifecycle:
+        """Return the chosen model; "auto" is the default one once it is loaded, or on disk at `refresh`.
+
+        Raises UnknownModel.
+        """
         if choice != "auto":
-            return self.lifecycles[choice]
-        return next(each for each in self.lifecycles.values() if each.live or each.on_disk())
+            return self.find(choice)
+        return next(each for each in (self.default, self.builtin) if each.live or each.on_disk)
 
-    async def load(self, choice: ModelChoice) -> Task | None:
+    async def look_up(self, choice: str) -> ModelLifecycle:
+        """Return the chosen model as `resolve` does, and look at the disk for its files.
+
+        Raises UnknownModel, and ModelUnavailable for one that is neither in the catalogue nor on disk: a
+        client could name any number of those.
+        """
+        await self.refresh()
+        if choice == "auto":
+            return self.resolve(choice)
+        spec = self._find_spec(choice)
+        if spec.name not in self._by_name and await self._make_files(spec).refresh() is None:
+            raise ModelUnavailable(f"{spec.name} is not on this machine: download it first.")
+        model = self.find(choice)
+        await model.files.refresh()
+        return model
+
+    async def check_available(self, choice: str) -> None:
+        """Raise UnknownModel, or ModelUnavailable for a model that would have to be downloaded first.
+
+        "birefnet" is downloaded when it is needed; with the setting for that, all of the catalogue is.
+        """
+        if choice in ("auto", "birefnet"):
+            return
+        model = await self.look_up(choice)
+        if not (model.live or model.on_disk or (self._settings.auto_download and is_downloadable(model))):
+            raise ModelUnavailable(
+                f"{model.pool.name} is not on this machine: download it first, "
+                "or set BGREMOVE_AUTO_DOWNLOAD=true."
+            )
+
+    async def load(self, choice: str, replicas: int | None = None) -> Task | None:
         """Load the chosen model, as `ModelLifecycle.load` does."""
-        await self.refresh()
-        return self.resolve(choice).load()
+        return (await self.look_up(choice)).load(replicas)
 
-    async def restart(self, choice: ModelChoice) -> Task:
+    async def restart(self, choice: str) -> Task:
         """Restart the chosen model's workers, as `ModelLifecycle.restart` does."""
-        await self.refresh()
-        return self.resolve(choice).restart()
+        return (await self.look_up(choice)).restart()
+
+    async def delete(self, name: str) -> int:
+        """Delete a model's files from the disk, and return their size in bytes.
+
+        Raises StillRunning while it is loaded, and what `ModelFiles.delete` raises.
+        """
+        model = self.find(name)
+        if model.live:
+            raise StillRunning(f"{model.pool.name} is loaded: unload it first.")
+        size_bytes = await model.files.delete()
+        await model.files.refresh()
+        return size_bytes
+
+    async def list_all(self) -> list[ModelLifecycle]:
+        """Return every model of the catalogue that can be had here, and every one found on disk."""
+        for found in await asyncio.to_thread(list_models, cache_root(self._settings.data_dir)):
+            if not self._paused:
+                self.find(found)
+        await asyncio.gather(*(model.files.refresh() for model in self))
+        return [model for model in self if model.files.path or model.live or is_downloadable(model)]
+
+    async def list_choices(self) -> list[str]:
+        """Return the names from which a removal may choose a model: those on disk, and the aliases."""
+        found = [model.pool.name for model in await self.list_all() if model.files.path]
+        return [*dict.fromkeys(["auto", "birefnet", "builtin", *found])]
+
+    async def find_rembg(self, name: str) -> str | None:
+        """Return the name of the model whose file is that of rembg's model `name`, if it is on disk."""
+        for model in self:
+            spec = model.files.spec
+            if spec.kind == "onnx" and spec.onnx_name == name and await model.files.refresh():
+                return model.pool.name
+        return None
+
+    async def worker_status(self) -> list[WorkerStatus]:
+        """Return the status of the workers of the default and built-in model, and of all that were used."""
+        main = (self.default, self.builtin)
+        used = [model.pool for model in self if model in main or model.pool.last_used_at]
+        return [status for pool in used for status in await pool.status()]
+
+    @asynccontextmanager
+    async def pause(self) -> AsyncIterator[None]:
+        """Keep all workers stopped for the length of a block; loaded models are loaded again at its end."""
+        self._paused = True
+        try:
+            async with AsyncExitStack() as stack:
+                for model in self:
+                    await stack.enter_async_context(model.pool.pause())
+                yield
+        finally:
+            self._paused = False
 
     def subscribe(self, on_change: Callable[[], None]) -> None:
         """Call `on_change` whenever a worker's state or its free slots change."""
-        for pool in self.pools:
-            pool.subscribe(on_change)
+        self._listeners.append(on_change)
 
     async def unload(self) -> Unloaded:
         """Kill every worker, so that all memory is free."""
-        done = await asyncio.gather(*(lifecycle.unload() for lifecycle in self.lifecycles.values()))
+        done = await asyncio.gather(*(model.unload() for model in self))
         freed = [each["freed_bytes"] for each in done if each["freed_bytes"] is not None]
         return {"unloaded": bool(freed), "freed_bytes": sum(freed) if freed else None}
 
     async def close(self) -> None:
-        """Cancel loads and kill the workers for good."""
+        """Cancel loads and downloads, and kill the workers for good."""
         await asyncio.gather(
-            *(lifecycle.close() for lifecycle in self.lifecycles.values()),
-            *(pool.close() for pool in self.pools),
+            *(model.close() for model in self),
+            *(model.pool.close() for model in self),
+            *(model.files.close() for model in self),
         )
 
-    def _pool(self, name: str, prepare: Prepare, keep_alive_s: float | None) -> WorkerPool:
-        return WorkerPool(name, [Worker(name, prepare, self._log_folder, keep_alive_s)])
+    def _find_spec(self, name: str) -> ModelSpec:
+        default = self.default.files.spec
+        if name == "birefnet" or name.lower() in (default.name.lower(), default.model_id.lower()):
+            return default
+        return find_named_model(name)
 
-    async def _prepare_builtin(self) -> WorkerSpec:
-        config = WorkerConfig("onnx", str(self.builtin_file.path), self._settings.max_pixels)
-        return self._spec(self._settings.builtin_worker, config)
+    def _list_workers(self) -> Iterator[Worker]:
+        return (worker for model in self for worker in model.pool.workers)
 
-    async def _prepare_birefnet(self) -> WorkerSpec:
-        snapshot = await self._store.refresh()
-        if snapshot is None:
-            raise ModelUnavailable
-        settings, spec, folder = self._settings, self._store.spec, snapshot.folder
-        if settings.loader == "transformers":
-            log.warning("code from the hub enabled", extra={"model": spec.model_id, "snapshot": folder.name})
-        config = WorkerConfig(
-            loader=settings.loader,
-            model_path=str(folder),
-            max_pixels=settings.max_pixels,
-            model_id=spec.model_id,
-            device=settings.device,
-            dtype=settings.dtype,
-            input_size=spec.input_size,
-            cpu_fallback=settings.cpu_fallback,
-        )
-        return self._spec(settings.birefnet_worker, config)
+    def _add(self, spec: ModelSpec) -> ModelLifecycle:
+        if self._paused:
+            raise NotReady("Packages are being installed: ask again when that has ended.")
+        files = self._make_files(spec)
+        keep_alive_s = self._settings.keep_alive_s
+        if spec.kind == "builtin":
+            keep_alive_s = keep_alive_s or BUILTIN_KEEP_ALIVE_S
+        prepare = partial(self._specs.prepare, files)
 
-    def _spec(self, entry: str, config: WorkerConfig) -> WorkerSpec:
+        def make_worker(device: Device) -> Worker:
+            return Worker(spec.name, device, prepare, self._log_folder, keep_alive_s, self.residency)
+
+        pool = WorkerPool(spec.name, self._choose_devices(spec), make_worker, self._settings.replicas)
+        pool.subscribe(partial(self._handle_change, pool))
+        model = self._by_name[spec.name] = ModelLifecycle(self._tasks, pool, files)
+        return model
+
+    def _make_files(self, spec: ModelSpec) -> ModelFiles:
         settings = self._settings
-        return WorkerSpec(
-            entry, config, settings.start_timeout_s, settings.load_timeout_s, settings.job_timeout_s
-        )
+        if spec.kind != "birefnet":
+            return OnnxFiles(self._tasks, spec, settings.data_dir, rembg_folders())
+        store = ModelStore(settings.data_dir, spec, self._revision(spec), settings.loader)
+        return HubFiles(self._tasks, store, self._log_folder)
+
+    def _revision(self, spec: ModelSpec) -> str:
+        """Return the revision of a model: the setting is for the default one."""
+        is_default = spec == find_model(self._settings.model)
+        return self._settings.revision if is_default else DEFAULT_REVISION
+
+    def _choose_devices(self, spec: ModelSpec) -> tuple[Device, ...]:
+        """Return the devices of a model's workers; onnxruntime computes on the CPU only."""
+        if spec.kind == "birefnet":
+            return self._devices
+        return tuple(device for device in self._devices if device.is_cpu) or (CPU,)
+
+    def _handle_change(self, pool: WorkerPool) -> None:
+        first = pool.workers[0].device
+        if first.is_auto and first.name != "auto":
+            self.residency.auto = first
+        self.residency.note_change()
+        for listener in self._listeners:
+            listener()
+
+
+def is_downloadable(model: ModelLifecycle) -> bool:
+    """Whether the service can download the model's files."""
+    return bool(model.files.spec.repo_id or model.files.spec.wheels)

@@ -50,22 +50,48 @@ class ModelStore:
         self.needs_code = loader == "transformers"
         self._snapshot: Snapshot | None = None
 
-    def on_disk(self) -> bool:
-        """Whether the complete model was on disk at the last `refresh`."""
-        return self._snapshot is not None
+    @property
+    def path(self) -> Path | None:
+        """The complete model's folder, or its file; None where it was not on disk at the last `refresh`."""
+        return self._snapshot.folder if self._snapshot else None
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the complete model, None for one of the user's own."""
+        return self._snapshot.commit if self._snapshot else None
 
     async def refresh(self) -> Snapshot | None:
         """Return the complete model, if it is on disk now."""
         self._snapshot = await asyncio.to_thread(self.find_snapshot)
         return self._snapshot
 
+    async def size_bytes(self) -> int:
+        """Return the size of the downloaded files, which `delete` would free."""
+        return await asyncio.to_thread(self._cache.size_bytes) if self._cache else 0
+
+    async def delete(self) -> int:
+        """Delete the downloaded files, and return their size in bytes.
+
+        Raises ModelUnusable for files of the user's own, StorageFailed.
+        """
+        if self._cache is None:
+            raise ModelUnusable(f"{self.spec.name} was not downloaded by this service: delete it by hand.")
+        try:
+            return await asyncio.to_thread(self._cache.delete)
+        except OSError as error:
+            raise StorageFailed(f"The model cannot be deleted: {error.strerror or error}.") from error
+
+    @property
+    def _cache(self) -> HubCache | None:
+        return None if self.spec.repo_id is None else HubCache(self.root, self.spec.repo_id)
+
     def find_snapshot(self) -> Snapshot | None:
         """Return the complete model, if it is on disk now. Blocks."""
         if self.spec.path is not None:
             return Snapshot(self.spec.path, None) if _has_weights(self.spec.path) else None
-        if self.spec.repo_id is None or self.revision is None:
+        cache = self._cache
+        if cache is None or self.revision is None:
             return None
-        cache = HubCache(self.root, self.spec.repo_id)
         record = cache.read_manifest(self.revision)
         if record is None or (self.needs_code and not record.code) or not cache.is_intact(record):
             return None
@@ -153,8 +179,11 @@ def _is_whole(weights: Path) -> bool:
         return False
 
 
-def _has_weights(folder: Path) -> bool:
+def _has_weights(path: Path) -> bool:
+    """Whether a path is of a model: a folder with weights, or a file of weights."""
+    if path.suffix == WEIGHTS_SUFFIX and path.is_file():
+        return True
     try:
-        return bool(select_weights(path.name for path in folder.iterdir()))
+        return bool(select_weights(each.name for each in path.iterdir()))
     except OSError:
         return False

@@ -85,7 +85,7 @@ def render_metrics(
     uptime_s: float,
     queue_length: int,
     queue_limit: int,
-    workers: Mapping[str, WorkerStatus],
+    workers: Sequence[WorkerStatus],
 ) -> bytes:
     """Return all metrics in Prometheus' text format, version 0.0.4."""
     present = _present_families(uptime_s, queue_length, queue_limit, workers)
@@ -104,7 +104,7 @@ class _Snapshot(Collector):
 
 
 def _present_families(
-    uptime_s: float, queue_length: int, queue_limit: int, workers: Mapping[str, WorkerStatus]
+    uptime_s: float, queue_length: int, queue_limit: int, workers: Sequence[WorkerStatus]
 ) -> Iterator[Metric]:
     yield InfoMetricFamily("bgremove", "Version of the service.", value={"version": __version__})
     yield GaugeMetricFamily("bgremove_uptime_seconds", "Time since the service started.", uptime_s)
@@ -115,31 +115,37 @@ def _present_families(
     yield from _worker_families(workers)
 
 
-def _worker_families(workers: Mapping[str, WorkerStatus]) -> Iterator[Metric]:
+def _worker_families(workers: Sequence[WorkerStatus]) -> Iterator[Metric]:
+    labels = ["worker", "model", "device"]
     state = GaugeMetricFamily(
-        "bgremove_worker_state", "Worker state (1 for the current state).", labels=["worker", "state"]
+        "bgremove_worker_state", "Worker state (1 for the current state).", labels=[*labels, "state"]
     )
     generation = GaugeMetricFamily(
-        "bgremove_worker_generation", "Number of processes that the worker has started.", labels=["worker"]
+        "bgremove_worker_generation", "Number of processes that the worker has started.", labels=labels
     )
     restarts = CounterMetricFamily(
         "bgremove_worker_restarts",
         "Starts of a worker process after the worker's first one.",
-        labels=["worker"],
+        labels=labels,
+    )
+    done = CounterMetricFamily(
+        "bgremove_worker_jobs", "Removals that the worker has finished.", labels=labels
     )
     resident = GaugeMetricFamily(
         "bgremove_worker_resident_memory_bytes",
         "Resident memory of the worker process; 0 without one.",
-        labels=["worker"],
+        labels=labels,
     )
     device = GaugeMetricFamily(
-        "bgremove_worker_device_memory_bytes", "GPU memory reserved by the worker.", labels=["worker"]
+        "bgremove_worker_device_memory_bytes", "GPU memory reserved by the worker.", labels=labels
     )
-    for name, worker in workers.items():
+    for worker in workers:
+        values = [worker["id"], worker["model"], worker["device"]]
         for each in WorkerState:
-            state.add_metric([name, each], float(worker["state"] == each))
-        generation.add_metric([name], worker["generation"])
-        restarts.add_metric([name], worker["restarts"])
-        resident.add_metric([name], worker["rss_bytes"] or 0)
-        device.add_metric([name], worker["device_memory_bytes"] or 0)
-    yield from (state, generation, restarts, resident, device)
+            state.add_metric([*values, each], float(worker["state"] == each))
+        generation.add_metric(values, worker["generation"])
+        restarts.add_metric(values, worker["restarts"])
+        done.add_metric(values, worker["jobs_done"])
+        resident.add_metric(values, worker["rss_bytes"] or 0)
+        device.add_metric(values, worker["device_memory_bytes"] or 0)
+    yield from (state, generation, restarts, done, resident, device)

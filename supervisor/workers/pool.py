@@ -1,13 +1,19 @@
-"""The worker pool of one model: chooses a worker for each job, and acts on all of them together."""
+"""The worker pool of one model: a worker per device, a choice among them for each job, and their revival."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
+from shared.errors import BgremoveError, OutOfMemory
 from shared.messages import ModelInfo
+from supervisor.workers.device import Device
+from supervisor.workers.slots import Slot
 from supervisor.workers.spec import OnProgress, WorkerStatus
 from supervisor.workers.state import WorkerState
-from supervisor.workers.worker import Slot, Worker
+from supervisor.workers.worker import Worker
 
 # How much of a worker's life a pool's state shows: that of its most useful worker.
 _BY_USE = (
@@ -18,96 +24,207 @@ _BY_USE = (
     WorkerState.FAILED,
     WorkerState.STOPPED,
 )
+REVIVAL_S = (0.5, 5.0, 30.0, 120.0, 300.0)  # before a lost device is tried again, by failures in a row
+log = logging.getLogger("supervisor.pool")
 
 
 class WorkerPool:
-    """The workers of one model. Lives on the event loop.
+    """The workers of one model, one per device. Lives on the event loop.
 
     A dead worker makes the pool smaller, never ends it: the pool has a problem when all its workers have one.
+    While others work, a dead one is started again in the background, with back-off. At most `replicas`
+    workers live at the same time, None for one on each device. The device "auto" is replaced by the devices
+    that its worker reports.
     """
 
-    def __init__(self, name: str, workers: Sequence[Worker]) -> None:
+    def __init__(
+        self,
+        name: str,
+        devices: Sequence[Device],
+        make_worker: Callable[[Device], Worker],
+        replicas: int | None = None,
+    ) -> None:
         self.name = name
-        self._workers = workers
+        self.replicas = replicas
+        self._make_worker = make_worker
+        self._listeners: list[Callable[[], None]] = []
+        self._revivals: dict[Worker, asyncio.Task[None]] = {}
+        self._failures: dict[Worker, int] = {}
+        self.workers = [self._add(device) for device in devices]
 
     @property
     def state(self) -> WorkerState:
         """The state of the most useful worker."""
-        return min((worker.state for worker in self._workers), key=_BY_USE.index)
+        return min((worker.state for worker in self.workers), key=_BY_USE.index)
 
     @property
     def model_info(self) -> ModelInfo | None:
         """The loaded model's information, while a worker has one loaded."""
-        return next((worker.model_info for worker in self._workers if worker.model_info), None)
+        return next((worker.model_info for worker in self.workers if worker.model_info), None)
 
     @property
     def alive(self) -> bool:
         """Whether there is a worker process."""
-        return any(worker.alive for worker in self._workers)
+        return any(worker.alive for worker in self.workers)
+
+    @property
+    def resident(self) -> bool:
+        """Whether a device holds the model, or is about to."""
+        return any(worker.resident for worker in self.workers)
 
     @property
     def problem(self) -> str | None:
         """Why no worker is started any more, in a sentence; None where one would be."""
-        problems = [worker.problem for worker in self._workers]
+        problems = [worker.problem for worker in self.workers]
         return problems[0] if all(problems) else None
 
     @property
     def last_failure(self) -> str | None:
-        """How the last worker died, in a sentence, while it is not started again."""
-        return next((worker.failure for worker in self._workers if worker.failure), None)
+        """How the last worker died, in a sentence, while no other one works and it is not started again."""
+        if self.model_info is not None:
+            return None
+        return next((worker.failure for worker in self.workers if worker.failure), None)
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """When a worker's state changed last, in UTC; None for a model that was never loaded."""
+        last_s = max(worker.last_used_s for worker in self.workers)
+        return datetime.now(UTC) - timedelta(seconds=time.monotonic() - last_s) if last_s else None
 
     def subscribe(self, on_change: Callable[[], None]) -> None:
         """Call `on_change` whenever a worker's state or its free slots change."""
-        for worker in self._workers:
-            worker.subscribe(on_change)
+        self._listeners.append(on_change)
 
-    def try_acquire(self, *, exclusive: bool, reserved: set[Worker]) -> Slot | None:
-        """Return a slot of the least loaded worker, None where none is free.
+    def try_acquire(
+        self,
+        *,
+        exclusive: bool,
+        reserved: set[Worker],
+        has_room: Callable[[Worker], bool] = lambda _: True,
+    ) -> Slot | None:
+        """Return a slot of the least loaded worker whose model is loaded, else of one to start; None: wait.
 
         An `exclusive` slot needs a worker without other jobs. One that has some is added to `reserved`, and
         drains: the caller passes that set along for the other jobs that it tries in the same round.
         """
-        workers = [worker for worker in self._workers if worker not in reserved]
-        healthy = [worker for worker in workers if worker.problem is None] or workers
-        if exclusive and healthy:
-            worker = min(healthy, key=lambda worker: worker.in_flight)
-            slot = worker.try_acquire(exclusive=True)
-            if slot is None:
-                reserved.add(worker)
-            return slot
-        for worker in sorted(healthy, key=lambda worker: worker.in_flight):
-            slot = worker.try_acquire(exclusive=False)
+        loaded = [
+            each for each in self.workers if each.model_info and not each.problem and each not in reserved
+        ]
+        startable = [worker for worker in self._find_startable() if worker not in reserved]
+        usable = [*sorted(loaded, key=lambda worker: worker.in_flight), *filter(has_room, startable)]
+        for worker in usable:
+            slot = worker.try_acquire(exclusive=exclusive)
             if slot is not None:
                 return slot
+        if exclusive and usable:
+            reserved.add(min(usable, key=lambda worker: worker.in_flight))
         return None
 
-    async def load(self, on_progress: OnProgress) -> None:
-        """Start every worker, whatever happened before, and wait until the model is loaded.
+    def _find_startable(self) -> Collection[Worker]:
+        """Return the workers that a job may start, by preference; dead ones while no other one lives only."""
+        idle = [worker for worker in self.workers if worker.model_info is None or worker.problem]
+        if self.problem is None:
+            idle = [worker for worker in idle if worker.problem is None]
+        if self.replicas is not None:
+            resident = sum(worker.resident for worker in self.workers)
+            idle = [worker for worker in idle if worker.resident or resident < self.replicas]
+        if any(worker.alive for worker in self.workers):
+            idle = [worker for worker in idle if worker.state is not WorkerState.FAILED]
+        return sorted(idle, key=lambda worker: (worker.in_flight, worker.state is WorkerState.FAILED))
 
-        Raises WorkerFailed.
+    async def load(self, on_progress: OnProgress, replicas: int | None = None) -> None:
+        """Start the workers, whatever happened before, and wait until the model is loaded.
+
+        It is loaded if one device has it. Raises WorkerFailed where none has. `replicas` is how many devices
+        are to have it, None for as many as the settings say.
         """
-        await asyncio.gather(*(worker.load(on_progress) for worker in self._workers))
+        first, *_ = self.workers
+        if first.device.is_auto:
+            await first.load(on_progress)  # says which devices there are
+        wanted = self._choose_workers(replicas)
+        outcomes = await asyncio.gather(
+            *(worker.load(on_progress) for worker in wanted), return_exceptions=True
+        )
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        unexpected = [failure for failure in failures if not isinstance(failure, BgremoveError)]
+        if unexpected or len(failures) == len(wanted):
+            raise [*unexpected, *failures][0]
+        for worker in wanted:
+            if worker.failure is not None:
+                log.warning("device skipped", extra={"worker": worker.name, "reason": worker.failure})
+
+    def _choose_workers(self, replicas: int | None) -> list[Worker]:
+        """Return the workers to load, those first that have the model loaded."""
+        count = replicas or self.replicas or len(self.workers)
+        return sorted(self.workers, key=lambda worker: not worker.alive)[:count]
 
     async def stop(self) -> bool:
         """Kill every worker and wait until all are reaped; False where none ran."""
-        return any(await asyncio.gather(*(worker.stop() for worker in self._workers)))
+        self._cancel_revivals()
+        return any(await asyncio.gather(*(worker.stop() for worker in self.workers)))
 
     async def memory_bytes(self) -> int:
         """Return the memory that the workers hold, on this machine and on devices of their own."""
-        return sum(await asyncio.gather(*(worker.memory_bytes() for worker in self._workers)))
+        return sum(await asyncio.gather(*(worker.memory_bytes() for worker in self.workers)))
 
-    async def status(self) -> dict[str, WorkerStatus]:
-        """Return the status of every worker, by its name."""
-        return {worker.name: await worker.status() for worker in self._workers}
+    async def status(self) -> list[WorkerStatus]:
+        """Return the status of every worker."""
+        return await asyncio.gather(*(worker.status() for worker in self.workers))
 
     @asynccontextmanager
     async def pause(self) -> AsyncIterator[None]:
         """Keep all workers stopped for the length of a block; those that were loaded are loaded again."""
+        self._cancel_revivals()
         async with AsyncExitStack() as stack:
-            for worker in self._workers:
+            for worker in self.workers:
                 await stack.enter_async_context(worker.pause())
             yield
 
     async def close(self) -> None:
         """Kill the workers for good."""
-        await asyncio.gather(*(worker.close() for worker in self._workers))
+        self._listeners.clear()
+        self._cancel_revivals()
+        await asyncio.gather(*(worker.close() for worker in self.workers))
+
+    def _add(self, device: Device) -> Worker:
+        worker = self._make_worker(device)
+        worker.subscribe(lambda: self._handle_change(worker))
+        return worker
+
+    def _handle_change(self, worker: Worker) -> None:
+        info = worker.model_info
+        if info is not None:
+            self._failures.pop(worker, None)
+            if worker.device.is_auto:
+                self._expand(worker, info)
+        elif worker.state is WorkerState.FAILED and worker not in self._revivals and self.alive:
+            self._schedule_revival(worker)
+        for listener in self._listeners:
+            listener()
+
+    def _expand(self, worker: Worker, info: ModelInfo) -> None:
+        """Replace "auto" by the devices that its worker has found: its own, and the others of that kind."""
+        worker.device = Device(info.device_name or info.device, is_auto=True)
+        known = {each.device.name for each in self.workers}
+        self.workers += [self._add(Device(name)) for name in info.other_devices if name not in known]
+
+    def _schedule_revival(self, worker: Worker) -> None:
+        last = worker.last_exit
+        if last is not None and last.reason == OutOfMemory.code:
+            return  # it would evict other models, again and again
+        failures = self._failures[worker] = self._failures.get(worker, 0) + 1
+        wait_s = REVIVAL_S[min(failures, len(REVIVAL_S)) - 1]
+        log.warning("device lost", extra={"worker": worker.name, "retry_s": wait_s})
+        self._revivals[worker] = asyncio.create_task(self._revive(worker, wait_s))
+
+    async def _revive(self, worker: Worker, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        with suppress(BgremoveError):  # its death schedules the next one
+            del self._revivals[worker]
+            if self.alive:
+                await worker.load(lambda _percent, _message: None)
+
+    def _cancel_revivals(self) -> None:
+        for revival in self._revivals.values():
+            revival.cancel()
+        self._revivals.clear()

@@ -38,13 +38,20 @@ class WorkerExit:
 
 
 class WorkerStatus(TypedDict):
-    """A worker process: its state, the memory it holds, how the last one ended."""
+    """A worker process: its state, the memory it holds, how the last one ended. `id` is `model@device`.
 
+    `problem` is why no process is started any more, or how the last one died, in a sentence.
+    """
+
+    id: str
+    model: str
+    device: str
     state: WorkerState
     pid: int | None
     generation: int
     restarts: int
     rss_bytes: int | None
     device_memory_bytes: int | None
+    jobs_done: int
     last_exit: WorkerExit | None
     problem: str | None

@@ -1,68 +1,68 @@
-"""A worker: supervises one process of one model. Starts it on demand, restarts it, ends it when idle."""
+"""A worker: supervises one process of one model on one device. Starts it on demand, ends it when idle."""
 
 import asyncio
 import logging
+import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shared.errors import BgremoveError, WorkerReplaced, WorkerStartFailed
+from shared.errors import BgremoveError, OutOfMemory, WorkerReplaced, WorkerStartFailed
 from shared.messages import ModelInfo, RemovalJob, RemovalResult
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.platform.process_memory import rss_bytes
+from supervisor.workers.device import Device
 from supervisor.workers.handle import WorkerHandle
 from supervisor.workers.restart_policy import RestartPolicy
+from supervisor.workers.slots import Slot
 from supervisor.workers.spec import OnProgress, WorkerExit, WorkerSpec, WorkerStatus
 from supervisor.workers.state import WorkerEvent, WorkerState, transition
+
+if TYPE_CHECKING:
+    from supervisor.workers.residency import Residency
 
 SUSPENDED = (
     "The worker crashed repeatedly; automatic restarts are suspended. Retry in a few minutes, or POST "
     "/api/v1/worker/restart."
 )
+_UNSAFE = re.compile(r"[^\w.@-]")  # in a file's name, on any system
 log = logging.getLogger("supervisor.worker")
 
-# Returns how to start the process; asked before every start.
-Prepare = Callable[[], Awaitable[WorkerSpec]]
-
-
-@dataclass(eq=False, slots=True)
-class Slot:
-    """The right to run one job on a worker at a time. An `exclusive` one allows no other job there."""
-
-    worker: "Worker"
-    exclusive: bool
-
-    async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
-        """Run a job, starting the worker first if need be.
-
-        Raises the job's own error, WorkerReplaced if the worker was ended on request, or another WorkerFailed
-        if it died. Cancelling stops the job.
-        """
-        return await self.worker.run(job, on_progress)
-
-    def release(self) -> None:
-        """Give the slot back."""
-        self.worker.release(self)
+# Returns how to start the process on a device; asked before every start.
+Prepare = Callable[[Device], Awaitable[WorkerSpec]]
 
 
 class Worker:
     """Keeps at most one live process, with back-off and a circuit breaker between deaths.
 
-    `keep_alive_s` is how long an idle process lives, None for no limit. Lives on the event loop; every change
-    of state happens there, through the one transition table.
+    `keep_alive_s` is how long an idle process lives, None for no limit. `residency` makes room on the device
+    for a load on request. Lives on the event loop; every change of state happens there, through the
+    one transition table.
     """
 
     def __init__(
-        self, name: str, prepare: Prepare, log_folder: Path, keep_alive_s: float | None = None
+        self,
+        model: str,
+        device: Device,
+        prepare: Prepare,
+        log_folder: Path,
+        keep_alive_s: float | None = None,
+        residency: "Residency | None" = None,
     ) -> None:
-        self.name = name
+        self.model = model
+        self.device = device
         self.state = WorkerState.STOPPED
         self.starts = 0
+        self.jobs_done = 0
+        self.last_used_s = 0.0  # monotonic seconds
         self.last_exit: WorkerExit | None = None
         self._prepare = prepare
         self._log_folder = log_folder
         self._keep_alive_s = keep_alive_s
+        self._residency = residency
+        self._loads = 0  # loads on request that are under way
         self._idle_timer: asyncio.TimerHandle | None = None
         self._listeners: list[Callable[[], None]] = []
         self._slots: set[Slot] = set()
@@ -73,9 +73,24 @@ class Worker:
         self._reloading: asyncio.Task[None] | None = None
 
     @property
+    def name(self) -> str:
+        """The worker's id, `model@device`."""
+        return f"{self.model}@{self.device.name}"
+
+    @property
     def alive(self) -> bool:
         """Whether there is a process."""
         return self.pid is not None
+
+    @property
+    def resident(self) -> bool:
+        """Whether the device holds the model, or is about to."""
+        return self.alive or bool(self._slots) or self._loads > 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether the model is loaded and no job has a slot."""
+        return self.state is WorkerState.READY and not self._slots and not self._loads
 
     @property
     def pid(self) -> int | None:
@@ -127,10 +142,10 @@ class Worker:
 
     async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
         """Run a job, as `Slot.run` does."""
-        handle = await self._live_handle()
-        await handle.wait_ready(on_progress)
+        handle = await self._ready_handle(on_progress)
         result = await handle.run(job, on_progress)
         self._policy.reset()
+        self.jobs_done += 1
         return result
 
     async def load(self, on_progress: OnProgress) -> ModelInfo:
@@ -139,7 +154,35 @@ class Worker:
         Raises WorkerFailed.
         """
         self._policy.reset()
-        return await (await self._live_handle()).wait_ready(on_progress)
+        if self._residency is not None:
+            await self._residency.make_room(self)
+        self._loads += 1
+        try:
+            handle = await self._ready_handle(on_progress)
+        finally:
+            self._loads -= 1
+            self._notify()
+        return await handle.wait_ready(on_progress)
+
+    async def _ready_handle(self, on_progress: OnProgress) -> WorkerHandle:
+        """Return the handle of a process with the model loaded.
+
+        A load that fails for memory is tried once more, if idle models could be evicted for it.
+        """
+        handle = await self._live_handle()
+        try:
+            await handle.wait_ready(on_progress)
+        except OutOfMemory:
+            if self._residency is None or not await self._residency.evict_idle(self):
+                raise
+            handle = await self._live_handle()
+            await handle.wait_ready(on_progress)
+        return handle
+
+    def kill(self, cause: WorkerReplaced) -> None:
+        """Kill the process, if there is one; it is reaped later."""
+        if self._handle is not None:
+            self._handle.kill(cause)
 
     async def stop(self) -> bool:
         """Kill the process and wait until it is reaped; False where none ran."""
@@ -186,14 +229,18 @@ class Worker:
     async def status(self) -> WorkerStatus:
         """Return the worker's status; the process's memory is asked of the operating system."""
         return {
+            "id": self.name,
+            "model": self.model,
+            "device": self.device.name,
             "state": self.state,
             "pid": self.pid,
             "generation": self.starts,
             "restarts": max(0, self.starts - 1),
             "rss_bytes": await asyncio.to_thread(rss_bytes, self.pid) if self.pid else None,
             "device_memory_bytes": self.model_info.device_memory_bytes if self.model_info else None,
+            "jobs_done": self.jobs_done,
             "last_exit": self.last_exit,
-            "problem": self.problem,
+            "problem": self.problem or self.failure,
         }
 
     async def _reload(self) -> None:
@@ -212,14 +259,15 @@ class Worker:
                 if self.problem is not None:
                     raise WorkerStartFailed(self.problem)
                 await asyncio.sleep(self._policy.wait_s)
-                handle = self._start(await self._prepare())
+                handle = self._start(await self._prepare(self.device))
             return handle
 
     def _start(self, spec: WorkerSpec) -> WorkerHandle:
         folder = make_private_dir(self._log_folder)
         number = self.starts + 1
         try:
-            handle = WorkerHandle(number, spec, folder / f"{self.name}-{number}.log", self._change)
+            log_path = folder / f"{_UNSAFE.sub('-', self.name)}-{number}.log"
+            handle = WorkerHandle(number, spec, log_path, self._change)
         except (OSError, RuntimeError) as error:  # the supervisor's own descriptors or threads have run out
             self._policy.record_spawn_failure()
             raise WorkerStartFailed(f"The worker process could not be started: {error}.") from error
@@ -244,6 +292,7 @@ class Worker:
                 details = {"pid": last.pid, "code": last.code, "reason": last.reason, "detail": last.detail}
                 tail = "\n".join(last.stderr)
                 log.warning("worker died", extra={"worker": self.name, **details, "stderr_tail": tail})
+        self.last_used_s = time.monotonic()
         self._restart_idle_timer()
         self._notify()
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.catalog import find_model
 from shared.errors import DownloadFailed, ModelUnusable, Stopping
-from supervisor.models.downloads import Downloads
+from supervisor.models.hub_files import HubFiles
 from supervisor.models.store import ModelStore, import_folder
 from supervisor.tasks.task import TaskStore
 from supervisor.workers import download_process
@@ -23,10 +23,10 @@ def ignore(_percent: float, _message: str) -> None:
     """Follow nothing."""
 
 
-def make(tmp_path: Path, model: str = "BiRefNet") -> Downloads:
+def make(tmp_path: Path, model: str = "BiRefNet") -> HubFiles:
     """Return downloads into an empty data folder. On a running loop."""
     store = ModelStore(tmp_path / "data", find_model(model), "main", "native")
-    return Downloads(TaskStore(60), store, tmp_path / "logs")
+    return HubFiles(TaskStore(60), store, tmp_path / "logs")
 
 
 def do(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -12,10 +12,11 @@ from shared.errors import Stopping
 from shared.messages import WorkerConfig
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.tasks.task import TaskStore
-from supervisor.workers.pool import WorkerPool
-from supervisor.workers.spec import OnProgress, WorkerSpec
+from supervisor.workers.device import CPU, Device
+from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.state import WorkerState
 from supervisor.workers.worker import Worker
+from tests.dispatching import StubFiles, make_pool
 
 SLOW = "tests.fake_workers.behaviours:loads_slowly"
 
@@ -33,14 +34,10 @@ async def until(manager: Worker, state: WorkerState) -> None:
 
 def life(manager: Worker, tasks: TaskStore | None = None) -> ModelLifecycle:
     """Return the life of a model whose files are there."""
-
-    async def fetch(_: OnProgress) -> None:
-        """Bring nothing."""
-
-    return ModelLifecycle(tasks or TaskStore(60), WorkerPool("test", [manager]), lambda: True, fetch)
+    return ModelLifecycle(tasks or TaskStore(60), make_pool([manager]), StubFiles())
 
 
-async def prepare_slow() -> WorkerSpec:
+async def prepare_slow(_: Device) -> WorkerSpec:
     """Say how to start a worker that takes a while."""
     return WorkerSpec(SLOW, WorkerConfig("onnx", "", 1), 20, 20, 20)
 
@@ -49,7 +46,7 @@ def test_a_load_that_an_installation_breaks_into_is_made_up_for(tmp_path: Path) 
     """The user has asked for the model; after the packages have changed it is there."""
 
     async def scenario() -> None:
-        manager = Worker("test", prepare_slow, tmp_path)
+        manager = Worker("test", CPU, prepare_slow, tmp_path)
         model = life(manager)
         task = model.load()
         assert task is not None
@@ -69,13 +66,13 @@ def test_a_load_that_meets_an_unforeseen_error_ends_and_can_be_tried_again(tmp_p
     """Too many open files, for example: all later loads would be answered with the one that never ends."""
     tries = 0
 
-    async def prepare() -> WorkerSpec:
+    async def prepare(_: Device) -> WorkerSpec:
         nonlocal tries
         tries += 1
         raise OSError(errno.EMFILE, "Too many open files")
 
     async def scenario() -> None:
-        model = life(Worker("test", prepare, tmp_path))
+        model = life(Worker("test", CPU, prepare, tmp_path))
         for count in (1, 2):
             task = model.load()
             assert task is not None
@@ -90,7 +87,7 @@ def test_a_load_asked_for_while_another_is_cancelled_is_carried_out(tmp_path: Pa
     """Its client has cancelled nothing; `turns` of the event loop lie between the two requests."""
 
     async def scenario() -> None:
-        tasks, manager = TaskStore(60), Worker("test", prepare_slow, tmp_path)
+        tasks, manager = TaskStore(60), Worker("test", CPU, prepare_slow, tmp_path)
         model = life(manager, tasks)
         first = model.load()
         assert first is not None
@@ -113,7 +110,7 @@ def test_no_load_begins_once_the_service_ends(tmp_path: Path) -> None:
     """Its worker would be started in the middle of the end, and hold it up."""
 
     async def scenario() -> None:
-        model = life(Worker("test", prepare_slow, tmp_path))
+        model = life(Worker("test", CPU, prepare_slow, tmp_path))
         begun = model.load()
         await model.close()
         assert begun is not None

@@ -33,7 +33,12 @@ def test_an_upload_that_breaks_for_whatever_reason_gives_its_place_back(tmp_path
         settings = load_settings(["--data-dir", str(tmp_path), "--temp-dir", str(tmp_path / "temp")])
         container = Container(settings, Address("127.0.0.1", 1))
         uploads = Uploads(
-            container.dispatcher, container.spool, container.idempotency_keys, container.metrics, 1000
+            container.dispatcher,
+            container.spool,
+            container.idempotency_keys,
+            container.models,
+            container.metrics,
+            1000,
         )
         image = InputImage("file", UploadFile(Torn(wish()), filename="a.png"))
         with pytest.raises(RuntimeError):

@@ -12,6 +12,7 @@ from shared.errors import BgremoveError, OutOfMemory, WorkerCrashed, WorkerStart
 from shared.messages import RemovalJob, WorkerConfig
 from shared.options import RemovalOptions
 from supervisor.workers import exit_diagnosis, process, restart_policy
+from supervisor.workers.device import CPU, Device
 from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.worker import Worker
 from tests.dispatching import Bench
@@ -35,10 +36,10 @@ class Case:
         self.started_at: list[float] = []  # monotonic seconds
         config = WorkerConfig("onnx", "", 1)
         self._spec = WorkerSpec(entry, config, TIMEOUT_S, load_timeout_s, job_timeout_s)
-        self.worker = Worker("test", self.prepare, folder)
+        self.worker = Worker("test", CPU, self.prepare, folder)
         self.bench = Bench(folder, [self.worker])
 
-    async def prepare(self) -> WorkerSpec:
+    async def prepare(self, _: Device) -> WorkerSpec:
         """Return how to start the process, and remember when."""
         self.started_at.append(time.monotonic())
         return self._spec

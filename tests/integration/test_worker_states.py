@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shared.errors import WorkerFailed
 from shared.messages import WorkerConfig
+from supervisor.workers.device import CPU, Device
 from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.state import WorkerState
 from supervisor.workers.worker import Worker
@@ -46,10 +47,10 @@ class WorkerMachine(RuleBasedStateMachine):
     async def make(self) -> Worker:
         """Make the worker and its dispatcher on their loop."""
 
-        async def prepare() -> WorkerSpec:
+        async def prepare(_: Device) -> WorkerSpec:
             return WorkerSpec(OBEYS, WorkerConfig("onnx", "", 1), 20, 20, 20)
 
-        worker = Worker("test", prepare, Path(self.folder.name))
+        worker = Worker("test", CPU, prepare, Path(self.folder.name))
         self.bench = Bench(Path(self.folder.name), [worker])
         self.bench.dispatcher.open()
         return worker

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_no_import_is_probed_during_an_install(tmp_path: Path, monkeypatch: pyte
 
     async def scenario() -> None:
         tasks, environment = TaskStore(60), Environment(PackageLists(), "native")
-        installs = Installer(tasks, environment, [], tmp_path)
+        installs = Installer(tasks, environment, nullcontext, tmp_path)
 
         async def run_pip(_task: Task, _plan: InstallPlan) -> None:
             await environment.report()  # a client requests the status
@@ -51,7 +52,7 @@ def test_an_unwritable_environment_fails_before_the_downloads(
     async def scenario() -> Task:
         lists = PackageLists(modules=(("found_nowhere", "found-nowhere"),))
         environment = Environment(lists, "native")
-        installs = Installer(TaskStore(60), environment, [], tmp_path / "pip")
+        installs = Installer(TaskStore(60), environment, nullcontext, tmp_path / "pip")
         monkeypatch.setattr(installs, "_run_pip", lambda *_: pytest.fail("pip was run"))
         task = await installs.start()
         assert task is not None

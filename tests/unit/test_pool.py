@@ -3,9 +3,10 @@
 from shared.messages import RemovalJob, RemovalResult
 from supervisor.workers.pool import WorkerPool
 from supervisor.workers.restart_policy import CIRCUIT_DEATHS
+from supervisor.workers.slots import Slot
 from supervisor.workers.spec import OnProgress
-from supervisor.workers.worker import Slot, Worker
-from tests.dispatching import ScriptedWorker, finished
+from supervisor.workers.worker import Worker
+from tests.dispatching import ScriptedWorker, finished, make_pool
 
 
 async def behave(job: RemovalJob, _: OnProgress) -> RemovalResult:
@@ -16,7 +17,7 @@ async def behave(job: RemovalJob, _: OnProgress) -> RemovalResult:
 def pool_of(*concurrency: int) -> tuple[WorkerPool, list[ScriptedWorker]]:
     """Return a pool of workers that take so many jobs each."""
     workers = [ScriptedWorker(behave, count, f"worker{n}") for n, count in enumerate(concurrency)]
-    return WorkerPool("test", workers), workers
+    return make_pool(workers), workers
 
 
 def acquire(pool: WorkerPool, *, exclusive: bool = False, reserved: set[Worker] | None = None) -> Slot | None:
@@ -34,7 +35,7 @@ def test_the_least_loaded_worker_gets_the_next_job() -> None:
     """Else one device computes two photos while another one idles."""
     pool, workers = pool_of(3, 3)
     slots = [acquire(pool) for _ in range(6)]
-    assert [slot.worker.name for slot in slots if slot] == ["worker0", "worker1"] * 3
+    assert [slot.worker.name for slot in slots if slot] == ["fake@worker0", "fake@worker1"] * 3
     assert acquire(pool) is None
     for slot in (slots[1], slots[3]):
         assert slot is not None

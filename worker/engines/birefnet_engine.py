@@ -23,6 +23,7 @@ from worker.engines.torch_device import (
     choose_device,
     is_device_context_valid,
     is_out_of_memory,
+    other_devices,
 )
 from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box, Pixels
@@ -64,6 +65,8 @@ class BirefnetEngine:
             device=self._device.type,
             dtype=_dtype_name(self._dtype),
             device_memory_bytes=torch.cuda.memory_reserved() if self._device.type == "cuda" else 0,
+            device_name=str(self._device),
+            other_devices=other_devices(self._device),
         )
 
     def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:

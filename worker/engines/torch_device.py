@@ -24,9 +24,9 @@ def choose_device(
 ) -> tuple[torch.device, torch.dtype]:
     """Return the device and dtype for these settings, each "auto" or a name.
 
-    A device of auto is CUDA if it works, then MPS, then the CPU; a dtype of auto is bfloat16 if the hardware
-    supports it natively, else float16 on CUDA, else float32. The hub's code (`trust_remote_code`) uses
-    torchvision's operators, which do not support bfloat16.
+    A device of auto is the first CUDA device that works, else MPS, else the CPU; a dtype of auto is bfloat16
+    if the hardware supports it natively, else float16 on CUDA, else float32. The hub's code
+    (`trust_remote_code`) uses torchvision's operators, which do not support bfloat16.
     Raises WorkerStartFailed for a device that is missing or does not work, and for an unsupported dtype.
     """
     chosen = torch.device(_best_device() if device == "auto" else device)
@@ -44,11 +44,22 @@ def choose_device(
     return chosen, best if dtype == "auto" else DTYPES[dtype]
 
 
+def other_devices(device: torch.device) -> tuple[str, ...]:
+    """Return the names of the machine's other devices of that kind, which are not probed.
+
+    Probing one takes some 400 MB of its memory for as long as this process lives.
+    """
+    if device.type != "cuda":
+        return ()
+    own = device.index or 0
+    return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()) if index != own)
+
+
 def _best_device() -> str:
-    if torch.cuda.is_available():
-        error = _probe_device(torch.device("cuda"))
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        error = _probe_device(torch.device("cuda", index))
         if error is None:
-            return "cuda"
+            return f"cuda:{index}"
         log.warning("GPU probe failed", extra={"action": "use another device", "reason": error})
     return "mps" if torch.backends.mps.is_available() else "cpu"
 

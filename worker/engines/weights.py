@@ -1,4 +1,4 @@
-"""Reads a model's tensors from the safetensors files in its folder."""
+"""Reads a model's tensors from its safetensors file, or those in its folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +12,14 @@ from shared.hub_cache import select_weights
 REPORT_EVERY = 50  # tensors
 
 
-def read(folder: Path, on_progress: Callable[[float], None]) -> dict[str, Tensor]:
-    """Return all tensors of a folder by name, memory-mapped, on the CPU.
+def read(path: Path, on_progress: Callable[[float], None]) -> dict[str, Tensor]:
+    """Return all tensors of a folder or a file by name, memory-mapped, on the CPU.
 
     `on_progress` receives the share done, 0 to 1. Raises ModelUnfit.
     """
     state: dict[str, Tensor] = {}
-    files = [folder / name for name in sorted(select_weights(path.name for path in folder.iterdir()))]
+    names = sorted(select_weights(each.name for each in path.iterdir())) if path.is_dir() else []
+    files = [path / name for name in names] if path.is_dir() else [path]
     if not files:
         raise ModelUnfit("The model's folder has no safetensors file.")
     try:

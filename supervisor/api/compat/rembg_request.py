@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.catalog import ModelSpec
 from shared.errors import InvalidOption, ModelNotServed
-from shared.options import ModelChoice, RemovalOptions
+from shared.options import RemovalOptions
 from supervisor.api.field_limits import quote_text
 from supervisor.api.openapi import describe_form_fields
 
@@ -61,14 +61,17 @@ class RembgQuery(RembgOptions):
     url: str = Field(description="URL of the photo, http or https")
 
 
-def to_removal_options(asked: RembgOptions, birefnet: ModelSpec) -> RemovalOptions:
-    """Translate rembg's parameters into removal options. Raises ModelNotServed or InvalidOption."""
+def to_removal_options(asked: RembgOptions, birefnet: ModelSpec, own: str | None = None) -> RemovalOptions:
+    """Translate rembg's parameters into removal options. Raises ModelNotServed or InvalidOption.
+
+    `birefnet` is the default model; `own` is the model whose file is rembg's, if it is on disk.
+    """
     if asked.vm and not asked.om:
         raise InvalidOption(
             "vm cannot be honoured: ViTMatte is not served here. Send a=true or leave it out."
         )
     return RemovalOptions(
-        model=choose_model(asked.model, birefnet),
+        model=own or choose_model(asked.model, birefnet),
         output="mask" if asked.om else "cutout",
         background=parse_colour(asked.bgc) if asked.bgc and not asked.om else None,
         refine=is_refined(asked),
@@ -94,7 +97,7 @@ def _has_putalpha(extras: str) -> bool:
     return isinstance(values, dict) and bool(values.get("putalpha"))
 
 
-def choose_model(name: str | None, birefnet: ModelSpec) -> ModelChoice:
+def choose_model(name: str | None, birefnet: ModelSpec) -> str:
     """Translate rembg's name of a model, with `birefnet` as the served BiRefNet. Raises ModelNotServed."""
     if name is None:
         return "auto"
@@ -106,9 +109,9 @@ def choose_model(name: str | None, birefnet: ModelSpec) -> ModelChoice:
     return choices[name]
 
 
-def list_model_names(birefnet: ModelSpec) -> dict[str, ModelChoice]:
+def list_model_names(birefnet: ModelSpec) -> dict[str, str]:
     """Return the served model for each of rembg's names, with `birefnet` as the served BiRefNet."""
-    choices: dict[str, ModelChoice] = dict.fromkeys(_BUILTIN, "builtin")
+    choices: dict[str, str] = dict.fromkeys(_BUILTIN, "builtin")
     for name, purpose in _BIREFNET.items():
         fits = birefnet.purpose is not None and birefnet.purpose.startswith(purpose)
         small = "small" in (birefnet.purpose or "")

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse
 
 from shared.errors import OriginRefused
+from shared.options import RemovalOptions
 from supervisor.api.compat.rembg_request import RembgForm, RembgOptions, RembgQuery, to_removal_options
-from supervisor.api.dependencies import ModelStoreDep, SettingsDep
+from supervisor.api.dependencies import ModelsDep, SettingsDep
 from supervisor.api.multipart import UploadRoute
 from supervisor.api.openapi import binary_content
 from supervisor.api.synchronous import DeleteAfterSendResponse, SynchronousRemoval
 from supervisor.api.uploads import InputImage
+from supervisor.models.registry import Models
 from supervisor.net.origins import is_allowed_origin
 
 router = APIRouter(
@@ -34,22 +36,27 @@ async def _reject_other_sites(request: Request, settings: SettingsDep) -> None:
 @router.post("/remove", responses=_PNG)
 async def remove_file(
     removal: Annotated[SynchronousRemoval, Depends()],
-    store: ModelStoreDep,
+    models: ModelsDep,
     form: Annotated[RembgForm, Form(media_type="multipart/form-data")],
     query: Annotated[RembgOptions, Query()],
 ) -> DeleteAfterSendResponse:
     """Remove the background of an uploaded photo, as rembg's server does. The form wins over the address."""
     asked = query.model_copy(update=form.model_dump(include=form.model_fields_set - {"file"}))
-    result = await removal.run(to_removal_options(asked, store.spec), InputImage("file", form.file))
+    result = await removal.run(await _translate(asked, models), InputImage("file", form.file))
     return removal.respond(result)
 
 
 @router.get("/remove", responses=_PNG, dependencies=[Depends(_reject_other_sites)])
 async def remove_url(
     removal: Annotated[SynchronousRemoval, Depends()],
-    store: ModelStoreDep,
+    models: ModelsDep,
     query: Annotated[RembgQuery, Query()],
 ) -> DeleteAfterSendResponse:
     """Remove the background of the photo at a URL, as rembg's server does."""
-    result = await removal.run(to_removal_options(query, store.spec), InputImage("url", query.url))
+    result = await removal.run(await _translate(query, models), InputImage("url", query.url))
     return removal.respond(result)
+
+
+async def _translate(asked: RembgOptions, models: Models) -> RemovalOptions:
+    own = None if asked.model is None else await models.find_rembg(asked.model)
+    return to_removal_options(asked, models.default.files.spec, own)

@@ -1,52 +1,111 @@
-"""Routes of the models and their workers: download, load, unload, restart."""
+"""Routes of the models and their workers: list, download, load, unload, restart, delete."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
+from typing_extensions import TypedDict
 
-from shared.errors import ModelUnavailable, ModelUnusable, Stopping, StorageFailed
-from shared.options import ModelChoice
-from supervisor.api.dependencies import DownloadsDep, ModelsDep, NoBody, Started
+from shared.errors import (
+    ModelUnavailable,
+    ModelUnusable,
+    StillRunning,
+    Stopping,
+    StorageFailed,
+    UnknownModel,
+)
+from supervisor.api.dependencies import ModelsDep, NoBody, Started
 from supervisor.api.error_handlers import error_responses
 from supervisor.models.lifecycle import Unloaded
+from supervisor.models.model_status import ListedModel, list_models
 from supervisor.tasks.task import Task
 
 router = APIRouter(prefix="/remove", tags=["remove"])
 worker_router = APIRouter(prefix="/worker", tags=["server"])
+models_router = APIRouter(prefix="/models", tags=["models"])
 
-LoadableModel = Literal["birefnet", "builtin"]
-_ToLoad = Annotated[LoadableModel, Query(description="which model to load")]
-_ToUnload = Annotated[LoadableModel | None, Query(description="which model to unload; left out: both")]
+_MODELS = "a name in the catalogue, a hub id owner/name, builtin, or birefnet, which is the default model"
+_ToLoad = Annotated[str, Query(description=f"which model to load: {_MODELS}")]
+_ToUnload = Annotated[str | None, Query(description="which model to unload; left out: all")]
 _ToRestart = Annotated[
-    ModelChoice, Query(description="whose worker; auto: that of the model which removals by auto take now")
+    str, Query(description="whose workers; auto: those of the model which removals by auto take now")
 ]
+_Replicas = Annotated[
+    int | None, Query(ge=1, description="how many devices are to have it (default: as BGREMOVE_REPLICAS)")
+]
+_Name = Annotated[str, Path(description=_MODELS, examples=["u2net", "ZhengPeng7/BiRefNet"])]
+
+
+class ModelList(TypedDict):
+    """Every model that can be had here."""
+
+    models: list[ListedModel]
+
+
+class Deleted(TypedDict):
+    """The size of the files that were deleted, in bytes."""
+
+    freed_bytes: int
 
 
 @router.post("/download", responses=error_responses(ModelUnusable, Stopping, StorageFailed))
-async def download(downloads: DownloadsDep, _: NoBody = None) -> Started:
-    """Download the model, or what is missing of it; null when all of it is there."""
-    return _accepted(await downloads.start())
+async def download(models: ModelsDep, _: NoBody = None) -> Started:
+    """Download the default model, or what is missing of it; null when all of it is there."""
+    return _accepted(await models.default.files.start())
 
 
-@router.post("/load", responses=error_responses(ModelUnavailable, Stopping))
-async def load(models: ModelsDep, model: _ToLoad = "birefnet", _: NoBody = None) -> Started:
-    """Load a model into memory, starting its worker if need be; null when it is loaded."""
-    return _accepted(await models.load(model))
+@router.post("/load", responses=error_responses(UnknownModel, ModelUnavailable, Stopping))
+async def load(
+    models: ModelsDep, model: _ToLoad = "birefnet", replicas: _Replicas = None, _: NoBody = None
+) -> Started:
+    """Load a model into memory, starting its workers if need be; null when it is loaded."""
+    return _accepted(await models.load(model, replicas))
 
 
-@router.post("/unload")
+@router.post("/unload", responses=error_responses(UnknownModel))
 async def unload(models: ModelsDep, model: _ToUnload = None, _: NoBody = None) -> Unloaded:
-    """Kill a model's worker, or every one, which frees all memory; answer when it is gone.
+    """Kill a model's workers, or every one, which frees all memory; answer when they are gone.
 
-    Removals that still wait, and the one that ran, load the model again.
+    Removals that still wait, and those that ran, load the model again.
     """
     return await (models.resolve(model).unload() if model else models.unload())
 
 
-@worker_router.post("/restart", responses=error_responses(ModelUnavailable, Stopping))
+@worker_router.post("/restart", responses=error_responses(UnknownModel, ModelUnavailable, Stopping))
 async def restart_worker(models: ModelsDep, model: _ToRestart = "auto", _: NoBody = None) -> Started:
-    """End a worker and start a new one; a running removal is put back in the queue, not lost."""
+    """End a model's workers and start new ones; a running removal is put back in the queue, not lost."""
     return _accepted(await models.restart(model))
+
+
+@models_router.get("")
+async def read_models(models: ModelsDep) -> ModelList:
+    """Every model that can be had here, and every one found on disk; the default one first."""
+    return {"models": await list_models(models)}
+
+
+@models_router.post(
+    "/{name:path}/download", responses=error_responses(UnknownModel, ModelUnusable, Stopping, StorageFailed)
+)
+async def download_model(models: ModelsDep, name: _Name, _: NoBody = None) -> Started:
+    """Download a model, or what is missing of it; null when all of it is there."""
+    return _accepted(await models.find(name).files.start())
+
+
+@models_router.post("/{name:path}/load", responses=error_responses(UnknownModel, ModelUnavailable, Stopping))
+async def load_model(models: ModelsDep, name: _Name, replicas: _Replicas = None, _: NoBody = None) -> Started:
+    """Load a model on every device, or on some; null when it is loaded."""
+    return _accepted(await models.load(name, replicas))
+
+
+@models_router.post("/{name:path}/unload", responses=error_responses(UnknownModel))
+async def unload_model(models: ModelsDep, name: _Name, _: NoBody = None) -> Unloaded:
+    """Kill a model's workers, which frees all its memory; answer when they are gone."""
+    return await models.resolve(name).unload()
+
+
+@models_router.delete("/{name:path}", responses=error_responses(UnknownModel, ModelUnusable, StillRunning))
+async def delete_model(models: ModelsDep, name: _Name) -> Deleted:
+    """Delete a model's downloaded files from the disk."""
+    return {"freed_bytes": await models.delete(name)}
 
 
 def _accepted(task: Task | None) -> Started:

@@ -12,12 +12,14 @@ from shared.errors import (
     Cancelled,
     Expired,
     InvalidOption,
+    ModelUnavailable,
     NotAnImage,
     NotFound,
     QueueFull,
     StillRunning,
     Stopping,
     StorageFailed,
+    UnknownModel,
     UploadStalled,
     UploadTooLarge,
     UrlRefused,
@@ -27,6 +29,7 @@ from shared.options import Option, declared_options
 from supervisor.api.dependencies import (
     Accepted,
     BodyOptionsOnly,
+    ModelsDep,
     PresetsDep,
     SpoolDep,
     SubmissionDep,
@@ -43,7 +46,10 @@ from supervisor.jobs.result import Result
 from supervisor.tasks.task import Task, TaskKind
 
 STREAM_INTERVAL_S = 0.3
-_REFUSALS = error_responses(BadInput, InvalidOption, QueueFull, WorkerStartFailed, Stopping, StorageFailed)
+_REFUSALS = error_responses(
+    *(BadInput, InvalidOption, UnknownModel, ModelUnavailable),
+    *(QueueFull, WorkerStartFailed, Stopping, StorageFailed),
+)
 
 options_router = APIRouter(tags=["remove"])
 router = APIRouter(prefix="/remove", tags=["remove"], route_class=UploadRoute)
@@ -61,9 +67,9 @@ FinishedRemoval = Annotated[Task, Depends(_get_finished_removal)]
 
 
 @options_router.get("/options")
-async def options(presets: PresetsDep) -> list[Option]:
+async def options(presets: PresetsDep, models: ModelsDep) -> list[Option]:
     """Every option that an upload, a URL or the command line may carry, in the order to offer them."""
-    return declared_options(presets)
+    return declared_options(presets, await models.list_choices())
 
 
 @options_router.get("/presets")

@@ -8,12 +8,12 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from typing_extensions import TypedDict
 
+from shared.catalog import BUILTIN
 from shared.errors import NotReady
 from supervisor import __version__
 from supervisor.api.dependencies import ContainerDep, DispatcherDep, ModelsDep
 from supervisor.api.error_handlers import error_responses
-from supervisor.models.birefnet_status import ModelStatus, model_status
-from supervisor.models.builtin_model import MODEL_ID
+from supervisor.models.model_status import ModelStatus, read_default_model
 from supervisor.observability.metrics import render_metrics
 from supervisor.workers.spec import WorkerStatus
 
@@ -67,7 +67,7 @@ class Status(TypedDict):
     models: ModelsStatus
     builtin: BuiltinStatus
     worker: WorkerStatus
-    workers: dict[str, WorkerStatus]
+    workers: list[WorkerStatus]
     queue: QueueStatus
 
 
@@ -99,10 +99,9 @@ async def ready(dispatcher: DispatcherDep, models: ModelsDep) -> Readiness:
 async def status(container: ContainerDep) -> Status:
     """The server, its models, their workers and the queue."""
     models, queue = container.models, container.dispatcher.queue
-    birefnet = await model_status(container.settings, container.model_store, container.downloads, models)
-    workers: dict[str, WorkerStatus] = {}
-    for pool in models.pools:
-        workers |= await pool.status()
+    default = await read_default_model(container.settings, models)
+    has_builtin = await models.builtin.files.refresh() is not None
+    first, *_ = await models.resolve("auto").pool.status()
     return {
         "server": {
             "host": container.address.host,
@@ -111,10 +110,13 @@ async def status(container: ContainerDep) -> Status:
             "version": __version__,
             "uptime_s": container.uptime_s,
         },
-        "models": {"background_removal": birefnet},
-        "builtin": {"model_id": MODEL_ID, "available": models.builtin_file.available},
-        "worker": workers[models.resolve("auto").pool.name],
-        "workers": workers,
+        "models": {"background_removal": default},
+        "builtin": {
+            "model_id": BUILTIN.model_id,
+            "available": has_builtin,
+        },
+        "worker": first,
+        "workers": await models.worker_status(),
         "queue": {"length": len(queue), "limit": queue.limit},
     }
 
@@ -122,9 +124,7 @@ async def status(container: ContainerDep) -> Status:
 @metrics_router.get("/metrics", response_class=Response, responses=_TEXT)
 async def metrics(container: ContainerDep) -> PlainTextResponse:
     """What is counted and measured, in Prometheus' text format; also at `/metrics`, where it looks first."""
-    workers: dict[str, WorkerStatus] = {}
-    for pool in container.models.pools:
-        workers |= await pool.status()
+    workers = await container.models.worker_status()
     queue = container.dispatcher.queue
     text = render_metrics(container.metrics, container.uptime_s, len(queue), queue.limit, workers)
     return PlainTextResponse(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

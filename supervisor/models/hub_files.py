@@ -1,10 +1,10 @@
-"""Downloads of BiRefNet: one at a time, each a task that clients can follow and cancel."""
+"""A model's files from the hub, or in a place of the user's own: their download and deletion."""
 
 import logging
 from functools import partial
 from pathlib import Path
 
-from shared.errors import BgremoveError, Cancelled, DownloadFailed, ModelUnusable, Stopping
+from shared.errors import BgremoveError, Cancelled, DownloadFailed, ModelUnusable, StillRunning, Stopping
 from shared.messages import DownloadConfig
 from supervisor.models.store import ModelStore
 from supervisor.platform.private_dir import make_private_dir
@@ -16,13 +16,14 @@ FOLLOW_INTERVAL_S = 0.3
 log = logging.getLogger("supervisor.downloads")
 
 
-class Downloads:
-    """Starts a download, follows it, and keeps the error of the last one. Lives on the event loop."""
+class HubFiles:
+    """The files of one model of the hub, one download at a time: ModelFiles. Lives on the event loop."""
 
     def __init__(self, tasks: TaskStore, store: ModelStore, log_folder: Path) -> None:
+        self.spec = store.spec
         self.error: str | None = None  # why the last download failed, in a sentence
+        self.store = store
         self._tasks = tasks
-        self._store = store
         self._log_folder = log_folder
         self._task: Task | None = None
         self._process: DownloadProcess | None = None
@@ -33,12 +34,32 @@ class Downloads:
         """The running download's task."""
         return self._task if self._process else None
 
+    @property
+    def path(self) -> Path | None:
+        """The folder or file that a worker loads, None where it was not complete at the last `refresh`."""
+        return self.store.path
+
+    @property
+    def revision(self) -> str | None:
+        """The branch, tag or commit on the hub."""
+        return self.store.revision
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the complete model, None for one of the user's own."""
+        return self.store.commit
+
+    async def refresh(self) -> Path | None:
+        """Return the path, if the complete model is on disk now."""
+        await self.store.refresh()
+        return self.store.path
+
     async def start(self) -> Task | None:
         """Start a download and return its task, or the running one's; None if the model is downloaded.
 
         Raises ModelUnusable for a folder of the user's own that holds no model, StorageFailed or Stopping.
         """
-        downloaded = await self._store.refresh() is not None
+        downloaded = await self.store.refresh() is not None
         if self._closed:
             raise Stopping
         if self._process is not None:
@@ -55,8 +76,21 @@ class Downloads:
             async for update in task.updates(FOLLOW_INTERVAL_S):
                 on_progress(update["percent"], update["message"])
             task.raise_failure()
-        if await self._store.refresh() is None:
+        if await self.store.refresh() is None:
             raise DownloadFailed("The model's files were changed while they were downloaded.")
+
+    async def size_bytes(self) -> int:
+        """Return the size of the downloaded files, which `delete` would free."""
+        return await self.store.size_bytes()
+
+    async def delete(self) -> int:
+        """Delete the downloaded files and return their size in bytes.
+
+        Raises StillRunning during a download, ModelUnusable for files of the user's own.
+        """
+        if self._process is not None:
+            raise StillRunning("The model is being downloaded: cancel that first.")
+        return await self.store.delete()
 
     async def close(self) -> None:
         """Reject further downloads, and kill the running one; a later download resumes it."""
@@ -85,7 +119,7 @@ class Downloads:
         return task
 
     def _config(self) -> DownloadConfig:
-        store = self._store
+        store = self.store
         if store.spec.repo_id is None or store.revision is None:
             raise ModelUnusable("The model's folder has no *.safetensors file.")
         return DownloadConfig(store.spec.repo_id, store.revision, str(store.root), store.needs_code)
