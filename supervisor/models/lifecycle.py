@@ -6,7 +6,7 @@ import logging
 from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, Stopping, WorkerReplaced
-from supervisor.models.files import ModelFiles
+from supervisor.models.model_files import ModelFiles
 from supervisor.tasks.task import Task, TaskKind, TaskStore
 from supervisor.workers.pool import WorkerPool
 

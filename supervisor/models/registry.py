@@ -10,9 +10,9 @@ from pathlib import Path
 from shared.catalog import ALL_MODELS, BUILTIN, DEFAULT_REVISION, ModelSpec, find_model, find_named_model
 from shared.errors import ModelUnavailable, NotReady, StillRunning
 from shared.hub_cache import cache_root, list_models
-from supervisor.models.files import ModelFiles
 from supervisor.models.hub_files import HubFiles
 from supervisor.models.lifecycle import ModelLifecycle, Unloaded
+from supervisor.models.model_files import ModelFiles
 from supervisor.models.onnx_files import OnnxFiles, rembg_folders
 from supervisor.models.store import ModelStore
 from supervisor.models.worker_specs import WorkerSpecs

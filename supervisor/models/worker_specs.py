@@ -4,7 +4,7 @@ import logging
 
 from shared.errors import ModelUnavailable
 from shared.messages import WorkerConfig, WorkerLoader
-from supervisor.models.files import ModelFiles
+from supervisor.models.model_files import ModelFiles
 from supervisor.settings import Settings
 from supervisor.workers.device import Device
 from supervisor.workers.spec import WorkerSpec

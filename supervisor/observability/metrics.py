@@ -116,7 +116,7 @@ def _present_families(
 
 
 def _worker_families(workers: Sequence[WorkerStatus]) -> Iterator[Metric]:
-    labels = ["worker", "model", "device"]
+    labels = ["model", "device"]
     state = GaugeMetricFamily(
         "bgremove_worker_state", "Worker state (1 for the current state).", labels=[*labels, "state"]
     )
@@ -140,7 +140,7 @@ def _worker_families(workers: Sequence[WorkerStatus]) -> Iterator[Metric]:
         "bgremove_worker_device_memory_bytes", "GPU memory reserved by the worker.", labels=labels
     )
     for worker in workers:
-        values = [worker["id"], worker["model"], worker["device"]]
+        values = [worker["model"], worker["device"]]
         for each in WorkerState:
             state.add_metric([*values, each], float(worker["state"] == each))
         generation.add_metric(values, worker["generation"])

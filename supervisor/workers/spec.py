@@ -40,7 +40,7 @@ class WorkerExit:
 class WorkerStatus(TypedDict):
     """A worker process: its state, the memory it holds, how the last one ended. `id` is `model@device`.
 
-    `problem` is why no process is started any more, or how the last one died, in a sentence.
+    `problem` is why no process is started any more, in a sentence.
     """
 
     id: str

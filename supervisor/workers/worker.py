@@ -240,7 +240,7 @@ class Worker:
             "device_memory_bytes": self.model_info.device_memory_bytes if self.model_info else None,
             "jobs_done": self.jobs_done,
             "last_exit": self.last_exit,
-            "problem": self.problem or self.failure,
+            "problem": self.problem,
         }
 
     async def _reload(self) -> None:

@@ -71,21 +71,23 @@ def test_workers_are_told_as_the_status_tells_them(start: Callable[..., Service]
     service = start(builtin_worker=OBEYS)
     states = ("stopped", "starting", "ready", "busy", "stopping", "failed")
 
-    def state(samples: Samples, worker: str) -> str:
-        (only,) = [each for each in states if value(samples, "worker_state", worker=worker, state=each)]
+    builtin = {"model": "builtin", "device": "cpu"}
+
+    def state(samples: Samples, **worker: str) -> str:
+        (only,) = [each for each in states if value(samples, "worker_state", state=each, **worker)]
         return only
 
     before = scraped(service)
-    assert (state(before, "builtin"), state(before, "birefnet")) == ("stopped", "stopped")
-    assert value(before, "worker_resident_memory_bytes", worker="builtin") == 0
+    assert state(before, **builtin) == state(before, model="BiRefNet", device="auto") == "stopped"
+    assert value(before, "worker_resident_memory_bytes", **builtin) == 0
     service.finished(service.upload(wish("signal SIGSEGV")))
     service.cut(wish())
     wait_for(lambda: service.worker()["state"] == "ready")
     samples, status = scraped(service), service.worker()
-    assert state(samples, "builtin") == status["state"]
-    assert value(samples, "worker_generation", worker="builtin") == status["generation"] == 3
-    assert value(samples, "worker_restarts_total", worker="builtin") == status["restarts"] == 2
-    resident = value(samples, "worker_resident_memory_bytes", worker="builtin")
+    assert state(samples, **builtin) == status["state"]
+    assert value(samples, "worker_generation", **builtin) == status["generation"] == 3
+    assert value(samples, "worker_restarts_total", **builtin) == status["restarts"] == 2
+    resident = value(samples, "worker_resident_memory_bytes", **builtin)
     assert resident == pytest.approx(status["rss_bytes"], rel=0.2)
 
 

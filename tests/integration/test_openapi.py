@@ -20,6 +20,9 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
         "/remove/upload",
         "/remove/url",
         "/remove/download",
+        "/models",
+        "/models/{name}/load",
+        "/models/{name}",
         "/remove/stream/{task_id}",
         "/remove/result/{task_id}",
         "/files/{file_id}",
@@ -59,8 +62,9 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
             "`stopping`" in schema["paths"][f"/api/v1/{path}"]["post"]["responses"]["503"]["description"]
         ), path
     for path in ("remove/load", "remove/unload", "worker/restart"):
-        (model,) = schema["paths"][f"/api/v1/{path}"]["post"]["parameters"]
-        assert model["description"], path
+        parameters = schema["paths"][f"/api/v1/{path}"]["post"]["parameters"]
+        assert parameters[0]["name"] == "model"
+        assert all(parameter["description"] for parameter in parameters), path
     assert "Unix seconds" in fields["expires_at"]["description"]
     assert "milliseconds" in fields["timings_ms"]["description"]
     assert "image/webp" in schema["paths"]["/api/v1/files/{file_id}"]["get"]["responses"]["200"]["content"]

@@ -231,7 +231,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Service]) -> None:
         ({"BGREMOVE_PORT": "high"}, "bad value for BGREMOVE_PORT"),
         ({"BGREMOVE_RETENTION_S": "-1"}, "bad value for BGREMOVE_RETENTION_S"),
         ({"BGREMOVE_MODEL": "birefnet_huge"}, "There is no model 'birefnet_huge'"),
-        ({"BGREMOVE_MODEL": "./nothing"}, "There is no folder ./nothing"),
+        ({"BGREMOVE_MODEL": "./nothing"}, "There is no folder or *.safetensors file ./nothing"),
         ({"BGREMOVE_REVISION": "../main"}, "bad value for BGREMOVE_REVISION"),
         ({"BGREMOVE_TOKEN": " \n"}, "bad value for BGREMOVE_TOKEN"),
         ({"BGREMOVE_LOG_LEVEL": "loud"}, "bad value for BGREMOVE_LOG_LEVEL"),

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -101,5 +101,6 @@ def test_a_large_upload_is_written_once(tmp_path: Path, monkeypatch: pytest.Monk
     def refuse(*_: object) -> None:
         raise AssertionError("the upload was copied")
 
-    monkeypatch.setattr("shutil.copyfileobj", refuse)
+    for module in ("uploads", "linkable_file"):
+        monkeypatch.setattr(f"supervisor.api.{module}.shutil", SimpleNamespace(copyfileobj=refuse))
     asyncio.run(upload(settings_of(tmp_path), wish("x" * 3_000_000), model="builtin"))
