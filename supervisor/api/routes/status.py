@@ -8,12 +8,12 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from typing_extensions import TypedDict
 
+from shared.catalog import BUILTIN
 from shared.errors import NotReady
 from supervisor import __version__
 from supervisor.api.dependencies import ContainerDep, DispatcherDep, ModelsDep
 from supervisor.api.error_handlers import error_responses
 from supervisor.models.birefnet_status import ModelStatus, model_status
-from supervisor.models.builtin_model import MODEL_ID
 from supervisor.observability.metrics import render_metrics
 from supervisor.workers.spec import WorkerStatus
 
@@ -112,7 +112,7 @@ async def status(container: ContainerDep) -> Status:
             "uptime_s": container.uptime_s,
         },
         "models": {"background_removal": birefnet},
-        "builtin": {"model_id": MODEL_ID, "available": models.builtin_file.available},
+        "builtin": {"model_id": BUILTIN.model_id, "available": models.builtin_file.path is not None},
         "worker": workers[models.resolve("auto").pool.name],
         "workers": workers,
         "queue": {"length": len(queue), "limit": queue.limit},
