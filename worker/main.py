@@ -15,6 +15,7 @@ from shared.messages import Cancel, Command, Event, LoadFailed, Loading, Ready, 
 from worker.engines import loaders
 from worker.event_sender import EventSender
 from worker.imaging import decode
+from worker.imaging.parallel import limit_cores
 from worker.inference_thread import InferenceThread
 from worker.runner import JobRunner, max_concurrency
 
@@ -24,6 +25,7 @@ def serve(
 ) -> None:
     """Load the model that `config.loader` names and serve removal jobs: the entry point of every worker."""
     logs.configure("warning")
+    limit_cores(config.threads)
     events = EventSender(queue)
     decode.configure()
     with InferenceThread() as model:

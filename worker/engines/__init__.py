@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from shared.messages import ModelInfo
+from shared.onnx_models import IMAGENET_MEAN, IMAGENET_STD
 from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box, Pixels
 
@@ -14,8 +15,8 @@ LoadProgressFn = Callable[[float, str], None]
 # (share): progress of a forward pass, 0 to 1; may raise to cancel it.
 ProgressFn = Callable[[float], None]
 
-MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)  # ImageNet's, for colours 0..1
-STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
+MEAN = np.array(IMAGENET_MEAN, dtype=np.float32)
+STD = np.array(IMAGENET_STD, dtype=np.float32)
 
 
 class DeviceContextLost(RuntimeError):

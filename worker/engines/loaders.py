@@ -19,9 +19,9 @@ def load(config: WorkerConfig, on_progress: LoadProgressFn) -> Engine:
 def _load(config: WorkerConfig, on_progress: LoadProgressFn) -> Engine:
     match config.loader:
         case "onnx":
-            from worker.engines.builtin_engine import BuiltinEngine  # noqa: PLC0415  # lazy, as above
+            from worker.engines.onnx_engine import OnnxEngine  # noqa: PLC0415  # lazy, as above
 
-            return BuiltinEngine(config)
+            return OnnxEngine(config)
         case "native":
             on_progress(0, "Starting PyTorch")
             with pause_gc():  # importing torch takes seconds

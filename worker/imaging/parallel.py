@@ -1,20 +1,19 @@
 """Parallel work on all cores: the core count, strips of rows on a thread pool, and resizing by strips."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
+from shared.cores import count_cores
 from worker.imaging.geometry import Part, Pixels
 
-CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 # Enough rows to make a strip's overhead negligible, few enough to balance the load; more in tall images.
 STRIP_ROWS = 128
 STRIPS_PER_CORE = 16
+_core_limit: int | None = None
 
 
 class Resizable(Protocol):
@@ -38,14 +37,16 @@ class Resizable(Protocol):
         """Return a resized copy."""
 
 
+def limit_cores(count: int | None) -> None:
+    """Limit `available_cores` of this process, once at its start: workers on one CPU divide its cores."""
+    global _core_limit  # noqa: PLW0603  # of the process, as its affinity is
+    _core_limit = count
+
+
 def available_cores() -> int:
-    """Return how many cores this process may use: its CPU affinity, within its container's cgroup quota."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = CGROUP_CPU_MAX.read_text().split()
-    except (OSError, ValueError):
-        return affinity
-    return affinity if quota == "max" else max(1, min(affinity, int(quota) // int(period)))
+    """Return how many cores this process may use, within the limit of `limit_cores`."""
+    cores = count_cores()
+    return cores if _core_limit is None else max(1, min(cores, _core_limit))
 
 
 def for_each_strip(height: int, process: Callable[[int, int], None]) -> None:
