@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from shared import cores
 from shared.errors import WorkerStartFailed
 from shared.messages import WorkerConfig
 from shared.onnx_models import BIREFNET, ISNET, ISNET_ANIME, U2NET, OnnxNetwork
@@ -183,7 +184,7 @@ def test_a_worker_with_a_limit_computes_with_as_many_threads(
         return Session()
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
-    monkeypatch.setattr(parallel, "CGROUP_CPU_MAX", Path("absent"))
+    monkeypatch.setattr(cores, "CGROUP_CPU_MAX", Path("absent"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     for limit in (3, 99, None):
         monkeypatch.setattr(parallel, "_core_limit", limit)
