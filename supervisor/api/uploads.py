@@ -1,5 +1,6 @@
 """Accepts the images of a request, saves them in the spool, and submits the removal job."""
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from typing import IO
 
 from starlette.datastructures import UploadFile
 
-from shared.errors import BadInput, NotAnImage, StorageFailed, UploadTooLarge
+from shared.errors import BadInput, NotAnImage, Stopping, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.option_validation import validate_options
 from shared.options import RemovalOptions
@@ -135,13 +136,26 @@ class Uploads:
         return task
 
     async def _sync(self, job: Job, task: Task, names: Iterable[str]) -> None:
-        """Wait until the job is safe on the disk; if it cannot be, it is cancelled. Raises StorageFailed."""
+        """Wait until the job is safe on the disk. Raises StorageFailed.
+
+        A job whose client gets an error, such as one whose request the shutdown cancels, must not run after a
+        restart: it is cancelled and deleted.
+        """
         try:
             await self._spool.sync_accepted(job, names)
-        except StorageFailed:
-            if not task.finished and task.cancel is not None:
-                await task.cancel()
+        except BaseException:
+            try:
+                await self._withdraw(task)
+            finally:
+                await self._spool.delete(job.id)
             raise
+
+    async def _withdraw(self, task: Task) -> None:
+        """Cancel a job, and return when nothing uses its files any more."""
+        if not task.finished and task.cancel is not None:
+            with contextlib.suppress(Stopping):  # the dispatcher is closing, and leaves the job in the spool
+                await task.cancel()
+        await task.wait()
 
     async def _check(self, image: InputImage) -> None:
         """Reject an image early: raise UrlRefused for its URL, UploadTooLarge or NotAnImage for its file."""
