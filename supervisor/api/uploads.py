@@ -2,9 +2,10 @@
 
 import contextlib
 import hashlib
+import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,15 +95,16 @@ class Uploads:
         validate_options(options, has_background_file=background is not None)
         await self._models.check_available(options.model)
         await self._check(image)
-        if submission.callback is not None:
-            check_url(submission.callback.url, "callback_url")
+        callback = submission.callback
+        if callback is not None:
+            check_url(callback.url, "callback_url")
         if background is not None:
             try:
                 await self._check(background)
             except BadInput as error:
                 raise in_field(background.field, error) from error
         images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
-        key = submission.key
+        digest = fingerprint(options, images, callback)
         job = Job(
             id=new_task_id(TaskKind.REMOVE),
             options=options,
@@ -112,8 +114,8 @@ class Uploads:
             client=submission.client,
             submitted_at=datetime.now(UTC),
             synchronous=submission.synchronous,
-            idempotency_key=None if key is None else IdempotencyKey(key, _fingerprint(options, images)),
-            callback=submission.callback,
+            idempotency_key=None if submission.key is None else IdempotencyKey(submission.key, digest),
+            callback=callback,
         )
         return await self._keys.accept_once(
             job.client, job.idempotency_key, lambda: self._submit(job, images)
@@ -169,13 +171,21 @@ class Uploads:
         await image.content.seek(0)
 
 
-def _fingerprint(options: RemovalOptions, images: Mapping[str, InputImage]) -> str:
-    """Return a digest of what tells a request from another: not the images' content, which may be large."""
-    parts = [
-        (name, image.content if isinstance(image.content, str) else (image.file_name, image.content.size))
-        for name, image in images.items()
-    ]
-    return hashlib.sha256(repr((options, parts)).encode()).hexdigest()
+def fingerprint(options: RemovalOptions, images: Mapping[str, InputImage], callback: Callback | None) -> str:
+    """Return a digest of what tells a request from another: not the images' content, which may be large.
+
+    Options at their defaults are left out: a later version, with more options, has to give the same digest.
+    """
+    values, defaults = asdict(options), asdict(RemovalOptions())
+    request = {
+        "options": {name: value for name, value in values.items() if value != defaults[name]},
+        "images": {
+            name: image.content if isinstance(image.content, str) else [image.file_name, image.content.size]
+            for name, image in images.items()
+        },
+        "callback_url": None if callback is None else callback.url,
+    }
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 def _save(file: IO[bytes], target: Path) -> None:

@@ -1,8 +1,10 @@
 """Uploads to a durable spool whose disk fails, or whose service ends, before the client has its answer."""
 
 import asyncio
+import hashlib
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from starlette.datastructures import UploadFile
 from shared.errors import StorageFailed
 from shared.messages import RemovalJob, RemovalResult
 from shared.options import RemovalOptions
-from supervisor.api.uploads import InputImage, Submission, Uploads
+from supervisor.api.uploads import InputImage, Submission, Uploads, fingerprint
 from supervisor.jobs import records
 from supervisor.jobs.idempotency import IdempotencyKeys
+from supervisor.jobs.job import BACKGROUND, SOURCE, Callback
 from supervisor.jobs.recovery import read_spool
 from supervisor.tasks.task import Task
 from supervisor.workers.spec import OnProgress
@@ -141,3 +144,29 @@ def test_an_upload_that_cannot_be_synced_while_the_service_ends_leaves_nothing(
         assert job_folders(tmp_path) == []
 
     bench.run(scenario)
+
+
+UPLOAD = {SOURCE: InputImage("file", UploadFile(io.BytesIO(), size=7, filename="a.png"))}
+WEBP = RemovalOptions(format="webp")
+HOOK = Callback("https://shop.example/hook", "http://localhost")
+
+
+def test_the_fingerprint_of_a_request_is_the_same_in_later_versions() -> None:
+    """A client repeats it across an update, which may have added options."""
+    request = b'{"callback_url": null, "images": {"source": ["a.png", 7]}, "options": {"format": "webp"}}'
+    assert fingerprint(WEBP, UPLOAD, None) == hashlib.sha256(request).hexdigest()
+
+
+def test_the_fingerprint_tells_requests_apart() -> None:
+    """By each of their parts; but not by the address of this service, which may have several names."""
+    url = {SOURCE: InputImage("url", "https://shop.example/a.png")}
+    requests = [
+        (WEBP, UPLOAD, None),
+        (RemovalOptions(), UPLOAD, None),
+        (WEBP, url, None),
+        (WEBP, UPLOAD | {BACKGROUND: url[SOURCE]}, None),
+        (WEBP, UPLOAD, HOOK),
+        (WEBP, UPLOAD, replace(HOOK, url="https://shop.example/other")),
+    ]
+    assert len({fingerprint(*request) for request in requests}) == len(requests)
+    assert fingerprint(WEBP, UPLOAD, HOOK) == fingerprint(WEBP, UPLOAD, replace(HOOK, base_url="http://shop"))
