@@ -17,7 +17,7 @@ from shared.formats import MEDIA_TYPES, SIGNATURE_BYTES, detect_format, result_n
 from shared.messages import RemovalJob, RemovalResult
 from supervisor.jobs import records
 from supervisor.jobs.filenames import name_stem
-from supervisor.jobs.job import BACKGROUND, SOURCE, Job
+from supervisor.jobs.job import BACKGROUND, RESULT, SOURCE, Job
 from supervisor.jobs.published import PublishedResults, StoredFile
 from supervisor.jobs.records import EndedRecord, ErrorRecord, StoredFileRecord
 from supervisor.jobs.result import Result, make_result
@@ -26,7 +26,6 @@ from supervisor.platform.private_dir import make_private_dir
 from supervisor.platform.uncancelled import run_in_thread
 from supervisor.tasks.ids import new_id
 
-RESULT = "result"  # name of the file that the worker writes
 _NOT_STORED = "The image could not be stored: check the free disk space."
 DELETED = ".deleted"  # ending of a folder that is being deleted
 log = logging.getLogger("supervisor.spool")
@@ -92,8 +91,10 @@ class Spool:
         if not self.keeps(job):
             return
         folder = self.folder / job.id
+        names = [SOURCE] if job.background is None else [SOURCE, BACKGROUND]
         try:
-            await records.sync_all(folder / SOURCE)  # first: the record must not promise what may be lost
+            # First: the record must not promise what may be lost.
+            await records.sync_all(*(folder / name for name in names))
             await run_in_thread(self._rewrite_accepted, folder, job)
             await records.sync_all(folder / records.ACCEPTED, folder)
         except OSError as error:

@@ -13,10 +13,10 @@ from shared.errors import DamagedImage, Expired
 from shared.messages import RemovalResult
 from supervisor.jobs import records
 from supervisor.jobs.idempotency import IdempotencyKeys
-from supervisor.jobs.job import SOURCE, IdempotencyKey, Job
+from supervisor.jobs.job import RESULT, SOURCE, IdempotencyKey, Job
 from supervisor.jobs.records import EndedRecord
 from supervisor.jobs.recovery import UNREADABLE, read_spool
-from supervisor.jobs.spool import RESULT, Spool
+from supervisor.jobs.spool import Spool
 from supervisor.jobs.spool_claim import LOCK, claim_spool_folder
 from supervisor.tasks.task import TaskKind, TaskStore, new_task_id
 from tests.unit.test_recovery import JOB, accept, end
@@ -147,6 +147,21 @@ def test_a_record_of_which_only_parts_reached_the_disk_is_absent(tmp_path: Path,
     (torn / name).write_bytes(whole[: len(whole) // 2].ljust(len(whole), b"\0"))
     assert [each.number for each in read_spool(tmp_path)] == ([1, 2] if name == "end.json" else [2])
     assert not (tmp_path / UNREADABLE).exists()
+
+
+@pytest.mark.parametrize("name", ["../../other/source", "/etc/passwd", "lock"])
+def test_a_record_that_names_other_files_is_moved_aside(tmp_path: Path, name: str) -> None:
+    """Damaged or forged: clients could download them."""
+
+    async def scenario(spool: Spool, job: Job) -> None:
+        await finish(spool, job)
+        record = tmp_path / job.id / "end.json"
+        record.write_text(record.read_text().replace('"name":"result"', f'"name":"{name}"'))
+        assert name in record.read_text()
+        assert read_spool(tmp_path) == []
+        assert (tmp_path / UNREADABLE / job.id / RESULT).exists()
+
+    with_job(tmp_path, scenario)
 
 
 def test_a_folder_that_cannot_be_moved_aside_does_not_stop_the_start(tmp_path: Path) -> None:
