@@ -53,6 +53,8 @@ class ErrorRecord(TypedDict):
 class EndedRecord(TypedDict):
     """`end.json`: how a job ended, with a result and its files, or with an error.
 
+    Both None: its client has deleted the result, and the files; their ids stay known.
+
     A field that a later version adds to it, or to Result, must be NotRequired, or FORMAT be raised.
     """
 

@@ -222,6 +222,8 @@ class Spool:
         """Publish the result of a job that ended before this service started."""
         if record["result"] is not None:
             self.results.publish(self.folder / job_id, record["result"], record["files"])
+        else:
+            self.results.restore_deleted(job_id, record["files"])
 
     def result(self, job_id: str) -> Result:
         """Return the result of a job that succeeded. Raises Expired when its files are deleted."""
@@ -239,7 +241,7 @@ class Spool:
         if ended is None:
             await self._delete(folder)
         elif was_published:
-            await self._record_without_images(folder, EndedRecord({**ended, "result": None, "files": []}))
+            await self._record_without_images(folder, EndedRecord({**ended, "result": None}))
 
     async def delete(self, job_id: str) -> None:
         """Delete everything of a job."""

@@ -127,15 +127,18 @@ def test_a_finished_task_is_the_same_after_a_restart(restarts: Restarts) -> None
 
 
 def test_a_deleted_result_stays_deleted(restarts: Restarts) -> None:
-    """Its owner asked for it."""
+    """Its owner asked for it: result and files are gone, as they were before the restart."""
     service = restarts.start()
     task_id = service.upload(wish())
     service.finished(task_id)
+    result = service.client.get(f"/remove/result/{task_id}").json()
     assert service.client.delete(f"/remove/result/{task_id}").status_code == 204
     kill(service)
     with restarts.running() as again:
         assert again.task(task_id)["status"] == "complete"
-        assert again.client.get(f"/remove/result/{task_id}").status_code == 410
+        files = [f"/files/{result[name]}" for name in ("original_file_id", "result_file_id")]
+        paths = [f"/remove/result/{task_id}", *files]
+        assert [again.client.get(path).json()["code"] for path in paths] == ["expired"] * 3
 
 
 def test_a_cancelled_task_stays_cancelled(restarts: Restarts) -> None:

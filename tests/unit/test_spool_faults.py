@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import DamagedImage, Expired
+from shared.errors import DamagedImage, Expired, NotFound
 from shared.messages import RemovalResult
 from supervisor.jobs import records
 from supervisor.jobs.idempotency import IdempotencyKeys
@@ -136,6 +136,39 @@ def test_a_deleted_result_expires_when_it_was_to(tmp_path: Path) -> None:
         assert after.ended["logs"] == ["a line"]
 
     with_job(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_deleted_result_s_files_stay_known_across_restarts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, deleted: bool
+) -> None:
+    """They answer 410, not 404, and are never served, even where Windows could not delete them in use."""
+    if not deleted:
+        monkeypatch.setattr(Path, "unlink", refuse_unlink)
+
+    async def scenario(spool: Spool, job: Job) -> None:
+        await finish(spool, job)
+        result = spool.result(job.id)
+        await spool.withdraw(job.id)
+        restarted = Spool(tmp_path, 60, durable=True)
+        (read,) = read_spool(tmp_path)
+        assert read.ended is not None
+        restarted.restore(job.id, read.ended)
+        assert spool.path(job.id, RESULT).exists() != deleted
+        for each in (spool, restarted):
+            for file_id in (result["original_file_id"], result["result_file_id"]):
+                with pytest.raises(Expired):
+                    each.file(file_id)
+        await restarted.delete(job.id)
+        with pytest.raises(NotFound):
+            restarted.file(result["result_file_id"])
+
+    with_job(tmp_path, scenario)
+
+
+def refuse_unlink(*_: Any, **__: Any) -> None:
+    """Fail as Windows does for a file in use."""
+    raise PermissionError(13, "The process cannot access the file")
 
 
 @pytest.mark.parametrize("name", ["job.json", "end.json"])
