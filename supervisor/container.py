@@ -52,6 +52,7 @@ class Container:
             self._claim.path if self._claim else self.run_directory.path,
             settings.retention_s,
             durable=settings.durable,
+            claim=self._claim,
         )
         logs = self.run_directory.path / "workers"
         self.models = Models(settings, self.tasks, logs)

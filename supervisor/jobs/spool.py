@@ -22,6 +22,7 @@ from supervisor.jobs.published import PublishedResults, StoredFile
 from supervisor.jobs.records import EndedRecord, ErrorRecord, StoredFileRecord
 from supervisor.jobs.result import Result, make_result
 from supervisor.jobs.run_directory import delete_folder
+from supervisor.jobs.spool_claim import SpoolClaim
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.platform.uncancelled import run_in_thread
 from supervisor.tasks.ids import new_id
@@ -35,11 +36,17 @@ SaveImage = Callable[[Path], None]
 
 
 class Spool:
-    """One folder per job, in `folder`. Only a `durable` one writes records, and not for synchronous jobs."""
+    """One folder per job, in `folder`. Only a `durable` one writes records, and not for synchronous jobs.
 
-    def __init__(self, folder: Path, retention_s: float, *, durable: bool = False) -> None:
+    `claim` is that of its folder, if other services may claim it.
+    """
+
+    def __init__(
+        self, folder: Path, retention_s: float, *, durable: bool = False, claim: SpoolClaim | None = None
+    ) -> None:
         self.folder = folder
         self.durable = durable
+        self._claim = claim
         self.next_number = 1
         self._retention_s = retention_s
         self.results = PublishedResults(retention_s)
@@ -63,6 +70,8 @@ class Spool:
         await run_in_thread(self._accept, job, number, images)
 
     def _accept(self, job: Job, number: int, images: Mapping[str, SaveImage]) -> None:
+        if self._claim is not None:
+            self._claim.renew()
         make_private_dir(self.folder / job.id)
         try:
             for name, save in images.items():
@@ -158,7 +167,10 @@ class Spool:
 
         Raises StorageFailed.
         """
-        media_type = await asyncio.to_thread(_media_type, self.path(job.id, SOURCE))
+        try:
+            media_type = await asyncio.to_thread(_media_type, self.path(job.id, SOURCE))
+        except OSError as error:
+            raise StorageFailed from error
         name = result_name(name_stem(job.file_name), job.options.output, made.format)
         files = [
             StoredFileRecord(id=new_id(), name=SOURCE, media_type=media_type, download_name=job.file_name),
