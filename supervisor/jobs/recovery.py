@@ -16,7 +16,8 @@ from supervisor.jobs.records import EndedRecord, UnknownFormat
 from supervisor.jobs.run_directory import delete_folder
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 
 UNREADABLE = "unreadable"  # the folder of jobs that another version of this service wrote
 log = logging.getLogger("supervisor.recovery")

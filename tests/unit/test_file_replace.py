@@ -21,7 +21,7 @@ from shared.options import RemovalOptions
 from supervisor.jobs import records
 from supervisor.models import store, wheel_download
 from supervisor.models.onnx_files import OnnxFiles
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 from tests.hub import WEIGHTS, weights
 from worker.imaging.encoding import OutputImage
 from worker.result_images import save_images

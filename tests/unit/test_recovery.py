@@ -18,7 +18,8 @@ from supervisor.jobs.job import BACKGROUND, SOURCE, Job, StoredImage
 from supervisor.jobs.records import EndedRecord, ErrorRecord
 from supervisor.jobs.recovery import read_spool
 from supervisor.jobs.spool import Spool
-from supervisor.tasks.task import TaskKind, TaskStore, new_task_id
+from supervisor.tasks.task import TaskKind, new_task_id
+from supervisor.tasks.task_store import TaskStore
 
 JOB = Job(
     id="",

@@ -18,7 +18,8 @@ from supervisor.jobs.records import EndedRecord
 from supervisor.jobs.recovery import UNREADABLE, read_spool
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.spool_claim import LOCK, claim_spool_folder
-from supervisor.tasks.task import TaskKind, TaskStore, new_task_id
+from supervisor.tasks.task import TaskKind, new_task_id
+from supervisor.tasks.task_store import TaskStore
 from tests.unit.test_recovery import JOB, accept, end
 
 WHOLE = (0, 0, 1, 1)
