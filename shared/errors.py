@@ -217,7 +217,9 @@ class Stopping(BgremoveError, code="stopping", status=503):
 
 
 class StorageFailed(BgremoveError, code="storage_failed", status=507):
-    default_detail = "The result could not be stored: check the free space of BGREMOVE_TEMP_DIR."
+    default_detail = (
+        "The result could not be stored: check the free space of BGREMOVE_SPOOL_DIR and BGREMOVE_TEMP_DIR."
+    )
 
 
 class BuiltinModelFailed(BgremoveError, code="builtin_model_failed", status=503):

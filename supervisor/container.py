@@ -20,7 +20,7 @@ from supervisor.jobs.webhook import Webhooks
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
 from supervisor.settings import Settings
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 
 DRAIN_S = 1.5  # for running jobs at the end of the service, which has five seconds in all
 log = logging.getLogger("supervisor")
@@ -52,6 +52,7 @@ class Container:
             self._claim.path if self._claim else self.run_directory.path,
             settings.retention_s,
             durable=settings.durable,
+            claim=self._claim,
         )
         logs = self.run_directory.path / "workers"
         self.models = Models(settings, self.tasks, logs)

@@ -15,7 +15,7 @@ from shared import file_lock
 from shared.catalog import BUILTIN
 from shared.gc_pause import pause_gc
 from supervisor.models.onnx_files import OnnxFiles
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 from tests.service import OBEYS, REMEMBERS, Service, running
 
 # How long an example takes shows how busy the machine is.

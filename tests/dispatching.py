@@ -24,7 +24,8 @@ from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
 from supervisor.models.store import ModelStore
 from supervisor.observability.metrics import Metrics
-from supervisor.tasks.task import Task, TaskKind, TaskStore, new_task_id
+from supervisor.tasks.task import Task, TaskKind, new_task_id
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.device import Device
 from supervisor.workers.pool import WorkerPool
 from supervisor.workers.residency import Residency
@@ -78,6 +79,9 @@ class StubModels:
     def resolve(self, _: str) -> ModelLifecycle:
         """Return the one model."""
         return self.lifecycle
+
+    async def check_available(self, _: str) -> None:
+        """Every model is there."""
 
     async def refresh(self) -> None:
         """Count the looks at the disk."""

@@ -22,7 +22,8 @@ from supervisor.jobs.job import Callback
 from supervisor.jobs.spool import Spool
 from supervisor.models.registry import Models
 from supervisor.settings import Settings
-from supervisor.tasks.task import Task, TaskStore
+from supervisor.tasks.task import Task
+from supervisor.tasks.task_store import TaskStore
 
 MAX_CLIENT_CHARACTERS = 200
 

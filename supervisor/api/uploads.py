@@ -1,9 +1,11 @@
 """Accepts the images of a request, saves them in the spool, and submits the removal job."""
 
+import contextlib
 import hashlib
+import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import IO
 
 from starlette.datastructures import UploadFile
 
-from shared.errors import BadInput, NotAnImage, StorageFailed, UploadTooLarge
+from shared.errors import BadInput, NotAnImage, Stopping, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.option_validation import validate_options
 from shared.options import RemovalOptions
@@ -93,15 +95,16 @@ class Uploads:
         validate_options(options, has_background_file=background is not None)
         await self._models.check_available(options.model)
         await self._check(image)
-        if submission.callback is not None:
-            check_url(submission.callback.url, "callback_url")
+        callback = submission.callback
+        if callback is not None:
+            check_url(callback.url, "callback_url")
         if background is not None:
             try:
                 await self._check(background)
             except BadInput as error:
                 raise in_field(background.field, error) from error
         images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
-        key = submission.key
+        digest = fingerprint(options, images, callback)
         job = Job(
             id=new_task_id(TaskKind.REMOVE),
             options=options,
@@ -111,8 +114,8 @@ class Uploads:
             client=submission.client,
             submitted_at=datetime.now(UTC),
             synchronous=submission.synchronous,
-            idempotency_key=None if key is None else IdempotencyKey(key, _fingerprint(options, images)),
-            callback=submission.callback,
+            idempotency_key=None if submission.key is None else IdempotencyKey(submission.key, digest),
+            callback=callback,
         )
         return await self._keys.accept_once(
             job.client, job.idempotency_key, lambda: self._submit(job, images)
@@ -135,13 +138,26 @@ class Uploads:
         return task
 
     async def _sync(self, job: Job, task: Task, names: Iterable[str]) -> None:
-        """Wait until the job is safe on the disk; if it cannot be, it is cancelled. Raises StorageFailed."""
+        """Wait until the job is safe on the disk. Raises StorageFailed.
+
+        A job whose client gets an error, such as one whose request the shutdown cancels, must not run after a
+        restart: it is cancelled and deleted.
+        """
         try:
             await self._spool.sync_accepted(job, names)
-        except StorageFailed:
-            if not task.finished and task.cancel is not None:
-                await task.cancel()
+        except BaseException:
+            try:
+                await self._withdraw(task)
+            finally:
+                await self._spool.delete(job.id)
             raise
+
+    async def _withdraw(self, task: Task) -> None:
+        """Cancel a job, and return when nothing uses its files any more."""
+        if not task.finished and task.cancel is not None:
+            with contextlib.suppress(Stopping):  # the dispatcher is closing, and leaves the job in the spool
+                await task.cancel()
+        await task.wait()
 
     async def _check(self, image: InputImage) -> None:
         """Reject an image early: raise UrlRefused for its URL, UploadTooLarge or NotAnImage for its file."""
@@ -155,13 +171,21 @@ class Uploads:
         await image.content.seek(0)
 
 
-def _fingerprint(options: RemovalOptions, images: Mapping[str, InputImage]) -> str:
-    """Return a digest of what tells a request from another: not the images' content, which may be large."""
-    parts = [
-        (name, image.content if isinstance(image.content, str) else (image.file_name, image.content.size))
-        for name, image in images.items()
-    ]
-    return hashlib.sha256(repr((options, parts)).encode()).hexdigest()
+def fingerprint(options: RemovalOptions, images: Mapping[str, InputImage], callback: Callback | None) -> str:
+    """Return a digest of what tells a request from another: not the images' content, which may be large.
+
+    Options at their defaults are left out: a later version, with more options, has to give the same digest.
+    """
+    values, defaults = asdict(options), asdict(RemovalOptions())
+    request = {
+        "options": {name: value for name, value in values.items() if value != defaults[name]},
+        "images": {
+            name: image.content if isinstance(image.content, str) else [image.file_name, image.content.size]
+            for name, image in images.items()
+        },
+        "callback_url": None if callback is None else callback.url,
+    }
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 def _save(file: IO[bytes], target: Path) -> None:

@@ -25,7 +25,8 @@ from supervisor.environment.inventory import loaded_versions, site_folders, vers
 from supervisor.environment.pip_progress import PipProgress, progress_bar_options
 from supervisor.environment.report import Environment
 from supervisor.platform.private_dir import make_private_dir
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 
 DONE = "Dependencies installed. The worker was restarted; the server kept running."
 NOT_WRITABLE = (

@@ -36,7 +36,8 @@ from supervisor.jobs.webhook import Webhooks
 from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.slots import Slot
 
 MAX_ATTEMPTS = 2  # of a job whose worker dies

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from shared.options import RemovalOptions
 
-SOURCE, BACKGROUND = "source", "background"  # names of the files in a job's folder
+# Names of the files in a job's folder; the worker writes the result.
+SOURCE: Final = "source"
+BACKGROUND: Final = "background"
+RESULT: Final = "result"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,17 +25,22 @@ class PublishedResults:
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
         self._results: dict[str, Result] = {}
-        self._files: dict[str, StoredFile] = {}
+        self._files: dict[str, StoredFile | None] = {}  # None for a deleted one
         self._by_job: dict[str, list[str]] = {}
 
     def publish(self, folder: Path, result: Result, files: list[StoredFileRecord]) -> None:
         """Add a result and its files, which are in the job's `folder`."""
-        self._results[result["task_id"]] = result
-        self._by_job[result["task_id"]] = [file["id"] for file in files]
+        self._results[folder.name] = result
+        self._by_job[folder.name] = [file["id"] for file in files]
         for file in files:
             self._files[file["id"]] = StoredFile(
                 file["id"], folder / file["name"], file["media_type"], file["download_name"]
             )
+
+    def restore_deleted(self, job_id: str, files: list[StoredFileRecord]) -> None:
+        """Add the ids of a job's files that were deleted before a restart."""
+        self._by_job[job_id] = [file["id"] for file in files]
+        self._files.update(dict.fromkeys(self._by_job[job_id]))
 
     def result(self, job_id: str) -> Result:
         """Return the result of a job that succeeded. Raises Expired when its files are deleted."""
@@ -45,10 +50,10 @@ class PublishedResults:
 
     def file(self, file_id: str) -> StoredFile:
         """Return the file of that id. Raises NotFound, or Expired for a deleted one."""
-        stored = self._files.get(file_id)
-        if stored is None:
+        if file_id not in self._files:
             raise missing_id_error("file", file_id, self._retention_s)
-        if not stored.path.is_file():
+        stored = self._files[file_id]
+        if stored is None or not stored.path.is_file():
             raise Expired
         return stored
 
@@ -57,6 +62,7 @@ class PublishedResults:
 
         The ids of its files are known until the job expires.
         """
+        self._files.update(dict.fromkeys(self._by_job.get(job_id, ())))
         return self._results.pop(job_id, None) is not None
 
     def forget(self, job_id: str) -> None:

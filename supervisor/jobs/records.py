@@ -10,12 +10,13 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, error_from
+from shared.file_replace import replace_with_retry
 from supervisor.jobs.job import Job
 from supervisor.jobs.result import Result
 
@@ -37,7 +38,7 @@ class StoredFileRecord(TypedDict):
     """A file of a finished job that clients may download."""
 
     id: str
-    name: str
+    name: Literal["source", "result"]  # nothing outside the job's folder
     media_type: str
     download_name: str
 
@@ -51,6 +52,8 @@ class ErrorRecord(TypedDict):
 
 class EndedRecord(TypedDict):
     """`end.json`: how a job ended, with a result and its files, or with an error.
+
+    Both None: its client has deleted the result, and the files; their ids stay known.
 
     A field that a later version adds to it, or to Result, must be NotRequired, or FORMAT be raised.
     """
@@ -132,7 +135,7 @@ def write_record(path: Path, content: bytes) -> None:
     """Write a file that other processes see completely or not at all. Raises OSError."""
     part = path.with_name(path.name + _PART)
     part.write_bytes(content)
-    part.replace(path)
+    replace_with_retry(part, path)
 
 
 async def sync_all(*paths: Path) -> None:

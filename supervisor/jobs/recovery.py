@@ -11,12 +11,13 @@ from shared.errors import BgremoveError, UnknownModel, WorkerDied
 from supervisor.jobs import records
 from supervisor.jobs.dispatcher import MAX_ATTEMPTS, Dispatcher
 from supervisor.jobs.idempotency import IdempotencyKeys
-from supervisor.jobs.job import Job
+from supervisor.jobs.job import RESULT, Job
 from supervisor.jobs.records import EndedRecord, UnknownFormat
 from supervisor.jobs.run_directory import delete_folder
-from supervisor.jobs.spool import RESULT, Spool
+from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 
 UNREADABLE = "unreadable"  # the folder of jobs that another version of this service wrote
 log = logging.getLogger("supervisor.recovery")

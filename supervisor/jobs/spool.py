@@ -16,19 +16,24 @@ from shared.errors import BgremoveError, StorageFailed
 from shared.formats import MEDIA_TYPES, SIGNATURE_BYTES, detect_format, result_name
 from shared.messages import RemovalJob, RemovalResult
 from supervisor.jobs import records
+from supervisor.jobs.deletion import FolderDeleter
+from supervisor.jobs.end_commit import (
+    commit_end,
+    commit_end_without_images,
+    describe_failure,
+    describe_success,
+)
 from supervisor.jobs.filenames import name_stem
-from supervisor.jobs.job import BACKGROUND, SOURCE, Job
+from supervisor.jobs.job import BACKGROUND, RESULT, SOURCE, Job
 from supervisor.jobs.published import PublishedResults, StoredFile
-from supervisor.jobs.records import EndedRecord, ErrorRecord, StoredFileRecord
+from supervisor.jobs.records import EndedRecord, StoredFileRecord
 from supervisor.jobs.result import Result, make_result
-from supervisor.jobs.run_directory import delete_folder
+from supervisor.jobs.spool_claim import SpoolClaim
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.platform.uncancelled import run_in_thread
 from supervisor.tasks.ids import new_id
 
-RESULT = "result"  # name of the file that the worker writes
 _NOT_STORED = "The image could not be stored: check the free disk space."
-DELETED = ".deleted"  # ending of a folder that is being deleted
 log = logging.getLogger("supervisor.spool")
 
 # Writes an image to a path, on a thread.
@@ -36,16 +41,22 @@ SaveImage = Callable[[Path], None]
 
 
 class Spool:
-    """One folder per job, in `folder`. Only a `durable` one writes records, and not for synchronous jobs."""
+    """One folder per job, in `folder`. Only a `durable` one writes records, and not for synchronous jobs.
 
-    def __init__(self, folder: Path, retention_s: float, *, durable: bool = False) -> None:
+    `claim` is that of its folder, if other services may claim it.
+    """
+
+    def __init__(
+        self, folder: Path, retention_s: float, *, durable: bool = False, claim: SpoolClaim | None = None
+    ) -> None:
         self.folder = folder
         self.durable = durable
+        self._claim = claim
         self.next_number = 1
         self._retention_s = retention_s
         self.results = PublishedResults(retention_s)
         self._syncing: set[asyncio.Future[None]] = set()
-        self._undeleted: set[Path] = set()  # folders that the system did not let go of yet
+        self._deleter = FolderDeleter()
 
     def path(self, job_id: str, name: str) -> Path:
         """Return the path of a file in a job's folder."""
@@ -64,6 +75,8 @@ class Spool:
         await run_in_thread(self._accept, job, number, images)
 
     def _accept(self, job: Job, number: int, images: Mapping[str, SaveImage]) -> None:
+        if self._claim is not None:
+            self._claim.renew()
         make_private_dir(self.folder / job.id)
         try:
             for name, save in images.items():
@@ -92,8 +105,10 @@ class Spool:
         if not self.keeps(job):
             return
         folder = self.folder / job.id
+        names = [SOURCE] if job.background is None else [SOURCE, BACKGROUND]
         try:
-            await records.sync_all(folder / SOURCE)  # first: the record must not promise what may be lost
+            # First: the record must not promise what may be lost.
+            await records.sync_all(*(folder / name for name in names))
             await run_in_thread(self._rewrite_accepted, folder, job)
             await records.sync_all(folder / records.ACCEPTED, folder)
         except OSError as error:
@@ -157,7 +172,10 @@ class Spool:
 
         Raises StorageFailed.
         """
-        media_type = await asyncio.to_thread(_media_type, self.path(job.id, SOURCE))
+        try:
+            media_type = await asyncio.to_thread(_media_type, self.path(job.id, SOURCE))
+        except OSError as error:
+            raise StorageFailed from error
         name = result_name(name_stem(job.file_name), job.options.output, made.format)
         files = [
             StoredFileRecord(id=new_id(), name=SOURCE, media_type=media_type, download_name=job.file_name),
@@ -166,9 +184,11 @@ class Spool:
             ),
         ]
         original, cutout = (file["id"] for file in files)
-        result = make_result(job.id, made, timings_ms, (original, cutout), time.time() + self._retention_s)
+        expires_at = time.time() + self._retention_s
+        result = make_result(job.id, made, timings_ms, (original, cutout), expires_at)
         if self.keeps(job):
-            await self._record_end(self.folder / job.id, self._ended(logs, result=result, files=files))
+            record = describe_success(expires_at, logs, result, files)
+            await commit_end(self.folder / job.id, record)
         self.results.publish(self.folder / job.id, result, files)
         return result
 
@@ -177,50 +197,15 @@ class Spool:
         if not self.keeps(job):
             await self.delete(job.id)
             return
-        record = self._ended(logs, failure=ErrorRecord(code=error.code, detail=error.detail))
-        await self._record_without_images(self.folder / job.id, record)
-
-    def _ended(
-        self,
-        logs: list[str],
-        *,
-        result: Result | None = None,
-        files: Iterable[StoredFileRecord] = (),
-        failure: ErrorRecord | None = None,
-    ) -> EndedRecord:
-        return EndedRecord(
-            format=records.FORMAT,
-            expires_at=time.time() + self._retention_s,
-            logs=logs,
-            result=result,
-            files=[*files],
-            error=failure,
-        )
-
-    async def _record_end(self, folder: Path, record: EndedRecord) -> None:
-        results = [folder / RESULT] if record["result"] is not None else []
-        try:
-            await run_in_thread(records.write_ended, folder, record)
-            await records.sync_all(*results, folder / records.ENDED, folder)
-        except OSError as error:
-            raise StorageFailed from error
-
-    async def _record_without_images(self, folder: Path, record: EndedRecord) -> None:
-        """Record an end, then delete the images; before it, if a full disk has no space for the record."""
-        try:
-            await self._record_end(folder, record)
-        except StorageFailed:
-            await run_in_thread(_delete_images, folder)
-            try:
-                await self._record_end(folder, record)
-            except StorageFailed as full:  # the job will be repeated after a restart
-                log.error("end not recorded", extra={"task_id": folder.name, "reason": str(full.__cause__)})  # noqa: TRY400
-        await run_in_thread(_delete_images, folder)
+        record = describe_failure(time.time() + self._retention_s, logs, error)
+        await commit_end_without_images(self.folder / job.id, record)
 
     def restore(self, job_id: str, record: EndedRecord) -> None:
         """Publish the result of a job that ended before this service started."""
         if record["result"] is not None:
             self.results.publish(self.folder / job_id, record["result"], record["files"])
+        else:
+            self.results.restore_deleted(job_id, record["files"])
 
     def result(self, job_id: str) -> Result:
         """Return the result of a job that succeeded. Raises Expired when its files are deleted."""
@@ -236,51 +221,21 @@ class Spool:
         was_published = self.results.withdraw(job_id)
         ended = await asyncio.to_thread(records.read_ended, folder)
         if ended is None:
-            await self._delete(folder)
+            await self._deleter.delete(folder)
         elif was_published:
-            await self._record_without_images(folder, EndedRecord({**ended, "result": None, "files": []}))
+            await commit_end_without_images(folder, EndedRecord({**ended, "result": None}))
 
     async def delete(self, job_id: str) -> None:
         """Delete everything of a job."""
         self.results.forget(job_id)
-        await self._delete(self.folder / job_id)
+        await self._deleter.delete(self.folder / job_id)
 
     async def delete_leftovers(self) -> None:
         """Delete the folders that could not be deleted before."""
-        for folder in list(self._undeleted):
-            await self._delete(folder)
-
-    async def _delete(self, folder: Path) -> None:
-        # On Windows a file that is being downloaded cannot be deleted: the next clean-up does it.
-        if await run_in_thread(_delete_job, folder):
-            self._undeleted.discard(folder)
-        else:
-            self._undeleted.add(folder)
+        await self._deleter.delete_leftovers()
 
 
 def _media_type(image: Path) -> str:
     with image.open("rb") as file:
         known = detect_format(file.read(SIGNATURE_BYTES))
     return known.media_type if known else "application/octet-stream"
-
-
-def _delete_job(folder: Path) -> bool:
-    """Delete a job's folder, and return whether that was all.
-
-    First it is renamed: a crash in between must not leave a job's record without its image.
-    """
-    doomed = folder.with_name(folder.name + DELETED)
-    try:
-        folder.rename(doomed)
-    except FileNotFoundError:
-        pass
-    except OSError:
-        return delete_folder(folder)
-    return delete_folder(doomed)
-
-
-def _delete_images(folder: Path) -> None:
-    for path in folder.glob("*"):
-        if path.suffix != ".json":
-            with contextlib.suppress(OSError):  # in use, on Windows: deleted when the job expires
-                path.unlink()

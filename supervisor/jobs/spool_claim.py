@@ -6,14 +6,18 @@ process.
 
 import contextlib
 import logging
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from shared.errors import StorageFailed
 from shared.file_lock import try_lock
-from supervisor.platform.private_dir import make_private_dir
+from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 
 LOCK = "lock"
+MAX_FOLDERS = 100  # below one folder of the settings
 log = logging.getLogger("supervisor.spool")
 
 
@@ -23,6 +27,27 @@ class SpoolClaim:
     def __init__(self, path: Path, lock: IO[bytes]) -> None:
         self.path = path
         self._lock = lock
+        self._renewing = threading.Lock()
+
+    def renew(self) -> None:
+        """Make and lock the folder again if another program has deleted or moved it. Safe on any thread.
+
+        Raises StorageFailed if another service has claimed it since.
+        """
+        with self._renewing:
+            if os.fstat(self._lock.fileno()).st_nlink and (self.path / LOCK).exists():
+                return
+            try:
+                lock = _try_claim(self.path)
+            except OSError as error:
+                raise StorageFailed("The spool folder was deleted, and cannot be made again.") from error
+            if lock is None:
+                raise StorageFailed(
+                    "The spool folder was deleted, and another service uses it now: restart this service."
+                )
+            self._lock.close()
+            self._lock = lock
+            log.error("deleted spool folder made again, without its jobs", extra={"spool": str(self.path)})
 
     def release(self) -> None:
         """Give the folder up; what is in it stays."""
@@ -32,18 +57,13 @@ class SpoolClaim:
 def claim_spool_folder(spool_dir: Path) -> SpoolClaim:
     """Claim the first numbered folder that no running service has, and adopt the jobs of the other free ones.
 
-    Raises StorageFailed for a folder that cannot be made, or belongs to another user.
+    Raises StorageFailed if no folder can be made.
     """
-    number = 1
-    while (lock := _try_claim(make_private_dir(spool_dir / str(number)))) is None:
-        number += 1
-    claim = SpoolClaim(spool_dir / str(number), lock)
-    if number > 1:
-        log.warning("spool folder in use by another service", extra={"spool": str(claim.path)})
+    claim = _claim_first(spool_dir)
     for folder in _other_folders(spool_dir, claim.path):
         try:
             other = _try_claim(folder)
-        except OSError as error:  # as one of another user
+        except (StorageFailed, OSError) as error:  # as one of another user
             log.warning("spool not adopted", extra={"spool": str(folder), "reason": str(error)})
             continue
         if other is not None:
@@ -52,8 +72,28 @@ def claim_spool_folder(spool_dir: Path) -> SpoolClaim:
     return claim
 
 
+def _claim_first(spool_dir: Path) -> SpoolClaim:
+    for number in range(1, MAX_FOLDERS + 1):
+        folder = spool_dir / str(number)
+        try:
+            lock = _try_claim(folder)
+        except PermissionError as error:
+            log.warning("spool folder skipped", extra={"spool": str(folder), "reason": str(error)})
+            continue
+        if lock is not None:
+            return SpoolClaim(folder, lock)
+        log.warning("spool folder in use by another service", extra={"spool": str(folder)})
+    raise StorageFailed(f"None of {MAX_FOLDERS} spool folders is free: set BGREMOVE_SPOOL_DIR.")
+
+
 def _try_claim(folder: Path) -> IO[bytes] | None:
-    lock = (folder / LOCK).open("a+b")
+    """Make and lock a folder; return None for one that another service has.
+
+    Raises PermissionError for one of another user, StorageFailed or OSError for a disk that fails.
+    """
+    if not is_owned_or_free(folder):
+        raise PermissionError("it belongs to another user")
+    lock = (make_private_dir(folder) / LOCK).open("a+b")
     if try_lock(lock):
         return lock
     lock.close()

@@ -13,16 +13,19 @@ import logging
 import time
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 from shared.errors import BgremoveError, Expired, UrlRefused
 from supervisor.jobs.job import Callback, Job
 from supervisor.jobs.spool import Spool
 from supervisor.net.ssrf_protection import GuardedBackend
+from supervisor.net.url_fetch import parse_target
 from supervisor.net.url_post import post
 from supervisor.tasks.task import Task
 
 BACK_OFF_S = (0.0, 5.0, 30.0)  # before each of the tries
-MAX_CONCURRENT = 8
+MAX_CONCURRENT = 8  # deliveries
+MAX_CONCURRENT_PER_HOST = 2  # so that a receiver that never answers does not delay those to others
 MAX_PENDING = 10_000  # deliveries: as many as there are finished tasks at most
 GONE = 410  # the receiver wants no more of it
 log = logging.getLogger("supervisor.webhook")
@@ -47,6 +50,7 @@ class Webhooks:
         self._allow_private = allow_private
         self._back_off_s = back_off_s
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
+        self._host_slots = WeakValueDictionary[str, asyncio.Semaphore]()  # while there are deliveries
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def notify(self, job: Job, task: Task) -> None:
@@ -69,9 +73,11 @@ class Webhooks:
 
     async def _deliver(self, job: Job, callback: Callback, task: Task) -> None:
         lines: list[str] = []
+        host = parse_target(callback.url).host
+        host_slots = self._host_slots.setdefault(host, asyncio.Semaphore(MAX_CONCURRENT_PER_HOST))
         for number, wait_s in enumerate(self._back_off_s, start=1):
             await asyncio.sleep(wait_s)
-            async with self._slots:
+            async with host_slots, self._slots:  # in this order: what waits for its host holds no other slot
                 body = json.dumps(self._payload(callback, task)).encode()  # not held during the back-off
                 outcome, is_final = await self._try(job, callback, body)
             lines.append(f"Webhook, try {number}: {outcome}")

@@ -8,7 +8,8 @@ from shared.errors import BgremoveError, Cancelled, DownloadFailed, ModelUnusabl
 from shared.messages import DownloadConfig
 from supervisor.models.store import ModelStore
 from supervisor.platform.private_dir import make_private_dir
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.download_process import DownloadProcess
 from supervisor.workers.spec import OnProgress
 

@@ -7,7 +7,8 @@ from typing_extensions import TypedDict
 
 from shared.errors import BgremoveError, Cancelled, ModelUnavailable, Stopping, WorkerReplaced
 from supervisor.models.model_files import ModelFiles
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.pool import WorkerPool
 
 log = logging.getLogger("supervisor.models")

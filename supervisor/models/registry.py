@@ -17,7 +17,8 @@ from supervisor.models.onnx_files import OnnxFiles, rembg_folders
 from supervisor.models.store import ModelStore
 from supervisor.models.worker_specs import WorkerSpecs
 from supervisor.settings import Settings
-from supervisor.tasks.task import Task, TaskStore
+from supervisor.tasks.task import Task
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.device import CPU, Device, parse_devices
 from supervisor.workers.pool import WorkerPool
 from supervisor.workers.residency import Residency

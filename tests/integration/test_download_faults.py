@@ -11,7 +11,7 @@ from shared.catalog import find_model
 from shared.errors import DownloadFailed, ModelUnusable, Stopping
 from supervisor.models.hub_files import HubFiles
 from supervisor.models.store import ModelStore, import_folder
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers import download_process
 from tests.hub import WEIGHTS, weights
 

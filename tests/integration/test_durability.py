@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,15 +128,18 @@ def test_a_finished_task_is_the_same_after_a_restart(restarts: Restarts) -> None
 
 
 def test_a_deleted_result_stays_deleted(restarts: Restarts) -> None:
-    """Its owner asked for it."""
+    """Its owner asked for it: result and files are gone, as they were before the restart."""
     service = restarts.start()
     task_id = service.upload(wish())
     service.finished(task_id)
+    result = service.client.get(f"/remove/result/{task_id}").json()
     assert service.client.delete(f"/remove/result/{task_id}").status_code == 204
     kill(service)
     with restarts.running() as again:
         assert again.task(task_id)["status"] == "complete"
-        assert again.client.get(f"/remove/result/{task_id}").status_code == 410
+        files = [f"/files/{result[name]}" for name in ("original_file_id", "result_file_id")]
+        paths = [f"/remove/result/{task_id}", *files]
+        assert [again.client.get(path).json()["code"] for path in paths] == ["expired"] * 3
 
 
 def test_a_cancelled_task_stays_cancelled(restarts: Restarts) -> None:
@@ -268,6 +272,33 @@ def test_a_spool_of_another_format_is_moved_aside(restarts: Restarts, tmp_path: 
         assert again.client.get(f"/tasks/{task_id}").status_code == 404
         assert "job of another version moved aside" in again.log
         assert (tmp_path / "spool" / "1" / "unreadable" / task_id / "source").read_bytes() == wish()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no folder with an open file")
+def test_a_spool_folder_that_is_deleted_is_made_again(restarts: Restarts, tmp_path: Path) -> None:
+    """By an operator who makes space: what was in it is lost, and what comes after it is kept."""
+    large = wish("x" * 2_000_000)  # is written to the spool folder while it is received
+    with restarts.running() as service:
+        ended, runs, waits = (service.upload(wish(text)) for text in ("", "sleep 1", "waits"))
+        service.finished(ended)
+        result = service.client.get(f"/remove/result/{ended}").json()
+        wait_for(lambda: service.task(runs)["message"] == "Sleeping")
+        shutil.rmtree(tmp_path / "spool")
+        assert service.cut(large) == large
+        assert service.client.get(result["result_url"].removeprefix("/api/v1")).status_code == 410
+        assert service.client.delete(f"/remove/result/{ended}").status_code == 204
+        for task_id in (runs, waits):
+            assert service.finished(task_id)["code"] == "storage_failed"
+        shutil.rmtree(tmp_path / "spool")
+        kept = service.upload(wish("kept"))
+        service.finished(kept)
+        assert "deleted spool folder made again, without its jobs" in service.log
+        assert "\nTraceback" not in service.log
+        with restarts.running() as second:
+            assert second.upload(wish())
+            assert list(second.spool_dir.glob("2/bgremove_*"))
+    with restarts.running() as again:
+        assert result_bytes(again, kept) == wish("kept")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")

@@ -11,7 +11,7 @@ import pytest
 from shared.errors import Stopping
 from shared.messages import WorkerConfig
 from supervisor.models.lifecycle import ModelLifecycle
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.device import CPU, Device
 from supervisor.workers.spec import WorkerSpec
 from supervisor.workers.state import WorkerState

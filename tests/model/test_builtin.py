@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from shared.catalog import BUILTIN
 from shared.errors import BuiltinModelFailed
 from supervisor.models.onnx_files import OnnxFiles
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 from tests.conftest import SAMPLES
 from tests.photos import encoded, opened
 from tests.service import Service

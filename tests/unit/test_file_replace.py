@@ -18,9 +18,10 @@ from shared.catalog import BUILTIN, find_model
 from shared.messages import RemovalJob
 from shared.onnx_models import WheelFile
 from shared.options import RemovalOptions
+from supervisor.jobs import records
 from supervisor.models import store, wheel_download
 from supervisor.models.onnx_files import OnnxFiles
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 from tests.hub import WEIGHTS, weights
 from worker.imaging.encoding import OutputImage
 from worker.result_images import save_images
@@ -76,7 +77,13 @@ def copy_model(folder: Path) -> Path:
     return snapshot.folder
 
 
-@pytest.mark.parametrize("write", [write_cutout, write_result, copy_model])
+def write_job_record(folder: Path) -> Path:
+    """Write a record of a job as the spool does."""
+    records.write_record(folder / records.ENDED, b"{}")
+    return folder / records.ENDED
+
+
+@pytest.mark.parametrize("write", [write_cutout, write_result, copy_model, write_job_record])
 def test_a_file_opened_by_a_scanner_is_replaced(
     scanned: Callable[..., None], tmp_path: Path, write: Callable[[Path], Path]
 ) -> None:

@@ -13,7 +13,8 @@ from supervisor.environment.install_plan import InstallPlan
 from supervisor.environment.installer import Installer
 from supervisor.environment.report import Environment
 from supervisor.environment.requirements import PackageLists
-from supervisor.tasks.task import Task, TaskKind, TaskStore
+from supervisor.tasks.task import Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 
 
 def test_no_import_is_probed_during_an_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

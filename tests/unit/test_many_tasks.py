@@ -6,13 +6,14 @@ import pytest
 
 from shared.errors import DamagedImage
 from supervisor.api.routes import task_list
-from supervisor.tasks import task as tasks_module
-from supervisor.tasks.task import TaskKind, TaskStore
+from supervisor.tasks import task_store
+from supervisor.tasks.task import TaskKind
+from supervisor.tasks.task_store import TaskStore
 
 
 def test_the_oldest_finished_tasks_beyond_the_maximum_expire(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose photos are refused at once made the supervisor grow by gigabytes an hour."""
-    monkeypatch.setattr(tasks_module, "MAX_FINISHED", 3)
+    monkeypatch.setattr(task_store, "MAX_FINISHED", 3)
     store = TaskStore(3600)
     created = [store.create(TaskKind.REMOVE) for _ in range(6)]
     for task in created[1:]:  # the first one still runs

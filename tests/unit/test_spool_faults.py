@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from shared.errors import DamagedImage, Expired
+from shared.errors import DamagedImage, Expired, NotFound
 from shared.messages import RemovalResult
 from supervisor.jobs import records
 from supervisor.jobs.idempotency import IdempotencyKeys
-from supervisor.jobs.job import SOURCE, IdempotencyKey, Job
+from supervisor.jobs.job import RESULT, SOURCE, IdempotencyKey, Job
 from supervisor.jobs.records import EndedRecord
 from supervisor.jobs.recovery import UNREADABLE, read_spool
-from supervisor.jobs.spool import RESULT, Spool
+from supervisor.jobs.spool import Spool
 from supervisor.jobs.spool_claim import LOCK, claim_spool_folder
-from supervisor.tasks.task import TaskKind, TaskStore, new_task_id
+from supervisor.tasks.task import TaskKind, new_task_id
+from supervisor.tasks.task_store import TaskStore
 from tests.unit.test_recovery import JOB, accept, end
 
 WHOLE = (0, 0, 1, 1)
@@ -138,6 +139,39 @@ def test_a_deleted_result_expires_when_it_was_to(tmp_path: Path) -> None:
     with_job(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_deleted_result_s_files_stay_known_across_restarts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, deleted: bool
+) -> None:
+    """They answer 410, not 404, and are never served, even where Windows could not delete them in use."""
+    if not deleted:
+        monkeypatch.setattr(Path, "unlink", refuse_unlink)
+
+    async def scenario(spool: Spool, job: Job) -> None:
+        await finish(spool, job)
+        result = spool.result(job.id)
+        await spool.withdraw(job.id)
+        restarted = Spool(tmp_path, 60, durable=True)
+        (read,) = read_spool(tmp_path)
+        assert read.ended is not None
+        restarted.restore(job.id, read.ended)
+        assert spool.path(job.id, RESULT).exists() != deleted
+        for each in (spool, restarted):
+            for file_id in (result["original_file_id"], result["result_file_id"]):
+                with pytest.raises(Expired):
+                    each.file(file_id)
+        await restarted.delete(job.id)
+        with pytest.raises(NotFound):
+            restarted.file(result["result_file_id"])
+
+    with_job(tmp_path, scenario)
+
+
+def refuse_unlink(*_: Any, **__: Any) -> None:
+    """Fail as Windows does for a file in use."""
+    raise PermissionError(13, "The process cannot access the file")
+
+
 @pytest.mark.parametrize("name", ["job.json", "end.json"])
 def test_a_record_of_which_only_parts_reached_the_disk_is_absent(tmp_path: Path, name: str) -> None:
     """Blocks that were not written read as zeros. It was not synced, so nobody was told of it."""
@@ -147,6 +181,21 @@ def test_a_record_of_which_only_parts_reached_the_disk_is_absent(tmp_path: Path,
     (torn / name).write_bytes(whole[: len(whole) // 2].ljust(len(whole), b"\0"))
     assert [each.number for each in read_spool(tmp_path)] == ([1, 2] if name == "end.json" else [2])
     assert not (tmp_path / UNREADABLE).exists()
+
+
+@pytest.mark.parametrize("name", ["../../other/source", "/etc/passwd", "lock"])
+def test_a_record_that_names_other_files_is_moved_aside(tmp_path: Path, name: str) -> None:
+    """Damaged or forged: clients could download them."""
+
+    async def scenario(spool: Spool, job: Job) -> None:
+        await finish(spool, job)
+        record = tmp_path / job.id / "end.json"
+        record.write_text(record.read_text().replace('"name":"result"', f'"name":"{name}"'))
+        assert name in record.read_text()
+        assert read_spool(tmp_path) == []
+        assert (tmp_path / UNREADABLE / job.id / RESULT).exists()
+
+    with_job(tmp_path, scenario)
 
 
 def test_a_folder_that_cannot_be_moved_aside_does_not_stop_the_start(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AlreadyFinished, DamagedImage, Expired, NotFound
-from supervisor.tasks.task import LOG_LINES, Task, TaskKind, TaskStore
+from supervisor.tasks.task import LOG_LINES, Task, TaskKind
+from supervisor.tasks.task_store import TaskStore
 
 
 @given(st.lists(st.floats(-50, 200)))

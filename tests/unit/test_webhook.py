@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.errors import Cancelled
 from supervisor.jobs import webhook
 from supervisor.jobs.job import Callback
 from supervisor.jobs.spool import Spool
@@ -37,6 +38,39 @@ def test_pending_deliveries_are_bounded(tmp_path: Path, monkeypatch: pytest.Monk
         await webhooks.close()
 
     asyncio.run(scenario())
+
+
+def test_a_receiver_that_never_answers_does_not_delay_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its deliveries would hold every slot, for the ten seconds of each."""
+    posted: list[str] = []
+
+    async def post(url: str, *_: Any, **__: Any) -> int:
+        posted.append(url)
+        if "silent" in url:
+            await asyncio.Event().wait()
+        return 200
+
+    monkeypatch.setattr(webhook, "post", post)
+
+    async def scenario() -> None:
+        webhooks = Webhooks(Spool(tmp_path, 60), None, allow_private=False, back_off_s=(0, 0))
+        silent = [f"http://silent.example:{port}/" for port in range(1, 21)]
+        prompt = [f"https://prompt.example/{number}" for number in range(5)]
+        tasks = [Task(TaskKind.REMOVE) for _ in (*silent, *prompt)]
+        for url, task in zip((*silent, *prompt), tasks, strict=True):
+            task.fail(Cancelled())
+            webhooks.notify(replace(JOB, callback=Callback(url, "http://localhost")), task)
+        for task in tasks[len(silent) :]:
+            while "Webhook, try 1: HTTP status 200" not in task.payload()["logs"]:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert sorted(posted) == sorted(silent[: webhook.MAX_CONCURRENT_PER_HOST] + prompt)
+        await asyncio.sleep(0.1)
+        assert list(webhooks._host_slots) == ["silent.example"], "the others are forgotten"
+        await webhooks.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
 
 
 def test_a_silent_name_server_holds_no_thread_of_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
