@@ -209,7 +209,7 @@ class WorkerPool:
         self.workers += [self._add(Device(name)) for name in info.other_devices if name not in known]
 
     def _schedule_revival(self, worker: Worker) -> None:
-        last = worker.last_exit
+        last = worker.process.last_exit
         if last is not None and last.reason == OutOfMemory.code:
             return  # it would evict other models, again and again
         failures = self._failures[worker] = self._failures.get(worker, 0) + 1

@@ -188,7 +188,7 @@ def test_a_cancel_does_not_end_the_worker_under_other_peoples_photos(tmp_path: P
             await case.bench.tasks.cancel(other)
             assert other.code == "cancelled"
         await photo.wait()
-        assert (photo.status, case.worker.starts) == ("complete", 1)
+        assert (photo.status, case.worker.process.starts) == ("complete", 1)
         assert isinstance(await case.bench.outcome(), dict)
 
     case.bench.run(scenario)
@@ -224,7 +224,7 @@ def test_a_cancel_of_the_only_photo_ends_a_worker_that_does_not_stop(tmp_path: P
             await asyncio.sleep(0.01)
         await case.bench.tasks.cancel(task)
         assert isinstance(await case.bench.outcome(), dict)
-        assert case.worker.starts == 2
+        assert case.worker.process.starts == 2
 
     case.bench.run(scenario)
 

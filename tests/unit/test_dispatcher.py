@@ -428,7 +428,7 @@ def test_jobs_are_refused_while_the_circuit_is_open(tmp_path: Path) -> None:
     async def scenario() -> None:
         (worker,) = case.workers
         for _ in range(CIRCUIT_DEATHS):
-            worker._policy.record_load_death()
+            worker.process.policy.record_load_death()
         with pytest.raises(WorkerStartFailed, match="crashed repeatedly"):
             await case.bench.submit("a")
 

@@ -36,7 +36,7 @@ def models_of(folder: Path, *arguments: str) -> Models:
 def spec_of(model: ModelLifecycle) -> WorkerSpec:
     """Return how the first worker of a model is started."""
     worker = model.pool.workers[0]
-    return asyncio.run(worker._prepare(worker.device))  # type: ignore[arg-type]
+    return asyncio.run(worker.process._prepare())  # type: ignore[arg-type]
 
 
 def put_in_cache(folder: Path, repo_id: str) -> None:
@@ -95,7 +95,7 @@ def test_a_worker_of_each_device_knows_its_own(tmp_path: Path) -> None:
         f"BiRefNet@{device}" for device in ("cuda:0", "cuda:1", "cpu:0", "cpu:1")
     ]
     specs: list[WorkerSpec] = [
-        asyncio.run(worker._prepare(worker.device))  # type: ignore[arg-type]
+        asyncio.run(worker.process._prepare())  # type: ignore[arg-type]
         for worker in workers
     ]
     assert [spec.config.device for spec in specs] == ["cuda:0", "cuda:1", "cpu", "cpu"]

@@ -28,7 +28,7 @@ def acquire(pool: WorkerPool, *, exclusive: bool = False, reserved: set[Worker] 
 def break_down(worker: Worker) -> None:
     """Let a worker die so often that it is not started any more."""
     for _ in range(CIRCUIT_DEATHS):
-        worker._policy.record_load_death()
+        worker.process.policy.record_load_death()
 
 
 def test_the_least_loaded_worker_gets_the_next_job() -> None:

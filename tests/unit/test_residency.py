@@ -46,13 +46,13 @@ class LoadableWorker(ScriptedWorker):
         """End."""
         assert "evicted" in cause.detail
         assert not self.in_flight, "it was evicted while it ran a job"
-        self.state = WorkerState.STOPPED
+        self.process.state = WorkerState.STOPPED
         self._notify()
 
     async def _record(self, job: RemovalJob, _: OnProgress) -> RemovalResult:
         if not self.alive:
             self.loads += 1
-            self.state = WorkerState.READY
+            self.process.state = WorkerState.READY
         self.last_used_s += 1
         self._runs.append(self.model)
         if self._go is not None:
@@ -210,7 +210,7 @@ def test_workers_on_the_cpu_share_its_memory() -> None:
         for name, device in (("a", "cpu:0"), ("b", "cuda:0"), ("c", "cpu:1"))
     )
     for worker in (on_cpu, on_gpu):
-        worker.state = WorkerState.READY
+        worker.process.state = WorkerState.READY
 
     async def scenario() -> None:
         residency = Residency(1, lambda: [on_cpu, on_gpu, wanting])
@@ -224,7 +224,7 @@ def test_workers_on_the_cpu_share_its_memory() -> None:
 def test_auto_counts_as_the_device_that_it_turned_out_to_be() -> None:
     """Else a machine without a GPU would hold twice as many models."""
     builtin = LoadableWorker("a", Device("cpu"), [])
-    builtin.state = WorkerState.READY
+    builtin.process.state = WorkerState.READY
     automatic = LoadableWorker("b", Device("auto", is_auto=True), [])
     residency = Residency(1, lambda: [builtin, automatic])
     assert residency.has_room(automatic), "it may be a GPU"
