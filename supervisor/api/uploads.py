@@ -95,8 +95,7 @@ class Uploads:
         validate_options(options, has_background_file=background is not None)
         await self._models.check_available(options.model)
         await self._check(image)
-        callback = submission.callback
-        if callback is not None:
+        if (callback := submission.callback) is not None:
             check_url(callback.url, "callback_url")
         if background is not None:
             try:
