@@ -93,7 +93,6 @@ class Uploads:
         NotAnImage, UrlRefused, StorageFailed, IdempotencyKeyReused, and what `Dispatcher.submit` raises.
         """
         validate_options(options, has_background_file=background is not None)
-        await self._models.check_available(options.model)
         await self._check(image)
         if (callback := submission.callback) is not None:
             check_url(callback.url, "callback_url")
@@ -121,6 +120,7 @@ class Uploads:
         )
 
     async def _submit(self, job: Job, images: Mapping[str, InputImage]) -> Task:
+        await self._models.check_available(job.model)
         uploads = {
             name: image.content for name, image in images.items() if not isinstance(image.content, str)
         }
