@@ -1,9 +1,9 @@
 """Compares the ONNX engine with rembg, in alphas and times: `python -m tests.compare_mattes FOLDER PHOTO…`.
 
 FOLDER holds u2net.onnx and u2netp.onnx. Needs `rembg[cpu]` and worker/requirements-builtin.txt in one
-environment, and an idle machine. Both programs run each model in turn, in one process. Times are medians (minima)
-in milliseconds, of the matte alone and of the whole removal, from file to PNG. The difference is that of the
-alphas, 0 to 1: its mean, the largest, and the share of pixels within 1/255.
+environment, and an idle machine. Both programs run each model in turn, in one process. Times are medians
+(minima) in milliseconds, of the matte alone and of the whole removal, from file to PNG. The difference is
+that of the alphas, 0 to 1: its mean, the largest, and the share of pixels within 1/255.
 """
 
 import os
