@@ -105,6 +105,13 @@ BUILTIN = ModelSpec(
     sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
 )
 _WHOLE = (320, 320)
+_TRAINED_ON_DIS5K = {
+    "isnet-general-use",
+    "birefnet-general",
+    "birefnet-general-lite",
+    "birefnet-dis",
+    "birefnet-massive",
+}
 
 
 def _onnx(
@@ -118,7 +125,7 @@ def _onnx(
         licence=licence,
         purpose=purpose,
         kind="onnx",
-        caveat=DIS5K if "isnet-general" in name or "birefnet-general" in name else None,
+        caveat=DIS5K if stem in _TRAINED_ON_DIS5K else None,
         network=network,
         onnx_name=stem,
     )

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from shared import errors
-from shared.catalog import CATALOG
+from shared.catalog import CATALOG, ONNX_MODELS
 from shared.option_validation import validate_options
 from shared.options import RemovalOptions, declared_options
 from shared.presets import BUILT_IN
@@ -183,6 +183,21 @@ def test_models_are_listed() -> None:
         size = spec.input_size
         sides = f"{size[0]} to {size[-1]}" if isinstance(size, range) else f"{size[0]} x {size[1]}"
         assert listed.endswith(sides)
+
+
+def test_onnx_models_are_listed() -> None:
+    """With their input size, purpose, licence, its caveat, and where the file comes from."""
+    rows = list(table_rows(DOCS / "models.md", "ONNX models"))[1:]
+    assert [tuple(row[:4]) for row in rows] == [
+        (
+            f"`{spec.name}`",
+            "{} x {}".format(*spec.input_size),
+            spec.purpose,
+            f"{spec.licence}{' (1)' if spec.caveat else ''}",
+        )
+        for spec in ONNX_MODELS
+    ]
+    assert [row[4].startswith("downloaded") for row in rows] == [bool(spec.wheels) for spec in ONNX_MODELS]
 
 
 def test_payloads_have_the_fields_that_are_sent() -> None:
