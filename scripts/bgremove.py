@@ -16,10 +16,10 @@ from types import FrameType
 from typing import NoReturn
 
 import bootstrap  # first: it exits with a message if this Python is too old to parse the other modules
-from cli import download_command, install_command, remove_command
+from cli import install_command, models_command, remove_command
 from cli.command_errors import EXIT_FAILED, Terminated
 
-COMMANDS = (remove_command, download_command, install_command)
+COMMANDS = (remove_command, models_command, install_command)
 
 
 def main() -> int:

@@ -98,6 +98,17 @@ class Client:
             task_id = self._parse(self._http.post(f"{API}/remove/download"), "task_id")["task_id"]
         return None if task_id is None else str(task_id)
 
+    def get_models(self) -> list[Payload]:
+        """Return the server's models."""
+        with self._translate_errors():
+            return list(self._parse(self._http.get(f"{API}/models"), "models")["models"])
+
+    def delete_model(self, name: str) -> int:
+        """Delete a model's files on the server, and return their size in bytes."""
+        with self._translate_errors():
+            response = self._http.delete(f"{API}/models/{name}")
+            return int(self._parse(response, "freed_bytes")["freed_bytes"])
+
     def wait_for_task(self, task_id: str, show: Callable[[float, str], None], kind: str = "remove") -> None:
         """Follow a task to its end and show its progress. Raises CommandFailed if the task fails."""
         for state in self.follow(task_id, kind):

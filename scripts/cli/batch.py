@@ -15,7 +15,7 @@ from cli.retry import RetriesExhausted
 from cli.thread_pool import DaemonThreadPool
 
 # Errors that every image of the run would meet.
-FATAL_CODES = {"invalid_option", "unknown_model", "unauthorized", "host_refused"}
+FATAL_CODES = {"invalid_option", "unknown_model", "model_unavailable", "unauthorized", "host_refused"}
 
 
 @dataclass(frozen=True)

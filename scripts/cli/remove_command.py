@@ -17,9 +17,10 @@ from cli.inputs import describe_unread
 from cli.option_flags import add_options, use_flag_names
 from cli.progress_line import Progress
 from cli.removal_client import RemovalClient
-from cli.server_process import PRESETS_VARIABLE
+from cli.server_process import MODEL_VARIABLE, PRESETS_VARIABLE
 from cli.watch import WatchedFolder, watch
-from shared.errors import InvalidOption
+from shared.catalog import DEFAULT_MODEL, find_model, find_named_model
+from shared.errors import InvalidOption, UnknownModel
 from shared.presets import InvalidPresets, Preset, find_preset, load_presets
 
 DEFAULT_JOBS = 2  # one is uploaded or downloaded while the other is processed
@@ -71,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     report = Report(progress, as_json=arguments.json)
     try:
         token = read_token(arguments.token)
+        if arguments.model and not arguments.server:
+            _check_model(arguments.model)
         plan = make_plan(arguments, _read_preset(arguments, token))
         if plan.watched:
             return _run_watch(arguments, plan, plan.watched, report)
@@ -87,6 +90,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     finally:
         progress.clear()
+
+
+def _check_model(name: str) -> None:
+    """Raise a usage error for a model that the server to be started will not know."""
+    try:
+        served = find_model(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL)
+        if name not in ("auto", "birefnet", served.name):
+            find_named_model(name)
+    except UnknownModel as error:
+        raise usage_error(error.detail) from error
 
 
 def _read_preset(arguments: argparse.Namespace, token: str | None) -> Preset:
@@ -162,7 +175,9 @@ def _open_service(
         return connect(server, token)
     progress.show(0, "Starting the server")
     # The model that "auto" selects is loaded while this process still prepares the upload.
-    settings = {"BGREMOVE_PRELOAD": "1"} if plan.options.get("model", "auto") == "auto" else {}
+    settings = {"BGREMOVE_AUTO_DOWNLOAD": "true"}
+    if plan.options.get("model", "auto") == "auto":
+        settings["BGREMOVE_PRELOAD"] = "1"
     if not plan.single:
         settings["BGREMOVE_RETENTION_S"] = str(RETENTION_S)
     return start_service(python, settings)
