@@ -37,6 +37,9 @@ BENCHES = {
     "durability": Bench(
         "cost of a durable spool per removal", "benches.durability", (SUPERVISOR, BUILTIN_MODEL)
     ),
+    "fleet": Bench(
+        "throughput of several devices, and of one supervisor", "benches.fleet", (SUPERVISOR, BUILTIN_MODEL)
+    ),
     "start": Bench("start-up, load and unload times", "benches.start", (SUPERVISOR, BUILTIN_MODEL, BIREFNET)),
     "model": Bench(
         "BiRefNet's forward pass, compared with its roofline estimate", "benches.model_speed", (BIREFNET,)
