@@ -185,6 +185,7 @@ def test_two_files_with_the_same_tensors_are_rejected(tmp_path: Path) -> None:
         weights.read(tmp_path, lambda _: None)
     save_file({"bb.weight": torch.ones(3)}, tmp_path / "model.safetensors")
     assert weights.read(tmp_path, lambda _: None)["bb.weight"].sum() == 3
+    assert weights.read(tmp_path / "portrait.safetensors", lambda _: None)["bb.weight"].sum() == 0
 
 
 def test_the_native_loader_imports_torch_without_its_ecosystem() -> None:

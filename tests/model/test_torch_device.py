@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from shared.errors import WorkerStartFailed
-from worker.engines.torch_device import choose_device
+from worker.engines.torch_device import choose_device, other_devices
 
 NO_KERNEL = "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors might"
 
@@ -46,3 +46,19 @@ def test_auto_selects_a_gpu_without_free_memory(old_gpu: pytest.MonkeyPatch) -> 
 
     old_gpu.setattr(torch, "ones", full)
     assert choose_device("auto", "auto")[0].type == "cuda"
+
+
+def test_auto_selects_the_first_gpu_that_works(old_gpu: pytest.MonkeyPatch) -> None:
+    """Of several; the others get workers of their own, which find out whether they work."""
+
+    def compute(*_: object, device: torch.device) -> torch.Tensor:
+        if device.index == 0:
+            raise RuntimeError(NO_KERNEL)
+        return torch.zeros(1)
+
+    old_gpu.setattr(torch.cuda, "device_count", lambda: 3)
+    old_gpu.setattr(torch, "ones", compute)
+    chosen = choose_device("auto", "float32")[0]
+    assert chosen == torch.device("cuda:1")
+    assert other_devices(chosen) == ("cuda:0", "cuda:2")
+    assert other_devices(torch.device("cpu")) == ()

@@ -1,5 +1,6 @@
 """When a model counts as being there, and how it gets there without a network."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable
@@ -157,6 +158,19 @@ def test_a_folder_of_the_users_own_is_used_where_it_lies(source: Path, tmp_path:
     (source / WEIGHTS).unlink()
     assert store.find_snapshot() is None
     shutil.rmtree(source)
+    assert store.find_snapshot() is None
+
+
+def test_a_single_file_of_weights_is_a_model(source: Path, tmp_path: Path) -> None:
+    """Its name says what it is a fine-tune of."""
+    file = (source / WEIGHTS).rename(source / "BiRefNet_HR-shoes.safetensors")
+    spec = find_model(str(file))
+    assert (spec.model_id, spec.input_size) == ("BiRefNet_HR-shoes", (2048, 2048))
+    store = ModelStore(tmp_path / "data", spec, "main", "native")
+    assert (folder_of(store), store.revision) == (file.resolve(), None)
+    with pytest.raises(ModelUnusable):
+        asyncio.run(store.delete())
+    file.unlink()
     assert store.find_snapshot() is None
 
 

@@ -83,7 +83,7 @@ def _reject_remote_code(path: Path) -> None:
         foreign = [name for name in auto_map.values() if "--" in str(name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelUnfit(
-            f"The model's {CONFIG_NAME} does not name the code of its network (auto_map)."
+            f"There is no {CONFIG_NAME} that names the network's code (auto_map): set BGREMOVE_LOADER=native."
         ) from error
     if foreign:
         raise ModelUnfit("The model's code is in another repository; only code that came with it is run.")
