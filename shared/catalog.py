@@ -16,6 +16,7 @@ InputSize = tuple[int, int] | range
 DEFAULT_MODEL = "ZhengPeng7/BiRefNet"
 DEFAULT_REVISION = "main"
 SQUARE = (1024, 1024)
+MAX_QUOTED = 100  # characters of an unknown name in its error
 # As strict as the hub itself: the id becomes part of file names.
 HUB_ID = re.compile(r"(?!.*(--|\.\.))(?=.{3,96}$)\w[\w.-]*/(?P<name>\w[\w.-]*)(?<![.-])", re.ASCII)
 
@@ -185,7 +186,7 @@ def find_named_model(wanted: str) -> ModelSpec:
     names = {spec.name.lower(): spec.name for spec in ALL_MODELS}
     near = difflib.get_close_matches(wanted.lower(), names, n=5, cutoff=0.4)
     listed = ", ".join(names[name] for name in near) or ", ".join(spec.name for spec in CATALOG)
-    raise UnknownModel(f"There is no model {wanted!r}: name one of {listed}, or a hub id.")
+    raise UnknownModel(f"There is no model {wanted[:MAX_QUOTED]!r}: name one of {listed}, or a hub id.")
 
 
 def _find_path(wanted: str) -> ModelSpec:

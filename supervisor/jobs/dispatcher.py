@@ -200,7 +200,7 @@ class Dispatcher:
             task.progress(percent * DECODE_PERCENT / 100 if loading else percent, message)
 
         if slot.worker.model_info is None:
-            await model.files.ensure(on_progress)
+            await model.fetch_files(on_progress)
         await self._spool.mark_attempt(entry.job)
         return await slot.run(self._spool.message(entry.job), on_progress)
 

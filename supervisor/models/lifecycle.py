@@ -10,6 +10,7 @@ from supervisor.models.model_files import ModelFiles
 from supervisor.tasks.task import Task, TaskKind
 from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.pool import WorkerPool
+from supervisor.workers.spec import OnProgress
 
 log = logging.getLogger("supervisor.models")
 
@@ -24,12 +25,15 @@ class Unloaded(TypedDict):
 class ModelLifecycle:
     """Loads, unloads and restarts one model's workers; one load at a time.
 
-    `files` are there when a worker starts: downloaded before, if need be.
+    `may_download`: a removal that needs the model's files downloads them.
     """
 
-    def __init__(self, tasks: TaskStore, pool: WorkerPool, files: ModelFiles) -> None:
+    def __init__(
+        self, tasks: TaskStore, pool: WorkerPool, files: ModelFiles, *, may_download: bool = True
+    ) -> None:
         self.pool = pool
         self.files = files
+        self.may_download = may_download
         self._load_error: str | None = None
         self._tasks = tasks
         self._load: Task | None = None
@@ -52,6 +56,15 @@ class ModelLifecycle:
     def on_disk(self) -> bool:
         """Whether the files were on disk at the last look, or need not be downloaded on request first."""
         return self.files.path is not None or self.files.spec.kind == "builtin"
+
+    async def fetch_files(self, on_progress: OnProgress) -> None:
+        """Wait until the model is on disk, for a removal.
+
+        Raises ModelUnavailable for one that is not and may not be downloaded, else what a download ends with.
+        """
+        if not self.may_download and await self.files.refresh() is None:
+            self._check_on_disk()
+        await self.files.ensure(on_progress)
 
     @property
     def error(self) -> str | None:

@@ -131,7 +131,7 @@ async def _describe(model: ModelLifecycle, *, is_default: bool) -> ListedModel:
         "licence": spec.licence,
         "licence_caveat": spec.caveat,
         "download_bytes": spec.download_bytes,
-        "downloadable": is_downloadable(model),
+        "downloadable": is_downloadable(spec),
         "disk_bytes": await files.size_bytes(),
         "devices": [worker.device.name for worker in loaded],
         "memory_bytes": await pool.memory_bytes() if loaded else None,

@@ -45,7 +45,8 @@ class Models:
         self._paused = False  # while packages are installed
         self._by_name: dict[str, ModelLifecycle] = {}
         self.residency = Residency(settings.max_loaded_models, self._list_workers)
-        self.default = self._add(find_model(settings.model))
+        self._default_spec = find_model(settings.model)
+        self.default = self._add(self._default_spec)
         for spec in (BUILTIN, *ALL_MODELS):
             if spec.name not in self._by_name:
                 self._add(spec)
@@ -64,6 +65,8 @@ class Models:
 
         Raises UnknownModel, NotReady.
         """
+        if name in self._by_name and name != "birefnet":
+            return self._by_name[name]
         spec = self._find_spec(name)
         return self._by_name.get(spec.name) or self._add(spec)
 
@@ -93,14 +96,9 @@ class Models:
         return model
 
     async def check_available(self, choice: str) -> None:
-        """Raise UnknownModel, or ModelUnavailable for a model that would have to be downloaded first.
-
-        "birefnet" is downloaded when it is needed; with the setting for that, all of the catalogue is.
-        """
-        if choice in ("auto", "birefnet"):
-            return
+        """Raise UnknownModel, or ModelUnavailable for a model that would have to be downloaded first."""
         model = await self.look_up(choice)
-        if not (model.live or model.on_disk or (self._settings.auto_download and is_downloadable(model))):
+        if not (model.may_download or model.live or model.on_disk):
             raise ModelUnavailable(
                 f"{model.pool.name} is not on this machine: download it first, "
                 "or set BGREMOVE_AUTO_DOWNLOAD=true."
@@ -119,11 +117,13 @@ class Models:
 
         Raises StillRunning while it is loaded, and what `ModelFiles.delete` raises.
         """
-        model = self.find(name)
-        if model.live:
-            raise StillRunning(f"{model.pool.name} is loaded: unload it first.")
-        size_bytes = await model.files.delete()
-        await model.files.refresh()
+        spec = self._find_spec(name)
+        model = self._by_name.get(spec.name)
+        if model is not None and model.live:
+            raise StillRunning(f"{spec.name} is loaded: unload it first.")
+        files = self._make_files(spec) if model is None else model.files
+        size_bytes = await files.delete()
+        await files.refresh()
         return size_bytes
 
     async def list_all(self) -> list[ModelLifecycle]:
@@ -132,7 +132,9 @@ class Models:
             if not self._paused:
                 self.find(found)
         await asyncio.gather(*(model.files.refresh() for model in self))
-        return [model for model in self if model.files.path or model.live or is_downloadable(model)]
+        return [
+            model for model in self if model.files.path or model.live or is_downloadable(model.files.spec)
+        ]
 
     async def list_choices(self) -> list[str]:
         """Return the names from which a removal may choose a model: those on disk, and the aliases."""
@@ -169,9 +171,11 @@ class Models:
         """Call `on_change` whenever a worker's state or its free slots change."""
         self._listeners.append(on_change)
 
-    async def unload(self) -> Unloaded:
-        """Kill every worker, so that all memory is free."""
-        done = await asyncio.gather(*(model.unload() for model in self))
+    async def unload(self, name: str | None = None) -> Unloaded:
+        """Kill a model's workers, or all, so that the memory is free. Raises UnknownModel."""
+        wanted = None if name is None else self._find_spec(name)
+        models = [model for model in self if wanted in (None, model.files.spec)]
+        done = await asyncio.gather(*(model.unload() for model in models))
         freed = [each["freed_bytes"] for each in done if each["freed_bytes"] is not None]
         return {"unloaded": bool(freed), "freed_bytes": sum(freed) if freed else None}
 
@@ -184,7 +188,7 @@ class Models:
         )
 
     def _find_spec(self, name: str) -> ModelSpec:
-        default = self.default.files.spec
+        default = self._default_spec
         if name == "birefnet" or name.lower() in (default.name.lower(), default.model_id.lower()):
             return default
         return find_named_model(name)
@@ -206,8 +210,15 @@ class Models:
 
         pool = WorkerPool(spec.name, self._choose_devices(spec), make_worker, self._settings.replicas)
         pool.subscribe(partial(self._handle_change, pool))
-        model = self._by_name[spec.name] = ModelLifecycle(self._tasks, pool, files)
+        model = self._by_name[spec.name] = ModelLifecycle(
+            self._tasks, pool, files, may_download=self._may_download(spec)
+        )
         return model
+
+    def _may_download(self, spec: ModelSpec) -> bool:
+        """Whether a removal may download a model: the default and built-in one, or what the settings say."""
+        is_main = spec in (self._default_spec, BUILTIN)
+        return is_main or (self._settings.auto_download and spec in ALL_MODELS and is_downloadable(spec))
 
     def _make_files(self, spec: ModelSpec) -> ModelFiles:
         settings = self._settings
@@ -218,8 +229,7 @@ class Models:
 
     def _revision(self, spec: ModelSpec) -> str:
         """Return the revision of a model: the setting is for the default one."""
-        is_default = spec == find_model(self._settings.model)
-        return self._settings.revision if is_default else DEFAULT_REVISION
+        return self._settings.revision if spec == self._default_spec else DEFAULT_REVISION
 
     def _choose_devices(self, spec: ModelSpec) -> tuple[Device, ...]:
         """Return the devices of a model's workers; onnxruntime computes on the CPU only."""
@@ -236,6 +246,6 @@ class Models:
             listener()
 
 
-def is_downloadable(model: ModelLifecycle) -> bool:
+def is_downloadable(spec: ModelSpec) -> bool:
     """Whether the service can download the model's files."""
-    return bool(model.files.spec.repo_id or model.files.spec.wheels)
+    return bool(spec.repo_id or spec.wheels)

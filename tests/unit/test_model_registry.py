@@ -168,6 +168,10 @@ def test_a_model_that_is_not_on_disk_is_downloaded_only_where_that_is_allowed(tm
                 await eager.check_available(refused)
         put_in_cache(tmp_path, "ZhengPeng7/BiRefNet_HR")
         await models.check_available("BiRefNet_HR")
+        await models.find("BiRefNet_HR").fetch_files(lambda _percent, _message: None)
+        await models.delete("BiRefNet_HR")  # while its removal waits
+        with pytest.raises(ModelUnavailable):
+            await models.find("BiRefNet_HR").fetch_files(lambda _percent, _message: None)
 
     asyncio.run(scenario())
 
@@ -181,6 +185,8 @@ def test_names_that_clients_make_up_take_no_memory(tmp_path: Path) -> None:
         for number in range(5):
             with pytest.raises(ModelUnavailable):
                 await models.check_available(f"me/model{number}")
+            assert await models.delete(f"me/model{number}") == 0
+            assert not (await models.unload(f"me/model{number}"))["unloaded"]
         assert len(list(models)) == count
 
     asyncio.run(scenario())

@@ -67,7 +67,7 @@ async def unload(models: ModelsDep, model: _ToUnload = None, _: NoBody = None) -
 
     Removals that still wait, and those that ran, load the model again.
     """
-    return await (models.resolve(model).unload() if model else models.unload())
+    return await models.unload(model)
 
 
 @worker_router.post("/restart", responses=error_responses(UnknownModel, ModelUnavailable, Stopping))
@@ -99,7 +99,7 @@ async def load_model(models: ModelsDep, name: _Name, replicas: _Replicas = None,
 @models_router.post("/{name:path}/unload", responses=error_responses(UnknownModel))
 async def unload_model(models: ModelsDep, name: _Name, _: NoBody = None) -> Unloaded:
     """Kill a model's workers, which frees all its memory; answer when they are gone."""
-    return await models.resolve(name).unload()
+    return await models.unload(name)
 
 
 @models_router.delete("/{name:path}", responses=error_responses(UnknownModel, ModelUnusable, StillRunning))
