@@ -92,7 +92,8 @@ def test_the_started_server_ignores_settings_of_a_shared_server(own_project: Pat
     assert seen["argv"] == ["--port", "0", "--exit-on-stdin-eof"]
     kept = {"BGREMOVE_NO_BOOTSTRAP": "1", "BGREMOVE_CACHE": "/kept"}
     assert seen["settings"].pop("BGREMOVE_TOKEN") != "secret"
-    assert seen["settings"] == kept | {"BGREMOVE_PRELOAD": "1", "BGREMOVE_DURABLE": "false"}
+    own = {"BGREMOVE_PRELOAD": "1", "BGREMOVE_DURABLE": "false", "BGREMOVE_AUTO_DOWNLOAD": "true"}
+    assert seen["settings"] == kept | own
 
 
 def test_the_started_server_requires_a_random_token(own_project: Path, photo: Path) -> None:
