@@ -18,6 +18,21 @@ WorkerLoader = Literal["onnx"] | Loader
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """The cluster that a bridge joins: its address, "auto" or "host:port", and what an actor takes there.
+
+    `data_dir` is the service's data folder: a node's own may be another one. `cpus_per_actor` is None for all
+    of a node's. `job_timeout_s` is enforced by the bridge, for each actor alone.
+    """
+
+    address: str
+    data_dir: str
+    gpus_per_actor: float
+    cpus_per_actor: float | None
+    job_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """The configuration of a worker process, passed at its start.
 
@@ -25,6 +40,7 @@ class WorkerConfig:
     `model_id` is the name that results carry. `device` and `dtype` are "auto" or a name; with `cpu_fallback`,
     a removal that the device has no memory for is tried on the CPU: all three are for PyTorch's engines.
     `threads` is how many of the CPU's cores may be used, None for all. `network` is an ONNX file's contract.
+    With `cluster`, the process is the bridge to that.
     """
 
     loader: WorkerLoader
@@ -37,6 +53,7 @@ class WorkerConfig:
     cpu_fallback: bool = False
     threads: int | None = None
     network: OnnxNetwork | None = None
+    cluster: ClusterConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +61,8 @@ class RemovalJob:
     """One removal, as a worker gets it: the image's path, and the path to write the result to.
 
     `background_path` is the image to put behind the subject, if there is one. `stem` is the image's file
-    name without its extension, for the names of files within a zip.
+    name without its extension, for the names of files within a zip. `alone`: it has killed a worker, and is
+    to share none again.
     """
 
     task_id: str
@@ -53,6 +71,7 @@ class RemovalJob:
     options: RemovalOptions
     background_path: str | None = None
     stem: str = "image"
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +168,33 @@ class Ready:
     model: ModelInfo
 
 
+NodeState = Literal["loading", "ready", "left_out", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node of the cluster: `detail` is why it was left out, or is lost."""
+
+    name: str
+    state: NodeState
+    detail: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChanged:
+    """A node of the cluster has joined, left, or loaded the model."""
+
+    node: NodeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """How many removals the bridge takes at the same time has changed with the cluster's nodes."""
+
+    max_concurrency: int
+
+
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
     """The model cannot be loaded; the worker ends after this."""
@@ -211,4 +257,16 @@ class NotDownloaded:
     detail: str
 
 
-Event = Loading | Ready | LoadFailed | Progress | Finished | Failed | Downloading | Downloaded | NotDownloaded
+Event = (
+    Loading
+    | Ready
+    | NodeChanged
+    | Resized
+    | LoadFailed
+    | Progress
+    | Finished
+    | Failed
+    | Downloading
+    | Downloaded
+    | NotDownloaded
+)

@@ -1,3 +1,5 @@
 """The supervisor process: HTTP API, job queue, downloads and installs, and supervision of the workers."""
 
-__version__ = "0.1.0"
+from shared.version import VERSION
+
+__version__ = VERSION

@@ -89,6 +89,7 @@ Origins = Annotated[Names, AfterValidator(normalise_origins)]
 HostNames = Annotated[Names, AfterValidator(normalise_host_names)]
 Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 Format = Annotated[LogFormat, BeforeValidator(_lower)]
+ClusterAddress = Annotated[str, Field(pattern=r"^(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$")]
 Devices = Annotated[str, AfterValidator(_check_devices)]
 ModelName = Annotated[str, AfterValidator(_check_model)]
 # A branch, tag or commit; it becomes part of URLs and file names.
@@ -146,6 +147,18 @@ class Settings(BaseSettings):
         "auto",
         description="devices of the models: auto (every GPU, else the CPU), a list such as cuda:0,cuda:1, "
         "mps, cpu, or cpu*2 for two workers that share the CPU",
+    )
+    cluster: Annotated[str, Field(pattern=r"^(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$")] | None = (
+        Field(
+            None,
+            description="Ray cluster whose nodes serve too: auto, or HOST:PORT of its head (default: none)",
+        )
+    )
+    cluster_gpus_per_actor: float = Field(
+        1, gt=0, le=1, description="share of a GPU of the cluster that a model takes; 0.5: two models per GPU"
+    )
+    cluster_cpus_per_actor: float | None = Field(
+        None, gt=0, description="cores that a worker takes on nodes without GPU (default: all of the node)"
     )
     replicas: int | None = Field(
         None, gt=0, description="on how many devices a model is loaded (default: on all)"

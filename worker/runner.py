@@ -6,12 +6,12 @@ import threading
 import time
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Protocol
 
 from shared.errors import BgremoveError, Cancelled, OutOfMemory, StorageFailed
-from shared.messages import Failed, Finished, Progress, RemovalJob
+from shared.messages import Event, Failed, Finished, Progress, RemovalJob
 from worker import pipeline
 from worker.engines import DeviceContextLost
-from worker.event_sender import EventSender
 from worker.imaging.memory_estimate import estimate_removal_bytes
 from worker.imaging.parallel import available_cores
 from worker.inference_thread import InferenceThread
@@ -33,6 +33,13 @@ def max_concurrency(device: str) -> int:
     return min(max(available_cores(), MIN_CONCURRENCY), MAX_CONCURRENCY)
 
 
+class EventSink(Protocol):
+    """Where the outcomes of jobs go, from any thread."""
+
+    def put(self, event: Event) -> None:
+        """Take an event."""
+
+
 class JobRunner:
     """Runs removal jobs, as many as the memory allows, and tracks the unfinished ones for cancellation."""
 
@@ -40,7 +47,7 @@ class JobRunner:
         self,
         pool: Executor,
         model: InferenceThread,
-        events: EventSender,
+        events: EventSink,
         max_pixels: int,
         gate: MemoryGate | None = None,
     ) -> None:

@@ -163,6 +163,7 @@ class Spool:
             options=job.options,
             background_path=str(self.path(job.id, BACKGROUND)) if job.background else None,
             stem=name_stem(job.file_name),
+            alone=job.exclusive,
         )
 
     async def finish(

@@ -19,7 +19,7 @@ from supervisor.models.worker_specs import WorkerSpecs
 from supervisor.settings import Settings
 from supervisor.tasks.task import Task
 from supervisor.tasks.task_store import TaskStore
-from supervisor.workers.device import CPU, Device, parse_devices
+from supervisor.workers.device import CLUSTER, CPU, Device, parse_devices
 from supervisor.workers.pool import WorkerPool
 from supervisor.workers.residency import Residency
 from supervisor.workers.spec import WorkerStatus
@@ -40,6 +40,7 @@ class Models:
         self._tasks = tasks
         self._log_folder = log_folder
         self._devices = parse_devices(settings.device)
+        self._cluster = () if settings.cluster is None else (CLUSTER,)
         self._specs = WorkerSpecs(settings)
         self._listeners: list[Callable[[], None]] = []
         self._paused = False  # while packages are installed
@@ -233,9 +234,10 @@ class Models:
 
     def _choose_devices(self, spec: ModelSpec) -> tuple[Device, ...]:
         """Return the devices of a model's workers; onnxruntime computes on the CPU only."""
-        if spec.kind == "birefnet":
-            return self._devices
-        return tuple(device for device in self._devices if device.is_cpu) or (CPU,)
+        own = self._devices
+        if spec.kind != "birefnet":
+            own = tuple(device for device in self._devices if device.is_cpu) or (CPU,)
+        return own + self._cluster
 
     def _handle_change(self, pool: WorkerPool) -> None:
         first = pool.workers[0].device

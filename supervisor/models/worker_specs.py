@@ -3,12 +3,14 @@
 import logging
 
 from shared.errors import ModelUnavailable
-from shared.messages import WorkerConfig, WorkerLoader
+from shared.messages import ClusterConfig, WorkerConfig, WorkerLoader
 from supervisor.models.model_files import ModelFiles
 from supervisor.settings import Settings
 from supervisor.workers.device import Device
 from supervisor.workers.spec import WorkerSpec
 
+BRIDGE = "worker.cluster.bridge_main:serve"
+BRIDGE_GRACE_S = 30.0  # the bridge ends a removal that takes too long, and the other ones go on
 log = logging.getLogger("supervisor.models")
 
 
@@ -17,6 +19,15 @@ class WorkerSpecs:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._cluster = None
+        if settings.cluster is not None:
+            self._cluster = ClusterConfig(
+                settings.cluster,
+                str(settings.data_dir),
+                settings.cluster_gpus_per_actor,
+                settings.cluster_cpus_per_actor,
+                settings.job_timeout_s,
+            )
 
     async def prepare(self, files: ModelFiles, device: Device) -> WorkerSpec:
         """Return how to start the process for a model on a device. Raises ModelUnavailable."""
@@ -38,8 +49,10 @@ class WorkerSpecs:
             cpu_fallback=settings.cpu_fallback,
             threads=device.threads,
             network=spec.network,
+            cluster=self._cluster if device.is_cluster else None,
         )
         entry = settings.birefnet_worker if spec.kind == "birefnet" else settings.builtin_worker
-        return WorkerSpec(
-            entry, config, settings.start_timeout_s, settings.load_timeout_s, settings.job_timeout_s
-        )
+        job_timeout_s = settings.job_timeout_s
+        if device.is_cluster:
+            entry, job_timeout_s = BRIDGE, job_timeout_s + BRIDGE_GRACE_S
+        return WorkerSpec(entry, config, settings.start_timeout_s, settings.load_timeout_s, job_timeout_s)

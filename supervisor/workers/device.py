@@ -24,9 +24,14 @@ class Device:
     @property
     def torch_name(self) -> str:
         """The name that PyTorch knows, or "auto"."""
-        if self.is_auto:
+        if self.is_auto or self.is_cluster:
             return "auto"
         return "cpu" if self.is_cpu else self.name
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it stands for the nodes of a cluster, behind one bridge process."""
+        return self.name == "cluster"
 
     @property
     def is_cpu(self) -> bool:
@@ -35,6 +40,7 @@ class Device:
 
 
 CPU = Device("cpu")
+CLUSTER = Device("cluster")
 
 
 def parse_devices(text: str) -> tuple[Device, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,14 @@ from shared.messages import (
     LoadFailed,
     Loading,
     ModelInfo,
+    NodeChanged,
+    NodeStatus,
     Progress,
     Ready,
     RemovalJob,
     RemovalResult,
     Remove,
+    Resized,
 )
 from supervisor.workers.deadline import Deadline
 from supervisor.workers.exit_diagnosis import ExitDiagnosis
@@ -73,6 +76,7 @@ class WorkerHandle:
         self._on_change = on_change
         self._ready: asyncio.Future[ModelInfo] = self._loop.create_future()
         self._in_flight: dict[str, _InFlight] = {}
+        self._nodes: dict[str, NodeStatus] = {}
         self._load_listeners: list[OnProgress] = []
         self._cause: BgremoveError | None = None
         self._diagnosis = ExitDiagnosis(log_path)
@@ -90,6 +94,11 @@ class WorkerHandle:
     def terminating(self) -> bool:
         """Whether the process was killed or has ended."""
         return self._cause is not None or self.exited.is_set()
+
+    @property
+    def nodes(self) -> list[NodeStatus]:
+        """The nodes of the cluster, if the process is the bridge to one."""
+        return list(self._nodes.values())
 
     @property
     def abandoned(self) -> int:
@@ -172,6 +181,8 @@ class WorkerHandle:
                     self.model_info = model
                     self._ready.set_result(model)
                     self._on_change(WorkerEvent.LOADED)
+                case NodeChanged() | Resized():
+                    self._handle_cluster(event)
                 case LoadFailed(code, detail):
                     self.kill(error_from(code, detail))
                 case Progress(task_id, percent, message) if task_id in self._in_flight:
@@ -182,6 +193,13 @@ class WorkerHandle:
                     self._handle_failure(self._in_flight[task_id], task_id, error_from(code, detail))
                 case _:
                     pass  # a late answer, which nobody awaits any more
+
+    def _handle_cluster(self, event: NodeChanged | Resized) -> None:
+        if isinstance(event, NodeChanged):
+            self._nodes[event.node.name] = event.node
+        elif self.model_info is not None and not self.terminating:
+            self.model_info = replace(self.model_info, max_concurrency=event.max_concurrency)
+            self._on_change(WorkerEvent.RESIZED)
 
     def _handle_progress(self, in_flight: _InFlight, percent: float, message: str) -> None:
         if not in_flight.started:  # the timeout of a job counts from its start in the worker

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from typing_extensions import TypedDict
 
-from shared.messages import WorkerConfig
+from shared.messages import NodeStatus, WorkerConfig
 from supervisor.workers.state import WorkerState
 
 # Called with the percentage, 0 to 100, and the current step.
@@ -40,7 +40,7 @@ class WorkerExit:
 class WorkerStatus(TypedDict):
     """A worker process: its state, the memory it holds, how the last one ended. `id` is `model@device`.
 
-    `problem` is why no process is started any more, in a sentence.
+    `problem` is why no process is started any more, in a sentence. `nodes` are those of a cluster.
     """
 
     id: str
@@ -55,3 +55,4 @@ class WorkerStatus(TypedDict):
     jobs_done: int
     last_exit: WorkerExit | None
     problem: str | None
+    nodes: list[NodeStatus]

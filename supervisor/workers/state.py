@@ -28,6 +28,7 @@ class WorkerEvent(StrEnum):
     JOB_STARTED = "job_started"
     JOBS_DONE = "jobs_done"
     SLOT_FREED = "slot_freed"
+    RESIZED = "resized"
     KILL = "kill"
     RESET = "reset"
     EXITED = "exited"
@@ -45,6 +46,8 @@ TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_S.READY, _E.JOB_STARTED): _S.BUSY,
     (_S.BUSY, _E.JOBS_DONE): _S.READY,
     (_S.BUSY, _E.SLOT_FREED): _S.BUSY,
+    (_S.READY, _E.RESIZED): _S.READY,
+    (_S.BUSY, _E.RESIZED): _S.BUSY,
     **{(live, _E.KILL): _S.STOPPING for live in (_S.STARTING, _S.READY, _S.BUSY)},
     **{(live, _E.EXITED): _S.FAILED for live in (_S.STARTING, _S.READY, _S.BUSY)},
     (_S.STOPPING, _E.EXITED): _S.STOPPED,

@@ -116,8 +116,8 @@ class Worker:
     def try_acquire(self, *, exclusive: bool) -> Slot | None:
         """Return a free slot, if any. There is one until the model is loaded, then `max_concurrency`."""
         capacity = self.model_info.max_concurrency if self.model_info else 1
-        if exclusive or self.runs_exclusive_job():
-            capacity = 1
+        if (exclusive or self.runs_exclusive_job()) and not self.device.is_cluster:
+            capacity = 1  # in a cluster, the bridge finds it an actor of its own
         if self._paused or self.in_flight >= capacity:
             return None
         slot = Slot(self, exclusive)
@@ -220,6 +220,7 @@ class Worker:
             "jobs_done": self.jobs_done,
             "last_exit": self.process.last_exit,
             "problem": self.problem,
+            "nodes": self.process.handle.nodes if self.process.handle else [],
         }
 
     async def _reload(self) -> None:

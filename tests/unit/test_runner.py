@@ -73,7 +73,7 @@ def test_any_error_of_a_job_is_reported_and_the_next_job_runs(tmp_path: Path, mo
     (tmp_path / "photo").write_bytes(encoded(Image.new("RGB", (4, 3), "white")))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ThreadPoolExecutor(1) as pool:
-        jobs = runner.JobRunner(pool, model, events, 100)  # type: ignore[arg-type]  # a queue of this process
+        jobs = runner.JobRunner(pool, model, events, 100)  # a queue of this process
         for code in ("out_of_memory", "internal_error", None):
             jobs.submit(RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions()))
             outcome = wait_for_outcome(events)
@@ -143,7 +143,7 @@ def test_a_removal_that_does_not_fit_is_refused_and_one_that_waits_sends_no_prog
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ThreadPoolExecutor(2) as pool:
         gate = memory_gate.MemoryGate(lambda: available[0])
-        jobs = runner.JobRunner(pool, model, events, 10_000, gate)  # type: ignore[arg-type]
+        jobs = runner.JobRunner(pool, model, events, 10_000, gate)
         jobs.submit(job)
         refused = events.get(timeout=WAIT_S)
         assert isinstance(refused, Failed)
@@ -184,7 +184,7 @@ def test_the_memory_of_a_large_image_is_returned_before_the_next_one_is_admitted
     monkeypatch.setattr(pipeline, "remove", remove)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ThreadPoolExecutor(1) as pool:
-        jobs = runner.JobRunner(pool, mock.Mock(), events, 10**8, Gate())  # type: ignore[arg-type]
+        jobs = runner.JobRunner(pool, mock.Mock(), events, 10**8, Gate())
         jobs.submit(RemovalJob("a", str(tmp_path / "photo"), str(tmp_path / "result"), RemovalOptions()))
         assert isinstance(events.get(timeout=WAIT_S), Failed)
     assert calls == ["removed", *["released"] * is_released, "left"]
