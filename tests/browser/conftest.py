@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.axe import load_axe
 from tests.browser.visit import TIMEOUT_MS, Visit, open_visit
+from tests.hub import Hub, running_hub
 from tests.integration.scratch import Scratch
 from tests.service import Service
 
@@ -83,3 +84,23 @@ def axe(request: pytest.FixtureRequest) -> str:
     if shutil.which("npm") is None:
         _missing("npm, which downloads axe-core, is not installed")
     return load_axe(Path(request.config.cache.mkdir("axe-core")))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A fake model hub, and environment variables that point to it."""
+    for name in list(os.environ):
+        if name.startswith("HF_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    with running_hub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        yield hub
+
+
+@contextmanager
+def service_of(folder: Path, worker: str = "loads_slowly", **more: object) -> Iterator[Service]:
+    """Run a service without model, with a fake worker and without packages to check."""
+    settings = {"birefnet_worker": f"tests.fake_workers.behaviours:{worker}", **more}
+    with Scratch(folder / "scratch").service(folder / "data", **settings) as service:
+        yield service

@@ -54,6 +54,7 @@ def test_axe_finds_no_violations(
     assert dark == (scheme == "dark")
     assert find_violations(page.page, axe) == []
     page.open_options()
+    page.open_picker()
     page.drop(("astronaut.jpg", "image/jpeg", ASTRONAUT), ("notes.txt", "text/plain", b"shopping list"))
     expect(page.done("astronaut.jpg")).to_be_visible()
     expect(page.photo("notes.txt")).to_contain_text("not an image")
@@ -108,6 +109,7 @@ def test_touch_targets_and_fonts_are_large_enough(
     """44 px, as Apple's and Google's guidelines require; below 16 px iOS zooms into a focused field."""
     page = visit(light.url, viewport=viewport, has_touch=True, is_mobile=True)
     page.open_options()
+    page.open_picker()
     page.drop(("astronaut.jpg", "image/jpeg", ASTRONAUT))
     expect(page.done("astronaut.jpg")).to_be_visible()
     assert page.page.evaluate(SMALL_TARGETS) == []

@@ -1,17 +1,15 @@
 """Status table: each state of its three rows, with fake packages, hub and workers."""
 
-import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 from playwright.sync_api import Locator, Route, expect
 
+from tests.browser.conftest import service_of
 from tests.browser.visit import Visit
-from tests.hub import Fault, Hub, running_hub, weights
+from tests.hub import Fault, Hub, weights
 from tests.integration.package_index import FAILING_BACKEND, add_source, put
 from tests.integration.scratch import Scratch
 from tests.service import Service, wait_for
@@ -23,26 +21,6 @@ RECORD_TEXT = """row => {
     const record = () => window.recordedTexts.push(row.textContent);
     new MutationObserver(record).observe(row, {childList: true, characterData: true, subtree: true});
 }"""
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    """A fake model hub, and environment variables that point to it."""
-    for name in list(os.environ):
-        if name.startswith("HF_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    with running_hub() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-        yield hub
-
-
-@contextmanager
-def service_of(folder: Path, worker: str = "loads_slowly", **more: object) -> Iterator[Service]:
-    """Run a service without model, with a fake worker and without packages to check."""
-    settings = {"birefnet_worker": f"tests.fake_workers.behaviours:{worker}", **more}
-    with Scratch(folder / "scratch").service(folder / "data", **settings) as service:
-        yield service
 
 
 def indicator(row: Locator) -> Locator:

@@ -62,6 +62,16 @@ class Visit:
             "#options .group", "(groups) => groups.forEach((g) => { g.open = true; })"
         )
 
+    def open_picker(self) -> None:
+        """Open the list of the other models, and wait for it."""
+        self.page.locator(".picker summary").click()
+        self.model("builtin").wait_for()
+
+    def model(self, name: str) -> Locator:
+        """Return a model's line in the picker, including its operation."""
+        heading = self.page.get_by_role("rowheader", name=name, exact=True)
+        return self.page.locator(".models tbody").filter(has=heading)
+
     def photo(self, name: str) -> Locator:
         """Return a photo's row in the list."""
         return self.page.locator(".photo", has_text=name)

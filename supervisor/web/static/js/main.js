@@ -49,7 +49,7 @@ status.addEventListener('change', () => {
   if (!status.server || status.problem) return;
   queue.resume();
   byId('version').textContent = `bgremove ${status.server.server.version}`;
-  options.load().catch(() => {}); // retried with the next status
+  options.load(status.modelsOnDisk);
 });
 queue.recall();
 if (queue.jobs.length) list.select(queue.jobs[0]);

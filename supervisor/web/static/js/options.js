@@ -3,9 +3,10 @@
 import { get } from './api.js';
 import { byId, capitalise, h } from './dom.js';
 
-const LABELS = { auto: 'Automatic', birefnet: 'BiRefNet', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG', roi: 'Region of interest', max_area: 'Max pixels' };
+const LABELS = { auto: 'Automatic', birefnet: 'Default model', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG', roi: 'Region of interest', max_area: 'Max pixels' };
 const FIRST_GROUP = 'result'; // open from the start
 const PRESET = 'preset';
+const MODEL = 'model'; // its choices are the models on disk
 const HEX = /^#[0-9a-f]{6}/i;
 
 const labelOf = (name) => LABELS[name] ?? capitalise(name.replaceAll('_', ' '));
@@ -13,6 +14,7 @@ const labelOf = (name) => LABELS[name] ?? capitalise(name.replaceAll('_', ' '));
 export class OptionsForm {
   #fields = [];
   #groups = new Map();
+  #models = null; // those on disk when the choices were loaded
   #presets = {};
   #preset = {}; // the options of the chosen preset
   #job = null;
@@ -27,9 +29,26 @@ export class OptionsForm {
     });
   }
 
-  /** Load the option descriptions and create the fields, once. */
-  async load() {
-    if (this.#fields.length) return;
+  /** Load the option descriptions and create the fields, once; later load the choices of models, if they have changed. */
+  async load(modelsOnDisk) {
+    const models = modelsOnDisk.join();
+    if (models === this.#models) return;
+    this.#models = models;
+    try {
+      await (this.#fields.length ? this.#loadModels() : this.#create());
+    } catch {
+      this.#models = null; // retried with the next status
+    }
+  }
+
+  async #loadModels() {
+    const descriptions = await get('options');
+    const described = descriptions.find(({ name }) => name === MODEL);
+    this.#fields.find(({ option }) => option.name === MODEL)?.setChoices(described.choices);
+    this.#showSummary();
+  }
+
+  async #create() {
     const [descriptions, presets] = await Promise.all([get('options'), get('presets')]);
     if (this.#fields.length) return; // another call was faster
     this.#presets = presets;
@@ -139,6 +158,13 @@ class Field {
     this.control.dispatchEvent(new Event('input')); // does not bubble: for the picker of a colour
   }
 
+  /** Replace the choices of a "choice", and keep the chosen one if it is still there. */
+  setChoices(choices) {
+    const { value, option } = this;
+    this.control.replaceChildren(...createChoices({ ...option, choices }));
+    this.value = choices.includes(value) ? value : option.default;
+  }
+
   /** Whether the value differs from the option's default. */
   get changed() {
     return this.value !== null && this.value !== this.option.default;
@@ -168,12 +194,20 @@ function toHex(text) {
   return HEX.exec(context.fillStyle)?.[0] ?? null;
 }
 
-function createControl({ kind, choices, default: initial, minimum, maximum }, id) {
+function createChoices({ name, choices, default: initial }) {
+  const label = (choice) => (name === MODEL ? LABELS[choice] ?? choice : labelOf(choice));
+  return [
+    ...(initial === null ? [h('option', { value: '' }, 'None')] : []),
+    ...choices.map((choice) => h('option', { value: choice, selected: choice === initial }, label(choice))),
+  ];
+}
+
+function createControl(option, id) {
+  const { kind, default: initial, minimum, maximum } = option;
   const value = initial === null ? '' : String(initial);
   switch (kind) {
     case 'choice':
-      return h('select', { id }, initial === null && h('option', { value: '' }, 'None'), ...choices.map((choice) =>
-        h('option', { value: choice, selected: choice === initial }, labelOf(choice))));
+      return h('select', { id }, ...createChoices(option));
     case 'boolean':
       return h('input', { id, type: 'checkbox', checked: initial === true });
     case 'integer':

@@ -1,6 +1,8 @@
 // The three rows of the status table: server, environment, model.
+import { post } from './api.js';
 import { announce, byId, formatBytes, h } from './dom.js';
 import { host } from './host.js';
+import { describeUnload } from './model-line.js';
 import { Operation } from './operation.js';
 import { COLUMNS, Row } from './row.js';
 
@@ -81,7 +83,7 @@ export class EnvironmentRow {
     this.status = status;
     this.operation = new Operation('env/install', COLUMNS, () => status.refresh());
     this.row = new Row(byId('row-environment'), 'Environment', this.operation);
-    this.install = this.row.addButton('Install Library', () => this.operation.start('env/install'));
+    this.install = this.row.addButton('Install Library', () => this.operation.start(() => post('env/install')));
     this.summary = h('summary');
     this.modules = h('ul');
     this.lines = h('div');
@@ -132,11 +134,10 @@ export class ModelRow {
     this.status = status;
     this.operation = new Operation('remove', COLUMNS, () => status.refresh());
     this.row = new Row(byId('row-model'), 'Model', this.operation);
-    const start = (path, describe) => () => this.operation.start(path, describe);
+    const start = (path, describe) => () => this.operation.start(() => post(path), describe);
     this.download = this.row.addButton('Download Model', start('remove/download'), 'primary');
     this.load = this.row.addButton('Load Model', start('remove/load'), 'primary');
-    const unloaded = ({ freed_bytes: bytes }) => (bytes ? `Unloaded: ${formatBytes(bytes)} of memory released.` : 'Unloaded.');
-    this.unload = this.row.addButton('Unload Model', start('remove/unload?model=birefnet', unloaded));
+    this.unload = this.row.addButton('Unload Model', start('remove/unload?model=birefnet', describeUnload));
   }
 
   /** Whether the model is being downloaded or loaded. */
@@ -163,8 +164,17 @@ export class ModelRow {
       h('span', {}, `${model.model_id} • ${model.device}`),
       ...(available ? [] : [h('p', { className: 'note muted' }, 'Not downloaded: the built-in model is used.')]),
       ...(error && !this.busy && this.operation.row.hidden ? [h('p', { className: 'problem' }, error)] : []),
+      ...this.#listWorkers(),
     );
     const next = model.model_loaded ? this.unload : model.model_downloaded ? this.load : this.download;
     this.row.showAction(next, this.busy);
+  }
+  /** One line per worker process of any model. */
+  #listWorkers() {
+    const live = this.status.server.workers.filter(({ pid }) => pid !== null);
+    const lines = live.map(({ id, state, rss_bytes: rss, device_memory_bytes: onDevice }) => h('li', {}, [
+      id, state, rss && `${formatBytes(rss)} of memory`, onDevice && `${formatBytes(onDevice)} of device memory`,
+    ].filter(Boolean).join(' • ')));
+    return lines.length ? [h('ul', { className: 'note muted', 'aria-label': 'Workers' }, ...lines)] : [];
   }
 }

@@ -3,12 +3,16 @@ import { get } from './api.js';
 
 const RETRY_MS = 2000;
 const STATUS_TIMEOUT_MS = 15_000;
+const MODELS_TIMEOUT_MS = 60_000; // the first response waits for the SHA-256 of every ONNX file
 const ENVIRONMENT_TIMEOUT_MS = 150_000; // the first response waits for the import of every package
+const DOWNLOADED_STATES = new Set(['on_disk', 'loading', 'loaded']);
 
-/** Emits "change" when `server`, `environment` or `problem` may have changed. */
+/** Emits "change" when `server`, `environment`, `models` or `problem` may have changed. */
 export class Status extends EventTarget {
   server = null; // GET /status, null while unknown
   environment = null; // GET /env/status, null while unknown
+  models = null; // GET /models, null while unknown
+  includeModels = false; // whether refreshes request it: the service reads the disk for it
   problem = null; // why the status is not available, as a sentence
   #refreshes = 0; // counter, to ignore the responses of outdated refreshes
   #retryTimer = 0;
@@ -23,7 +27,13 @@ export class Status extends EventTarget {
     return this.server?.models.background_removal ?? null;
   }
 
-  /** Request both parts in parallel. Resolves when both are known or one has failed. */
+  /** The names of the models on disk, as far as they are known. */
+  get modelsOnDisk() {
+    const others = (this.models ?? []).filter(({ state }) => DOWNLOADED_STATES.has(state)).map(({ name }) => name);
+    return this.model?.model_downloaded ? [this.model.model_id, ...others] : others;
+  }
+
+  /** Request all parts in parallel. Resolves when all are known or one has failed. */
   async refresh() {
     clearTimeout(this.#retryTimer);
     const id = ++this.#refreshes;
@@ -31,13 +41,14 @@ export class Status extends EventTarget {
       const payload = await get(path, undefined, timeoutMs);
       if (id !== this.#refreshes) return;
       if (name === 'server') this.problem = null;
-      this[name] = payload; // shown immediately: the first environment status takes a while
-      this.#emitChange();
+      this[name] = name === 'models' ? payload.models : payload;
+      this.#emitChange(); // for each part: the first environment status takes a while
     };
     try {
       await Promise.all([
         load('server', 'status', STATUS_TIMEOUT_MS),
         load('environment', 'env/status', ENVIRONMENT_TIMEOUT_MS),
+        this.includeModels && load('models', 'models', MODELS_TIMEOUT_MS),
       ]);
     } catch (error) {
       if (id === this.#refreshes) this.#fail(error);
@@ -45,12 +56,12 @@ export class Status extends EventTarget {
   }
 
   #fail(error) {
-    this.#refreshes += 1; // ignore the other request's response
+    this.#refreshes += 1; // ignore the other requests' responses
     const unauthorized = error.status === 401;
     const problem = unauthorized
       ? 'An access token is required. Refresh the status to enter it.'
       : `${error.message} Retrying until it does.`;
-    Object.assign(this, { server: null, environment: null, problem });
+    Object.assign(this, { server: null, environment: null, models: null, problem });
     if (!unauthorized) this.#retryTimer = setTimeout(() => this.refresh(), RETRY_MS);
     this.#emitChange();
   }
