@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.parse import quote
 
 import h11
 import httpcore2  # noqa: F401 - httpx2 imports it for its first client; here that happens while the server starts
@@ -92,21 +93,22 @@ class Client:
         with contextlib.suppress(CommandFailed), self._translate_errors():
             self._http.delete(f"{API}/tasks/{task_id}", timeout=CANCEL_TIMEOUT_S)
 
-    def start_download(self) -> str | None:
-        """Start the download of the server's model; return the task's id, None if the model is there."""
-        with self._translate_errors():
-            task_id = self._parse(self._http.post(f"{API}/remove/download"), "task_id")["task_id"]
-        return None if task_id is None else str(task_id)
-
     def get_models(self) -> list[Payload]:
         """Return the server's models."""
         with self._translate_errors():
             return list(self._parse(self._http.get(f"{API}/models"), "models")["models"])
 
-    def delete_model(self, name: str) -> int:
+    def start_download(self, model: str) -> str | None:
+        """Start a model's download; return the task's id, None if the model is there."""
+        with self._translate_errors():
+            response = self._http.post(f"{API}/models/{quote(model)}/download")
+            task_id = self._parse(response, "task_id")["task_id"]
+            return None if task_id is None else str(task_id)
+
+    def delete_model(self, model: str) -> int:
         """Delete a model's files on the server, and return their size in bytes."""
         with self._translate_errors():
-            response = self._http.delete(f"{API}/models/{name}")
+            response = self._http.delete(f"{API}/models/{quote(model)}")
             return int(self._parse(response, "freed_bytes")["freed_bytes"])
 
     def wait_for_task(self, task_id: str, show: Callable[[float, str], None], kind: str = "remove") -> None:

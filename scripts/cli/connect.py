@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import bootstrap
-from cli.command_errors import Unreachable, usage_error
+from cli.command_errors import CommandFailed, Unreachable, usage_error
 from cli.server_process import TOKEN_VARIABLE, ServerProcess
 
 if TYPE_CHECKING:
@@ -52,6 +52,23 @@ def start_service(python: Path, settings: Mapping[str, str]) -> Iterator[Service
         except Unreachable:
             server.check_alive()
             raise
+
+
+def ensure_environment(*lists: str) -> Path:
+    """Install missing packages, re-execute this program with .venv's Python, and return that Python."""
+    try:
+        python = bootstrap.ensure(*lists)
+    except bootstrap.SetupError as error:
+        raise CommandFailed(error.detail, "setup_failed") from error
+    bootstrap.reexec(python)
+    return python
+
+
+def add_server_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a command that can use a running server."""
+    add = parser.add_argument
+    add("--server", metavar="URL", type=parse_server_url, help="use this server instead of starting one")
+    add("--token", help="the server's token (default: BGREMOVE_TOKEN)")
 
 
 def parse_server_url(value: str) -> str:

@@ -12,15 +12,15 @@ from cli.batch import run_batch
 from cli.batch_plan import Plan, make_plan
 from cli.batch_report import Report
 from cli.command_errors import CommandFailed, Terminated, usage_error
-from cli.connect import Service, connect, parse_server_url, read_token, start_service
+from cli.connect import Service, add_server_flags, connect, ensure_environment, read_token, start_service
 from cli.inputs import describe_unread
+from cli.model_names import check_model_name
 from cli.option_flags import add_options, use_flag_names
 from cli.progress_line import Progress
 from cli.removal_client import RemovalClient
-from cli.server_process import MODEL_VARIABLE, PRESETS_VARIABLE
+from cli.server_process import PRESETS_VARIABLE
 from cli.watch import WatchedFolder, watch
-from shared.catalog import DEFAULT_MODEL, find_model, find_named_model
-from shared.errors import InvalidOption, UnknownModel
+from shared.errors import InvalidOption
 from shared.presets import InvalidPresets, Preset, find_preset, load_presets
 
 DEFAULT_JOBS = 2  # one is uploaded or downloaded while the other is processed
@@ -59,8 +59,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help=f"number of images processed concurrently (default: {DEFAULT_JOBS})",
     )
     add("--json", action="store_true", help="print one JSON object per image on standard output")
-    add("--server", metavar="URL", type=parse_server_url, help="use this server instead of starting one")
-    add("--token", help="the server's token (default: BGREMOVE_TOKEN)")
+    add_server_flags(parser)
     add_options(parser)
     parser.set_defaults(run=run)
 
@@ -73,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         token = read_token(arguments.token)
         if arguments.model and not arguments.server:
-            _check_model(arguments.model)
+            check_model_name(arguments.model)
         plan = make_plan(arguments, _read_preset(arguments, token))
         if plan.watched:
             return _run_watch(arguments, plan, plan.watched, report)
@@ -90,16 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     finally:
         progress.clear()
-
-
-def _check_model(name: str) -> None:
-    """Raise a usage error for a model that the server to be started will not know."""
-    try:
-        served = find_model(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL)
-        if name not in ("auto", "birefnet", served.name):
-            find_named_model(name)
-    except UnknownModel as error:
-        raise usage_error(error.detail) from error
 
 
 def _read_preset(arguments: argparse.Namespace, token: str | None) -> Preset:
@@ -184,14 +173,8 @@ def _open_service(
 
 
 def _ensure_environment(arguments: argparse.Namespace) -> Path:
-    """Install missing packages, re-execute this program with .venv's Python, and return that Python."""
     lists = [bootstrap.SUPERVISOR] if arguments.server else [bootstrap.SUPERVISOR, bootstrap.BUILTIN_MODEL]
-    try:
-        python = bootstrap.ensure(*lists)
-    except bootstrap.SetupError as error:
-        raise CommandFailed(error.detail, "setup_failed") from error
-    bootstrap.reexec(python)
-    return python
+    return ensure_environment(*lists)
 
 
 def _parse_jobs(value: str) -> int:
