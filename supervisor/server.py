@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import logging
 import os
@@ -61,6 +62,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         raise_file_limit()
         _check_writable(settings)
         _check_spool(settings)
+        _check_cluster(settings)
         if "temp_dir" in settings.model_fields_set:
             tempfile.tempdir = str(settings.temp_dir)  # of uploads while they are received
         stdin = _take_stdin() if settings.exit_on_stdin_eof else None
@@ -193,6 +195,14 @@ def _check_spool(settings: Settings) -> None:
         raise BadSettings(
             f"cannot write to the spool folder {folder}: set BGREMOVE_SPOOL_DIR, or BGREMOVE_DURABLE=false"
         ) from error
+
+
+def _check_cluster(settings: Settings) -> None:
+    """Raise BadSettings for a cluster without the package for it."""
+    if settings.cluster is not None and importlib.util.find_spec("ray") is None:
+        raise BadSettings(
+            f"{PREFIX}CLUSTER needs the package ray: run 'python3 scripts/bgremove.py install --cluster'"
+        )
 
 
 def _handle_sighup(server: Server) -> None:

@@ -143,16 +143,13 @@ class Settings(BaseSettings):
         "native",
         description="loader of BiRefNet: native, or transformers, which executes code from the hub",
     )
+    cluster: ClusterAddress | None = Field(
+        None, description="Ray cluster whose nodes serve too: auto, or HOST:PORT of its head (default: none)"
+    )
     device: Devices = Field(
         "auto",
         description="devices of the models: auto (every GPU, else the CPU), a list such as cuda:0,cuda:1, "
-        "mps, cpu, or cpu*2 for two workers that share the CPU",
-    )
-    cluster: Annotated[str, Field(pattern=r"^(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$")] | None = (
-        Field(
-            None,
-            description="Ray cluster whose nodes serve too: auto, or HOST:PORT of its head (default: none)",
-        )
+        "mps, cpu, cpu*2 for two workers that share the CPU, or none: only those of the cluster",
     )
     cluster_gpus_per_actor: float = Field(
         1, gt=0, le=1, description="share of a GPU of the cluster that a model takes; 0.5: two models per GPU"
@@ -249,6 +246,13 @@ class Settings(BaseSettings):
         if ANY_ORIGIN in origins and info.data.get("token") is None:
             raise ValueError(f"{ANY_ORIGIN} lets every website call this service: set {PREFIX}TOKEN")
         return origins
+
+    @field_validator("device")
+    @classmethod
+    def _require_a_device(cls, device: str, info: ValidationInfo) -> str:
+        if device == "none" and info.data.get("cluster") is None:
+            raise ValueError(f"none is for a service before a cluster: set {PREFIX}CLUSTER")
+        return device
 
     @property
     def spool_folder(self) -> Path:

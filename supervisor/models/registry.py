@@ -235,7 +235,7 @@ class Models:
     def _choose_devices(self, spec: ModelSpec) -> tuple[Device, ...]:
         """Return the devices of a model's workers; onnxruntime computes on the CPU only."""
         own = self._devices
-        if spec.kind != "birefnet":
+        if spec.kind != "birefnet" and own:
             own = tuple(device for device in self._devices if device.is_cpu) or (CPU,)
         return own + self._cluster
 

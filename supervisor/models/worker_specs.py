@@ -23,7 +23,7 @@ class WorkerSpecs:
         if settings.cluster is not None:
             self._cluster = ClusterConfig(
                 settings.cluster,
-                str(settings.data_dir),
+                str(settings.data_dir.absolute()),
                 settings.cluster_gpus_per_actor,
                 settings.cluster_cpus_per_actor,
                 settings.job_timeout_s,
@@ -40,7 +40,7 @@ class WorkerSpecs:
             log.warning("code from the hub enabled", extra={"model": spec.model_id, "snapshot": path.name})
         config = WorkerConfig(
             loader=loader,
-            model_path=str(path),
+            model_path=str(path.absolute()),
             max_pixels=settings.max_pixels,
             model_id=spec.model_id,
             device=device.torch_name,

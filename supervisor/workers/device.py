@@ -46,8 +46,10 @@ CLUSTER = Device("cluster")
 def parse_devices(text: str) -> tuple[Device, ...]:
     """Return the devices of a list such as "auto", "cuda:0,cuda:1" or "cpu*2", which divides the cores.
 
-    Raises ValueError.
+    "none" is for a service whose devices are those of a cluster. Raises ValueError.
     """
+    if text == "none":
+        return ()
     devices: list[Device] = []
     for part in text.split(","):
         devices += _parse_device(part.strip())
@@ -63,7 +65,7 @@ def _parse_device(name: str) -> list[Device]:
     match = _NAME.fullmatch(name)
     if match is None:
         raise ValueError(
-            f"there is no device {name!r}: auto, cpu, cpu*2, mps, cuda or a list such as cuda:0,cuda:1"
+            f"there is no device {name!r}: auto, cpu, cpu*2, mps, cuda, a list such as cuda:0,cuda:1, or none"
         )
     if match["count"] is None:
         return [Device(name, is_auto=name == "auto")]

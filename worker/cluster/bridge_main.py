@@ -45,12 +45,14 @@ def serve(
     try:
         import ray  # noqa: PLC0415  # slow, and in this process alone
 
-        ray.init(
-            address=config.cluster.address,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        # Ray puts this process's folder before the nodes' own PYTHONPATH, and their versions could not differ.
+        with contextlib.chdir(os.sep):
+            ray.init(
+                address=config.cluster.address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         detail = f"The cluster {config.cluster.address} cannot be joined: {reason}"
