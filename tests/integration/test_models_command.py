@@ -99,7 +99,7 @@ def test_a_closed_reader_of_the_list_is_no_traceback(settings: dict[str, str]) -
     with os.fdopen(write, "wb") as closed:
         done = subprocess.run(
             command("models", "list"),
-            env=ENVIRONMENT | settings,
+            env=ENVIRONMENT | settings | {"PYTHONUNBUFFERED": ""},
             stdout=closed,
             stderr=subprocess.PIPE,
             timeout=TIMEOUT_S,
