@@ -73,6 +73,10 @@ USAGE_ERRORS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "over the image itself": (_over_itself, "overwrite the input image"),
     "json into the image": (lambda photos: [photos / "one.jpg", "-o", "-", "--json"], "--json"),
     "unknown extension": (lambda photos: [photos / "one.jpg", "-o", photos / "x.gif"], ".gif"),
+    "unknown model": (
+        lambda photos: [photos, "--model", "unet"],
+        "There is no model 'unet': name one of u2net",
+    ),
     "name too long": (lambda photos: [photos / f"{'x' * 300}.jpg", "--json"], "name too long"),
     "result's name too long": (_too_long_output, "name too long"),
     "background's name too long": (

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import threading
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -29,6 +30,7 @@ from worker.event_sender import EventSender
 
 NAMESPACE = "bgremove"
 POLL_S = 0.5
+CONNECT_TIMEOUT_S = 5.0
 
 
 def serve(
@@ -45,7 +47,8 @@ def serve(
     try:
         import ray  # noqa: PLC0415  # slow, and in this process alone
 
-        # Ray puts this process's folder before the nodes' own PYTHONPATH, and their versions could not differ.
+        _check_reachable(config.cluster.address)
+        # Ray puts this process's folder before the nodes' PYTHONPATH: their versions could not differ.
         with contextlib.chdir(os.sep):
             ray.init(
                 address=config.cluster.address,
@@ -60,6 +63,13 @@ def serve(
         return
     asyncio.run(_serve(commands, events, config, config.cluster))
     ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError for an address that nobody listens on: Ray itself would try that for minutes."""
+    host, _, port = address.rpartition(":")
+    if host:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
 
 
 async def _serve(

@@ -1,6 +1,5 @@
 """A download over real HTTP, and who shares what it brings."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from tests.downloading import (
     state,
 )
 from tests.hub import COMMIT, REPO_ID, WEIGHTS, Hub
-from tests.service import ROOT, Service, running, wait_for
+from tests.service import Service, running, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 
@@ -161,41 +160,3 @@ def test_two_services_with_one_data_folder_download_once(
         assert other.finished(second)["status"] == "complete"
     assert hub.asked_for(WEIGHTS) == 1
     check_complete(cloud, data, hub)
-
-
-def test_the_command_line_downloads_and_copies(
-    environment: pytest.MonkeyPatch, hub: Hub, tmp_path: Path
-) -> None:
-    """One line before a journey; and the same for a machine that never sees a network."""
-    assert environment
-
-    def bgremove(data: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        settings = {"BGREMOVE_NO_BOOTSTRAP": "1", "BGREMOVE_DATA_DIR": str(tmp_path / data), **variables}
-        return subprocess.run(
-            [sys.executable, "scripts/bgremove.py", "download", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **settings},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    assert bgremove("one", "--model", "birefnet_huge").returncode == 2
-    done = bgremove("one", "--model", "birefnet")
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert done.stderr.endswith(f"bgremove: {REPO_ID} is downloaded\n")
-    snapshot = cache(tmp_path / "one") / "snapshots" / COMMIT
-    copied = bgremove("two", "--from", str(snapshot))
-    assert copied.returncode == 0, copied.stderr
-    (record,) = (tmp_path / "two" / "models" / "birefnet" / "records").iterdir()
-    fields = json.loads(record.read_text())
-    assert fields["commit"].startswith("local-")
-    assert set(fields["files"]) == {WEIGHTS, "config.json"}
-    asked = len(hub.paths)
-    again = bgremove("two", HF_HUB_OFFLINE="1")
-    assert (again.returncode, again.stderr.splitlines()[-1]) == (0, f"bgremove: {REPO_ID} is here already")
-    assert len(hub.paths) == asked
-    failed = bgremove("three", "--from", str(record.parent))
-    assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
-    assert "has no *.safetensors file" in failed.stderr

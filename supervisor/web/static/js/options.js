@@ -29,7 +29,7 @@ export class OptionsForm {
     });
   }
 
-  /** Load the option descriptions and create the fields, once; later load the choices of models, if they have changed. */
+  /** Load the option descriptions: create the fields once, then replace the models' choices when those have changed. */
   async load(modelsOnDisk) {
     const models = modelsOnDisk.join();
     if (models === this.#models) return;
