@@ -40,6 +40,7 @@ if sys.version_info < (3, 11):  # noqa: UP036
 SUPERVISOR = "supervisor/requirements.txt"
 BUILTIN_MODEL = "worker/requirements-builtin.txt"
 DOWNLOAD = "worker/requirements-download.txt"
+CLUSTER = "worker/requirements-cluster.txt"
 TESTS = "tests/requirements.txt"
 LABELS = {
     SUPERVISOR: "supervisor",
@@ -47,6 +48,7 @@ LABELS = {
     DOWNLOAD: "model download",
     "worker/requirements-birefnet.txt": "BiRefNet",
     "worker/requirements-transformers.txt": "BiRefNet with transformers",
+    CLUSTER: "Ray cluster",
     TESTS: "test tools",
 }
 SMALL_LISTS = {SUPERVISOR, BUILTIN_MODEL, DOWNLOAD}  # the others install torch, hundreds of megabytes

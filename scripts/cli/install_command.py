@@ -17,13 +17,20 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = subparsers.add_parser(
         "install", help="install the packages that BiRefNet needs", description=about, allow_abbrev=False
     )
+    parser.add_argument(
+        "--cluster", action="store_true", help="install what a Ray cluster needs instead, on each of its nodes"
+    )
     parser.set_defaults(run=run)
 
 
-def run(_: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Install the packages by a server started for it, report remaining problems, return the exit code."""
     progress = Progress(quiet=False)
     try:
+        if arguments.cluster:
+            bootstrap.ensure(bootstrap.SUPERVISOR, bootstrap.BUILTIN_MODEL, bootstrap.CLUSTER)
+            bootstrap.print_message("the packages for a cluster are there")
+            return 0
         python = bootstrap.ensure(bootstrap.SUPERVISOR)
         bootstrap.reexec(python)
         lines, ready = _install(python, progress)
