@@ -84,8 +84,8 @@ class ColourPriors:
         samples = image.transform(opacity.shape[::-1], Image.Transform.AFFINE, to_image)
         planes = _to_planes(samples)
         self._cell = 2 * step
-        self._foreground = push_pull_mean(planes, ALPHA_WEIGHTS[opacity])
-        self._background = push_pull_mean(planes, ALPHA_WEIGHTS[255 - opacity])
+        self._foreground = compute_push_pull_mean(planes, ALPHA_WEIGHTS[opacity])
+        self._background = compute_push_pull_mean(planes, ALPHA_WEIGHTS[255 - opacity])
 
     def enlarge(self, tile: Tile) -> tuple[Floats, Floats]:
         """Return the foreground and background colours, (3, h, w), in `tile` and `_BLUR_RADIUS` around it."""
@@ -207,7 +207,7 @@ def _box_sum(planes: Floats, radius: int) -> Floats:
     return sums
 
 
-def push_pull_mean(samples: Floats, weights: Floats) -> Floats:
+def compute_push_pull_mean(samples: Floats, weights: Floats) -> Floats:
     """Return the weighted mean colour around each cell, (3, h / 2, w / 2), of `samples`, (3, h, w).
 
     A cell has 2 x 2 samples. The mean extends as far as it takes for the `weights`, (h, w), to add up. They
