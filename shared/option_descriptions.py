@@ -58,13 +58,13 @@ PRESET = Option(
 )
 
 
-def option_fields(declaration: type = RemovalOptions) -> list[Option]:
+def describe_fields(declaration: type = RemovalOptions) -> list[Option]:
     """Return the descriptions of a dataclass's fields, in their order."""
     types = get_type_hints(declaration)
     return [_describe(option, types[option.name]) for option in fields(declaration)]
 
 
-def declared_options(presets: Iterable[str] = (), models: Iterable[str] = ()) -> list[Option]:
+def describe_options(presets: Iterable[str] = (), models: Iterable[str] = ()) -> list[Option]:
     """Return the descriptions of all options that a client may send, in display order.
 
     `presets` and `models` are the names to choose these from; without any, they are not known here.
@@ -72,7 +72,7 @@ def declared_options(presets: Iterable[str] = (), models: Iterable[str] = ()) ->
     choices = {"preset": tuple(presets), "model": tuple(models)}
     options = [
         replace(option, choices=choices.get(option.name, option.choices))
-        for option in (PRESET, *option_fields(), BACKGROUND_FILE)
+        for option in (PRESET, *describe_fields(), BACKGROUND_FILE)
     ]
     return sorted(options, key=lambda option: GROUPS.index(option.group))
 

@@ -26,13 +26,13 @@ from shared.errors import (
     UploadStalled,
     UploadTooLarge,
 )
-from shared.options import BACKGROUND_FILE, declared_options
+from shared.option_descriptions import BACKGROUND_FILE, describe_options
 from supervisor.api.field_limits import quote_text
 from supervisor.api.rate_limit import RateLimitExceeded
 
 RETRY_AFTER_S = 2
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
-OPTION_NAMES = frozenset(option.name for option in declared_options())
+OPTION_NAMES = frozenset(option.name for option in describe_options())
 log = logging.getLogger("supervisor.http")
 
 # Renders an error as a response.

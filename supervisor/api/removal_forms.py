@@ -5,20 +5,12 @@ from typing import Any
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.options import (
-    BACKGROUND_FILE,
-    PRESET,
-    DetailChoice,
-    FormatChoice,
-    OutputChoice,
-    RemovalOptions,
-    ShadowChoice,
-    option_fields,
-)
+from shared.option_descriptions import BACKGROUND_FILE, PRESET, describe_fields
+from shared.options import DetailChoice, FormatChoice, OutputChoice, RemovalOptions, ShadowChoice
 from shared.presets import Presets, apply_preset, find_preset
 from supervisor.api.openapi import describe_form_fields
 
-_OPTIONS = {option.name: option for option in option_fields()}
+_OPTIONS = {option.name: option for option in describe_fields()}
 
 
 def _option(name: str) -> Any:  # noqa: ANN401  # as pydantic's Field, for any type of field

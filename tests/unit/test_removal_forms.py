@@ -7,7 +7,8 @@ import pytest
 from fastapi import UploadFile
 
 from shared.errors import InvalidOption
-from shared.options import RemovalOptions, option_fields
+from shared.option_descriptions import describe_fields
+from shared.options import RemovalOptions
 from shared.presets import BUILT_IN
 from supervisor.api.removal_forms import OptionFields, UploadForm, UrlRequest
 
@@ -17,7 +18,7 @@ def test_the_form_has_every_option_with_its_type_and_limits() -> None:
     declared = get_type_hints(RemovalOptions)
     form = get_type_hints(OptionFields)
     assert {name: form[name] for name in OptionFields.model_fields} == {"preset": str | None, **declared}
-    for option in option_fields():
+    for option in describe_fields():
         field = OptionFields.model_fields[option.name]
         assert (field.default, field.description) == (option.default, option.help)
         limits = {

@@ -25,7 +25,7 @@ from shared.errors import (
     UrlRefused,
     WorkerStartFailed,
 )
-from shared.options import Option, declared_options
+from shared.option_descriptions import Option, describe_options
 from supervisor.api.dependencies import (
     Accepted,
     BodyOptionsOnly,
@@ -69,7 +69,7 @@ FinishedRemoval = Annotated[Task, Depends(_get_finished_removal)]
 @options_router.get("/options")
 async def options(presets: PresetsDep, models: ModelsDep) -> list[Option]:
     """Every option that an upload, a URL or the command line may carry, in the order to offer them."""
-    return declared_options(presets, await models.list_choices())
+    return describe_options(presets, await models.list_choices())
 
 
 @options_router.get("/presets")
