@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 from shared.errors import BadInput
 from shared.presets import Presets
 from supervisor.api.field_limits import quote_text
-from supervisor.api.multipart import is_image
 from supervisor.api.rate_limit import RateLimiter
+from supervisor.api.upload_route import is_image
 from supervisor.api.uploads import Submission, Uploads
 from supervisor.container import Container
 from supervisor.environment.installer import Installer

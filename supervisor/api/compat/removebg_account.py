@@ -11,7 +11,7 @@ from supervisor.api.compat.removebg_body import read_fields
 from supervisor.api.compat.removebg_errors import RemovebgErrors
 from supervisor.api.compat.removebg_request import ImageSources, describe_body, read_request
 from supervisor.api.dependencies import ClientDep, RateLimiterDep, SettingsDep
-from supervisor.api.multipart import UploadRoute
+from supervisor.api.upload_route import UploadRoute
 
 IMPROVE_PATH = "/v1.0/improve"
 CREDITS = 1_000_000  # never charged; programs do not start without any

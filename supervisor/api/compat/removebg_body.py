@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
 from supervisor.api.compat.removebg_request import RemovebgRequest, is_given, make_parameter_error
 from supervisor.api.field_limits import MAX_TEXT_BYTES, is_too_long
-from supervisor.api.multipart import BASE64_FIELD, FILE_FIELD, is_image
+from supervisor.api.multipart import BASE64_FIELD
+from supervisor.api.upload_route import FILE_FIELD, is_image
 
 STRIP_BYTES = 1024**2
 ESCAPED_BYTES = 64 * 1024  # a strip of a form, each escape in which becomes an object for a moment

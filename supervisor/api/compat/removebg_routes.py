@@ -19,9 +19,9 @@ from supervisor.api.compat.removebg_request import (
 )
 from supervisor.api.compat.removebg_response import SIDES, RemovebgResult, accepts_json, make_result_headers
 from supervisor.api.dependencies import ClientDep, RateLimiterDep, SettingsDep
-from supervisor.api.multipart import UploadRoute
 from supervisor.api.openapi import describe_files
 from supervisor.api.synchronous import SynchronousRemoval
+from supervisor.api.upload_route import UploadRoute
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
 

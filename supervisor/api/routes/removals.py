@@ -38,9 +38,9 @@ from supervisor.api.dependencies import (
     add_callback,
 )
 from supervisor.api.error_handlers import describe_errors
-from supervisor.api.multipart import UploadRoute
 from supervisor.api.removal_forms import UploadForm, UrlRequest
 from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, stream_events
+from supervisor.api.upload_route import UploadRoute
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
 from supervisor.tasks.task import Task, TaskKind
