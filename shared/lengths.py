@@ -1,4 +1,4 @@
-"""Lengths, margins, canvases, positions and sizes, as the options of a result's geometry write them.
+"""Parsers of the options for a result's geometry: lengths, margins, canvases, positions and scales.
 
 Amounts are exact fractions: as a float, 7 % of 100 pixels would be a little more than 7 and rounded up.
 """
@@ -83,6 +83,18 @@ def parse_region(text: str, option: str = "roi") -> tuple[Length, Length, Length
     """Parse a rectangle: left, top, right, bottom. Raises InvalidOption."""
     left, top, right, bottom = parse_lengths(text, option, (4,), "left top right bottom: 10% 0 100% 400px")
     return left, top, right, bottom
+
+
+def parse_shadow_blur(text: str) -> Length:
+    """Parse the option `shadow_blur`. Raises InvalidOption."""
+    (blur,) = parse_lengths(text, "shadow_blur", (1,), "10px or 2%")
+    return blur
+
+
+def parse_shadow_offset(text: str) -> tuple[Length, Length]:
+    """Parse the option `shadow_offset`: right and down, either may be negative. Raises InvalidOption."""
+    across, down = parse_lengths(text, "shadow_offset", (2,), "10px 20px or 2% 3%", signed=True)
+    return across, down
 
 
 def parse_canvas(text: str) -> Canvas | None:

@@ -4,11 +4,12 @@ from shared.colours import validate_colour
 from shared.errors import InvalidOption
 from shared.lengths import (
     parse_canvas,
-    parse_lengths,
     parse_margins,
     parse_position,
     parse_region,
     parse_scale,
+    parse_shadow_blur,
+    parse_shadow_offset,
 )
 from shared.options import RemovalOptions
 
@@ -21,9 +22,9 @@ def validate_options(options: RemovalOptions, *, has_background_file: bool = Fal
     _validate_geometry(options)
     validate_colour(options.shadow_colour, "shadow_colour")
     if options.shadow_blur is not None:
-        parse_lengths(options.shadow_blur, "shadow_blur", (1,), "10px or 2%")
+        parse_shadow_blur(options.shadow_blur)
     if options.shadow_offset is not None:
-        parse_lengths(options.shadow_offset, "shadow_offset", (2,), "10px 20px or 2% 3%", signed=True)
+        parse_shadow_offset(options.shadow_offset)
     if options.background is not None:
         validate_colour(options.background)
         if has_background_file:

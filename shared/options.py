@@ -1,31 +1,25 @@
 """Removal options, declared once for the HTTP API, the command line and the web page.
 
 A field's type is a `Literal` of the choices, `bool`, `int` or `str`; `| None` if the option may be unset. Its
-metadata has the rest:
+metadata has the rest, which shared/option_descriptions.py reads:
 
-- `group`: the section of a user interface, one of GROUPS;
+- `group`: the section of a user interface, one of its GROUPS;
 - `help`: the help text;
 - `minimum`, `maximum`: the inclusive limits of an integer;
 - `unit`: the unit of an integer, such as "px";
 - `kind`: the kind of a string if it is not plain "text": "colour".
 
-Images are not fields: their bytes are in the job's folder. `BACKGROUND_FILE` declares the background image. A
-preset is no field either: it stands for other options, see shared/presets.py.
+Images are not fields: their bytes are in the job's folder. A preset is no field either: it stands for other
+options, see shared/presets.py.
 """
 
-from collections.abc import Iterable
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Literal
 
 OutputChoice = Literal["cutout", "mask", "both", "layers"]
 FormatChoice = Literal["png", "webp", "jpeg"]
 DetailChoice = Literal["standard", "high"]
 ShadowChoice = Literal["none", "drop", "ground"]
-OptionKind = Literal["choice", "boolean", "integer", "text", "colour", "image"]
-OptionGroup = Literal["result", "background", "layout", "shadow", "advanced"]
-GROUPS: tuple[OptionGroup, ...] = get_args(OptionGroup)  # in display order
-_KINDS: dict[type, OptionKind] = {bool: "boolean", int: "integer", str: "text"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,90 +191,3 @@ class RemovalOptions:
     lossless: bool = field(
         default=False, metadata={"group": "advanced", "help": "lossless compression of webp"}
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """Description of one option, from which user interfaces are generated.
-
-    `choices` are those of a "choice", where they are known; `minimum` and `maximum` are the inclusive limits
-    of an "integer".
-    """
-
-    name: str
-    group: OptionGroup
-    kind: OptionKind
-    default: str | int | bool | None
-    choices: tuple[str, ...]
-    minimum: int | None
-    maximum: int | None
-    unit: str | None
-    help: str
-
-
-BACKGROUND_FILE = Option(
-    name="background_file",
-    group="background",
-    kind="image",
-    default=None,
-    choices=(),
-    minimum=None,
-    maximum=None,
-    unit=None,
-    help="background image, scaled to cover the result",
-)
-
-
-PRESET = Option(
-    name="preset",
-    group="result",
-    kind="choice",
-    default=None,
-    choices=(),
-    minimum=None,
-    maximum=None,
-    unit=None,
-    help="named set of options, such as marketplace, product-shadow or avatar; other options take precedence",
-)
-
-
-def option_fields(declaration: type = RemovalOptions) -> list[Option]:
-    """Return the descriptions of a dataclass's fields, in their order."""
-    types = get_type_hints(declaration)
-    return [_describe(option, types[option.name]) for option in fields(declaration)]
-
-
-def declared_options(presets: Iterable[str] = (), models: Iterable[str] = ()) -> list[Option]:
-    """Return the descriptions of all options that a client may send, in display order.
-
-    `presets` and `models` are the names to choose these from; without any, they are not known here.
-    """
-    choices = {"preset": tuple(presets), "model": tuple(models)}
-    options = [
-        replace(option, choices=choices.get(option.name, option.choices))
-        for option in (PRESET, *option_fields(), BACKGROUND_FILE)
-    ]
-    return sorted(options, key=lambda option: GROUPS.index(option.group))
-
-
-def _describe(option: Field[Any], kind: type) -> Option:
-    value, metadata = _strip_none(kind), option.metadata
-    choices = get_args(value) if get_origin(value) is Literal else ()
-    return Option(
-        name=option.name,
-        group=metadata.get("group", "advanced"),
-        kind="choice" if choices else metadata.get("kind", _KINDS[value]),
-        default=None if option.default is MISSING else option.default,
-        choices=choices,
-        minimum=metadata.get("minimum"),
-        maximum=metadata.get("maximum"),
-        unit=metadata.get("unit"),
-        help=metadata["help"],
-    )
-
-
-def _strip_none(kind: type) -> type:
-    if get_origin(kind) not in (Union, UnionType):
-        return kind
-    value_type: type = next(part for part in get_args(kind) if part is not NoneType)
-    return value_type

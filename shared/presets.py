@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InvalidOption
+from shared.option_descriptions import BACKGROUND_FILE, Option, describe_fields
 from shared.option_validation import validate_options
-from shared.options import BACKGROUND_FILE, Option, RemovalOptions, option_fields
+from shared.options import RemovalOptions
 
 Preset = Mapping[str, Any]  # the options' values by their names
 Presets = Mapping[str, Preset]
@@ -28,7 +29,7 @@ BUILT_IN: Presets = {
     "avatar": {"crop": True, "margin": "8%", "canvas": "1:1"},
 }
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OPTIONS = {option.name: option for option in option_fields()}
+_OPTIONS = {option.name: option for option in describe_fields()}
 
 
 class InvalidPresets(ValueError):

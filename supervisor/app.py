@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from shared.presets import load_presets
 from supervisor import __version__
 from supervisor.api.compat import rembg_routes, removebg_account, removebg_routes
-from supervisor.api.compat.removebg_errors import removebg_error_response
+from supervisor.api.compat.removebg_errors import render_removebg_error
 from supervisor.api.compat.removebg_response import RESULT_HEADERS
 from supervisor.api.error_handlers import METHODS, ErrorBody, ErrorFormats, install_error_handlers
 from supervisor.api.middleware.auth import AuthMiddleware
@@ -28,11 +28,11 @@ from supervisor.api.sse import EventStream, StreamEnded, answer_no_content
 from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.settings import Settings
-from supervisor.web.page import page_routes
-from supervisor.web.swagger import docs_routes
+from supervisor.web.page import make_page_routes
+from supervisor.web.swagger import make_docs_routes
 
 API = "/api/v1"
-# The service's own routes; those of `status` and `metrics` first, as in the OpenAPI page.
+# The service's own routes, in the order of the OpenAPI page.
 ROUTERS = (
     status.router,
     models.worker_router,
@@ -81,35 +81,41 @@ def create_app(
         redoc_url=None,
         dependencies=TOKEN,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=_make_operation_id,
     )
     app.state.rate_limiter = RateLimiter(settings.rate_limit_mp_per_min)
     app.state.presets = load_presets(settings.presets)
-    formats = {removebg_routes.PREFIX: removebg_error_response}
+    formats = {removebg_routes.PREFIX: render_removebg_error}
     install_error_handlers(app, formats)
     app.add_exception_handler(StreamEnded, answer_no_content)
-    for router in ROUTERS:
-        app.include_router(router, prefix=API)
-    app.include_router(_head_routes(ROUTERS), prefix=API, include_in_schema=False)
-    for router in (status.metrics_router, _head_routes([status.metrics_router])):  # Prometheus' default path
-        app.include_router(router, include_in_schema=False)
-    for compatible in (rembg_routes, removebg_routes, removebg_account):
-        app.include_router(compatible.router)
-    app.router.routes.extend([*page_routes(), *docs_routes()])
+    _add_routes(app)
     _add_middleware(app, settings, formats)
     adjust_openapi(app, has_token=settings.token is not None)
     return app
 
 
-def _operation_id(route: APIRoute) -> str:
+def _add_routes(app: FastAPI) -> None:
+    """Add the service's own routes, the compatible ones, the page and the API reference."""
+    for router in ROUTERS:
+        app.include_router(router, prefix=API)
+    app.include_router(_make_head_routes(ROUTERS), prefix=API, include_in_schema=False)
+    # At /metrics too, the path that Prometheus scrapes by default.
+    for router in (status.metrics_router, _make_head_routes([status.metrics_router])):
+        app.include_router(router, include_in_schema=False)
+    for compatible in (rembg_routes, removebg_routes, removebg_account):
+        app.include_router(compatible.router)
+    app.router.routes.extend([*make_page_routes(), *make_docs_routes()])
+
+
+def _make_operation_id(route: APIRoute) -> str:
     """Return a route's operation id, such as `remove_upload`; FastAPI's own would include the path."""
     return "_".join([*map(str, route.tags), route.name]).replace("-", "_")
 
 
-def _head_routes(routers: Iterable[APIRouter]) -> APIRouter:
+def _make_head_routes(routers: Iterable[APIRouter]) -> APIRouter:
     """Return a HEAD route for each GET route: FastAPI adds none, and health checks use HEAD.
 
-    A stream would answer no sooner than at its end, and so is left out.
+    Streams have none: the response to HEAD would wait for their end.
     """
     heads = APIRouter()
     for route in itertools.chain.from_iterable(router.routes for router in routers):

@@ -54,13 +54,9 @@ class Container:
             durable=settings.durable,
             claim=self._claim,
         )
-        logs = self.run_directory.path / "workers"
-        self.models = Models(settings, self.tasks, logs)
-        self.fetcher = ImageFetcher(
-            self.spool,
-            self.metrics,
-            settings.max_upload_bytes,
-            allow_private=settings.url_allow_private,
+        self.models = Models(settings, self.tasks, self.run_directory.path / "workers")
+        fetcher = ImageFetcher(
+            self.spool, self.metrics, settings.max_upload_bytes, allow_private=settings.url_allow_private
         )
         secret = settings.callback_secret
         self.webhooks = Webhooks(
@@ -74,7 +70,7 @@ class Container:
             self.spool,
             self.models,
             self.metrics,
-            self.fetcher,
+            fetcher,
             self.webhooks,
         )
         self.idempotency_keys = IdempotencyKeys()

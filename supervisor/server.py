@@ -24,7 +24,7 @@ from supervisor.app import create_app
 from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.platform import windows_loop
-from supervisor.platform.connection_limits import ConnectionLimits, max_connections
+from supervisor.platform.connection_limits import ConnectionLimits, compute_max_connections
 from supervisor.platform.file_limit import raise_file_limit
 from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.settings import PREFIX, BadSettings, Settings, load_settings
@@ -80,7 +80,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         app,
         log_config=None,
         access_log=False,
-        http=cast("type[asyncio.Protocol]", ConnectionLimits(max_connections()).protocol),
+        http=cast("type[asyncio.Protocol]", ConnectionLimits(compute_max_connections()).make_protocol),
         server_header=False,
     )
     server = Server(config, address)

@@ -35,7 +35,7 @@ def compose_images(
     `alpha` and the opacity of the `shadow` are (H, W), of the result's size.
     """
     if options.output == "mask":
-        return {"mask": _grey(alpha, dpi)}
+        return {"mask": _make_mask(alpha, dpi)}
     layer = _make_layer(alpha.shape, background, shadow, options, icc_profile)
     if options.output == "layers":
         color, opacity = _split_layers(alpha, colours, layer)
@@ -44,15 +44,15 @@ def compose_images(
             "alpha": OutputImage(alpha.shape, opacity, None, dpi),
         }
     if layer is None:
-        cutout = OutputImage((*alpha.shape, 4), compositing.cutout_rows(alpha, colours), icc_profile, dpi)
+        cutout = OutputImage((*alpha.shape, 4), compositing.compose_cutout(alpha, colours), icc_profile, dpi)
     else:
         channels = 3 if layer.is_opaque else 4
         rows = compositing.composite_over(layer, alpha, colours)
         cutout = OutputImage((*alpha.shape, channels), rows, icc_profile, dpi)
-    return {"cutout": cutout} | ({"mask": _grey(alpha, dpi)} if options.output == "both" else {})
+    return {"cutout": cutout} | ({"mask": _make_mask(alpha, dpi)} if options.output == "both" else {})
 
 
-def _grey(alpha: Pixels, dpi: Dpi) -> OutputImage:
+def _make_mask(alpha: Pixels, dpi: Dpi) -> OutputImage:
     # A mask holds no colours: with a colour profile, viewers would change its greys.
     return OutputImage(alpha.shape, lambda top, bottom: alpha[top:bottom], None, dpi)
 
@@ -67,7 +67,7 @@ def _make_layer(
     """Return what is below the subject: the background and the shadow on it; None if there is neither."""
     if background is None and shadow is None:
         return None
-    source = background or compositing.colour_background(TRANSPARENT)
+    source = background or compositing.make_colour_background(TRANSPARENT)
     layer = source.to_layer((shape[1], shape[0]), icc_profile)
     if options.format == "jpeg" and options.output != "layers":
         layer = layer.flatten_on_white()

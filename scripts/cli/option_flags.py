@@ -1,4 +1,4 @@
-"""Command-line flags of the removal options, generated from shared/options.py."""
+"""Command-line flags of the removal options, generated from shared/option_descriptions.py."""
 
 import argparse
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.command_errors import usage_error
-from shared.options import BACKGROUND_FILE, GROUPS, PRESET, Option, declared_options
+from shared.option_descriptions import BACKGROUND_FILE, GROUPS, PRESET, Option, describe_options
 from shared.presets import Preset, apply_preset
 
 Options = dict[str, str | int | bool]
@@ -15,14 +15,14 @@ EXTENSIONS = {"jpeg": ".jpg"}  # where it is not the format's name
 ZIPPED_KINDS = ("both", "layers")
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _METAVARS = {"px": "PX", "%": "PERCENT"}  # by the unit of an integer
-DEFAULTS = {option.name: option.default for option in declared_options()}
+DEFAULTS = {option.name: option.default for option in describe_options()}
 _QUOTED_OPTION = re.compile(f"'({'|'.join(DEFAULTS)})'")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every option. The server checks limits and names the option in its error."""
     groups = {name: parser.add_argument_group(f"{name} options") for name in GROUPS}
-    for option in declared_options():
+    for option in describe_options():
         groups[option.group].add_argument(_flag(option.name), **_argument_settings(option))
     # The name of --margin up to version 0.1.
     parser.add_argument("--crop-margin", dest="margin", help=argparse.SUPPRESS)
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def read_options(arguments: argparse.Namespace, preset: Preset) -> Options:
     """Return the preset's and the given options except files; the server has the defaults of the others."""
-    names = [option.name for option in declared_options() if option.kind != "image" and option != PRESET]
+    names = [option.name for option in describe_options() if option.kind != "image" and option != PRESET]
     values = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in values.items() if value is not None}
     has_background_file = bool(getattr(arguments, BACKGROUND_FILE.name))
@@ -39,7 +39,7 @@ def read_options(arguments: argparse.Namespace, preset: Preset) -> Options:
 
 def read_option_files(arguments: argparse.Namespace) -> dict[str, Path]:
     """Return the files that are uploaded with every image, by option name. Raises a usage error."""
-    names = [option.name for option in declared_options() if option.kind == "image"]
+    names = [option.name for option in describe_options() if option.kind == "image"]
     files = {name: Path(getattr(arguments, name)) for name in names if getattr(arguments, name)}
     for name, path in files.items():
         if not path.is_file():

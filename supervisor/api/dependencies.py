@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 from shared.errors import BadInput
 from shared.presets import Presets
 from supervisor.api.field_limits import quote_text
-from supervisor.api.multipart import is_image
 from supervisor.api.rate_limit import RateLimiter
+from supervisor.api.upload_route import is_image
 from supervisor.api.uploads import Submission, Uploads
 from supervisor.container import Container
 from supervisor.environment.installer import Installer
@@ -40,7 +40,7 @@ class Started(TypedDict):
     task_id: str | None
 
 
-def _container(request: Request) -> Container:
+def _read_container(request: Request) -> Container:
     container: Container = request.app.state.container
     return container
 
@@ -49,42 +49,42 @@ def _container(request: Request) -> Container:
 # Each takes the request itself, as FastAPI analyses a dependency of a dependency again for each route.
 async def get_container(request: Request) -> Container:
     """Return the application's container."""
-    return _container(request)
+    return _read_container(request)
 
 
 async def get_settings(request: Request) -> Settings:
     """Return the settings."""
-    return _container(request).settings
+    return _read_container(request).settings
 
 
 async def get_dispatcher(request: Request) -> Dispatcher:
     """Return the dispatcher of removal jobs."""
-    return _container(request).dispatcher
+    return _read_container(request).dispatcher
 
 
 async def get_tasks(request: Request) -> TaskStore:
     """Return the store of tasks."""
-    return _container(request).tasks
+    return _read_container(request).tasks
 
 
 async def get_spool(request: Request) -> Spool:
     """Return the spool of uploads and results."""
-    return _container(request).spool
+    return _read_container(request).spool
 
 
 async def get_models(request: Request) -> Models:
     """Return the model registry."""
-    return _container(request).models
+    return _read_container(request).models
 
 
 async def get_environment(request: Request) -> Environment:
     """Return the reporter on the Python environment."""
-    return _container(request).environment
+    return _read_container(request).environment
 
 
 async def get_installs(request: Request) -> Installer:
     """Return the installer of the Python environment."""
-    return _container(request).installs
+    return _read_container(request).installs
 
 
 async def get_rate_limiter(request: Request) -> RateLimiter:
@@ -95,7 +95,7 @@ async def get_rate_limiter(request: Request) -> RateLimiter:
 
 async def get_uploads(request: Request) -> Uploads:
     """Return the `Uploads` that accept images and queue their removals."""
-    container = _container(request)
+    container = _read_container(request)
     return Uploads(
         container.dispatcher,
         container.spool,
@@ -134,14 +134,14 @@ async def get_client(request: Request) -> str:
     client = request.headers.get("x-client-id", "")[:MAX_CLIENT_CHARACTERS]
     if client:
         return f"id {client}"
-    if _container(request).settings.token is not None:
+    if _read_container(request).settings.token is not None:
         return "token"
     return f"address {request.client.host}" if request.client else "unknown"
 
 
 async def get_task(task_id: str, request: Request) -> Task:
     """Return the task that the path names. Raises NotFound or Expired."""
-    return _container(request).tasks.get(task_id)
+    return _read_container(request).tasks.get(task_id)
 
 
 async def reject_query_options(request: Request) -> None:
@@ -180,7 +180,7 @@ async def get_submission(client: ClientDep, key: IdempotencyKeyDep = None) -> Su
     return Submission(client, key)
 
 
-def with_callback(submission: Submission, url: str | None, request: Request) -> Submission:
+def add_callback(submission: Submission, url: str | None, request: Request) -> Submission:
     """Return the submission with a webhook, whose links are below the address that the client used."""
     if not url:
         return submission

@@ -26,13 +26,13 @@ from shared.errors import (
     UploadStalled,
     UploadTooLarge,
 )
-from shared.options import BACKGROUND_FILE, declared_options
+from shared.option_descriptions import BACKGROUND_FILE, describe_options
 from supervisor.api.field_limits import quote_text
 from supervisor.api.rate_limit import RateLimitExceeded
 
 RETRY_AFTER_S = 2
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
-OPTION_NAMES = frozenset(option.name for option in declared_options())
+OPTION_NAMES = frozenset(option.name for option in describe_options())
 log = logging.getLogger("supervisor.http")
 
 # Renders an error as a response.
@@ -51,22 +51,22 @@ class ErrorBody(BaseModel):
 def render_error(error: BgremoveError) -> JSONResponse:
     """Return the response for `error` in this service's own format."""
     body = ErrorBody(detail=error.detail, code=error.code)
-    return JSONResponse(body.model_dump(), status_code=error.status, headers=retry_headers(error))
+    return JSONResponse(body.model_dump(), status_code=error.status, headers=make_retry_headers(error))
 
 
-def error_responses(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, Any]]:
+def describe_errors(*kinds: type[BgremoveError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of a route that may fail with these kinds of errors."""
     responses: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         sentence = f"`{kind.code}`: {kind.default_detail}"
         response = responses.setdefault(kind.status, {"model": ErrorBody, "description": ""})
         response["description"] = "  \n".join(filter(None, (response["description"], sentence)))
-        if headers := retry_headers(kind()):
+        if headers := make_retry_headers(kind()):
             response["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
     return responses
 
 
-def retry_headers(error: BgremoveError) -> dict[str, str]:
+def make_retry_headers(error: BgremoveError) -> dict[str, str]:
     """Return the headers that say when, or with which credentials, a client may retry."""
     if isinstance(error, RateLimitExceeded):
         return dict(error.headers)
@@ -75,7 +75,7 @@ def retry_headers(error: BgremoveError) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
-def response_for(path: str, error: BgremoveError, formats: ErrorFormats) -> Response:
+def render_error_for(path: str, error: BgremoveError, formats: ErrorFormats) -> Response:
     """Return the response for `error` in the format of the routes below the prefix of `path`."""
     renderers = (render for prefix, render in formats.items() if path.startswith(prefix))
     return next(renderers, render_error)(error)
@@ -88,7 +88,7 @@ def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:
         if isinstance(error, StorageFailed):
             reason = {"detail": error.detail, "reason": error.__cause__}
             log.warning("storage failed", extra={"path": request.url.path, **reason})
-        return response_for(request.url.path, error, formats)
+        return render_error_for(request.url.path, error, formats)
 
     @app.exception_handler(BgremoveError)
     async def handle_known(request: Request, error: BgremoveError) -> Response:
@@ -96,7 +96,7 @@ def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def handle_invalid(request: Request, error: RequestValidationError) -> Response:
-        return render(request, _from_validation(error.errors()[0]))
+        return render(request, _convert_validation_error(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def handle_http(request: Request, error: HTTPException) -> Response:
@@ -104,10 +104,10 @@ def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:
             failed = StorageFailed("The temporary folder cannot take the upload.")
             failed.__cause__ = error.__cause__
             return render(request, failed)
-        response = render(request, _from_framework(error))
+        response = render(request, _convert_framework_error(error))
         response.headers.update(error.headers or {})
         if error.status_code == MethodRefused.status:
-            response.headers["Allow"] = _allowed_methods(request, response.headers.get("Allow", ""))
+            response.headers["Allow"] = _find_allowed_methods(request, response.headers.get("Allow", ""))
         return response
 
     @app.exception_handler(ClientDisconnect)
@@ -116,10 +116,10 @@ def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:
 
     @app.exception_handler(Exception)
     async def handle_unknown(request: Request, error: Exception) -> Response:
-        return render(request, _from_unknown(error, request.url.path))
+        return render(request, _convert_unknown_error(error, request.url.path))
 
 
-def _allowed_methods(request: Request, first_route: str) -> str:
+def _find_allowed_methods(request: Request, first_route: str) -> str:
     """Return the methods that a path accepts; the framework's answer has those of its first route only."""
 
     def match(route: BaseRoute, method: str) -> Match:
@@ -131,7 +131,7 @@ def _allowed_methods(request: Request, first_route: str) -> str:
     return ", ".join(sorted(allowed) or [first_route])
 
 
-def _from_framework(error: HTTPException) -> BgremoveError:
+def _convert_framework_error(error: HTTPException) -> BgremoveError:
     """Return this service's error for one that the framework raised."""
     known: dict[int, BgremoveError] = {
         404: NotFound("There is nothing at that address."),
@@ -148,7 +148,7 @@ def _from_framework(error: HTTPException) -> BgremoveError:
     return BgremoveError()
 
 
-def _from_unknown(error: Exception, path: str) -> BgremoveError:
+def _convert_unknown_error(error: Exception, path: str) -> BgremoveError:
     """Return the error for an exception that no route handles, and log it."""
     if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
         log.warning("request refused", extra={"path": path, "reason": "no more threads"})
@@ -157,7 +157,7 @@ def _from_unknown(error: Exception, path: str) -> BgremoveError:
     return BgremoveError()
 
 
-def _from_validation(problem: dict[str, Any]) -> BadInput:
+def _convert_validation_error(problem: dict[str, Any]) -> BadInput:
     """Return the error for the first problem that validation found, in one sentence."""
     name, message = str(problem["loc"][-1]) if problem["loc"] else "request", problem["msg"]
     quoted = quote_text(name)

@@ -1,16 +1,13 @@
-"""Parsing of forms with images: multipart, or an image as the body. Text is bounded, files are linkable."""
+"""Parser of multipart forms with images: text is limited, files are linkable (RFC 7578, RFC 2046)."""
 
 import base64
-from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -23,7 +20,6 @@ MAX_PREAMBLE_BYTES = 4096
 NO_BOUNDARY = "The form does not have the boundary that its Content-Type names."
 MAX_BOUNDARY_BYTES = 256  # the parser's own limit; RFC 2046 has 70
 BASE64_FIELD = "image_file_b64"  # the one text that may be as long as an image
-FILE_FIELD = "file"  # of an image that is the whole body
 PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
 
 
@@ -58,8 +54,11 @@ class _Part:
             raise FormError(f"The part {quote_text(self.name)} is not base64, as its header says.") from error
 
 
-class _FormReader:
-    """Reads one multipart form. Files are written on threads, after each chunk of the body."""
+class MultipartReader:
+    """Reads one multipart form. Files are written on threads, after each chunk of the body.
+
+    Large files are in `folder`; the field BASE64_FIELD may have `max_base64_bytes`. Raises FormError.
+    """
 
     def __init__(self, request: Request, folder: Path, max_base64_bytes: int) -> None:
         _, options = parse_options_header(request.headers.get("content-type", ""))
@@ -198,55 +197,3 @@ class _FormReader:
             raise FormError(f"The part {quote_text(part.name)} is not base64, as its header says.")
         text = part.text.decode(self._charset, "replace")
         self._items.append((part.name, text if part.file is None else part.file))
-
-
-class _Request(Request):
-    """A request whose form may be an image, or multipart with linkable files."""
-
-    async def _get_form(self, *, max_part_size: int = MAX_TEXT_BYTES, **limits: Any) -> FormData:  # noqa: ANN401
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self._form is None and (kind == "multipart/form-data" or is_image(kind)):
-            folder = self.app.state.container.spool.folder / "incoming"
-            try:
-                if is_image(kind):
-                    self._form = await self._read_image(folder)
-                else:
-                    self._form = await _FormReader(self, folder, max_part_size).read()
-            except (
-                OSError
-            ) as error:  # the disk's; a status of its own for routes that FastAPI does not parse for
-                raise FormError("The temporary folder cannot take the upload.", 507) from error
-        return await super()._get_form(max_part_size=max_part_size, **limits)
-
-    async def _read_image(self, folder: Path) -> FormData:
-        """Return a form with the query's options as its fields and the body as its file."""
-        file = LinkableFile(folder)
-        size_bytes = 0
-        try:
-            async for chunk in self.stream():
-                size_bytes += len(chunk)
-                await run_in_threadpool(file.write, chunk)
-            file.seek(0)
-        except BaseException:
-            file.close()
-            raise
-        upload = UploadFile(cast("BinaryIO", file), size=size_bytes, filename="image", headers=self.headers)
-        return FormData([*self.query_params.multi_items(), (FILE_FIELD, upload)])
-
-
-def is_image(content_type: str) -> bool:
-    """Whether a request's body is an image itself, as `curl --data-binary` sends one."""
-    return content_type.strip().lower().startswith("image/")
-
-
-class UploadRoute(APIRoute):
-    """Route class for requests that may hold images: a router's `route_class`."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler of the route's requests."""
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            return await handler(_Request(request.scope, request.receive))
-
-        return handle

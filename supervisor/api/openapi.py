@@ -29,12 +29,12 @@ def describe_form_fields(schema: Schema) -> None:
             field["examples"] = [""]
 
 
-def binary_content(*media_types: str) -> dict[str, Schema]:
+def describe_files(*media_types: str) -> dict[str, Schema]:
     """Return the OpenAPI content of a response that is a file of one of these media types."""
     return {media_type: {"schema": BINARY} for media_type in media_types}
 
 
-def without_files(schema: Schema) -> Schema:
+def omit_files(schema: Schema) -> Schema:
     """Return the schema of a form for bodies that hold no files: JSON and urlencoded."""
     fields = {name: field for name, field in schema["properties"].items() if field.get("format") != "binary"}
     return {**schema, "properties": fields}
@@ -51,7 +51,7 @@ def adjust_openapi(app: FastAPI, *, has_token: bool) -> None:
     def openapi() -> Schema:
         if app.openapi_schema is None:
             schema = describe()
-            for path, operation in _operations(schema):
+            for path, operation in _iterate_operations(schema):
                 _describe_streams(operation)
                 if path in _HEALTH_PATHS or not has_token:
                     operation.pop("security", None)
@@ -60,7 +60,7 @@ def adjust_openapi(app: FastAPI, *, has_token: bool) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema
 
 
-def _operations(schema: Schema) -> Iterator[tuple[str, Schema]]:
+def _iterate_operations(schema: Schema) -> Iterator[tuple[str, Schema]]:
     for path, operations in schema["paths"].items():
         for operation in operations.values():
             yield path, operation

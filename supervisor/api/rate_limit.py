@@ -54,7 +54,7 @@ class RateLimiter:
                 retry_s = max(1, math.ceil(counted_at_s + WINDOW_S - now_s))
                 raise RateLimitExceeded(
                     f"The rate limit of {limit_mp} megapixels a minute is reached: retry in {retry_s} s.",
-                    {**self.headers(client), "Retry-After": str(retry_s)},
+                    {**self.make_headers(client), "Retry-After": str(retry_s)},
                 )
 
     def count(self, client: str, pixels: int) -> None:
@@ -66,7 +66,7 @@ class RateLimiter:
         self._windows[client] = window
         self._windows.move_to_end(client)
 
-    def headers(self, client: str) -> dict[str, str]:
+    def make_headers(self, client: str) -> dict[str, str]:
         """Return the limit, what remains of it, and when all of it will be free again, in Unix seconds."""
         window = self._window(client)
         limit_mp = self._limit_mp or NOMINAL_LIMIT_MP

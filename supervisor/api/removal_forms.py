@@ -5,23 +5,15 @@ from typing import Any
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.options import (
-    BACKGROUND_FILE,
-    PRESET,
-    DetailChoice,
-    FormatChoice,
-    OutputChoice,
-    RemovalOptions,
-    ShadowChoice,
-    option_fields,
-)
+from shared.option_descriptions import BACKGROUND_FILE, PRESET, describe_fields
+from shared.options import DetailChoice, FormatChoice, OutputChoice, RemovalOptions, ShadowChoice
 from shared.presets import Presets, apply_preset, find_preset
 from supervisor.api.openapi import describe_form_fields
 
-_OPTIONS = {option.name: option for option in option_fields()}
+_OPTIONS = {option.name: option for option in describe_fields()}
 
 
-def _option(name: str) -> Any:  # noqa: ANN401  # as pydantic's Field, for any type of field
+def _make_field(name: str) -> Any:  # noqa: ANN401  # as pydantic's Field, for any type of field
     option = _OPTIONS[name]
     return Field(option.default, description=option.help, ge=option.minimum, le=option.maximum)
 
@@ -32,28 +24,28 @@ class OptionFields(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra=describe_form_fields)
 
     preset: str | None = Field(None, description=PRESET.help)
-    model: str = _option("model")
-    output: OutputChoice = _option("output")
-    format: FormatChoice = _option("format")
-    background: str | None = _option("background")
-    refine: bool = _option("refine")
-    roi: str | None = _option("roi")
-    crop: bool = _option("crop")
-    margin: str = _option("margin")
-    canvas: str | None = _option("canvas")
-    scale: str | None = _option("scale")
-    position: str | None = _option("position")
-    shadow: ShadowChoice = _option("shadow")
-    shadow_opacity: int = _option("shadow_opacity")
-    shadow_blur: str | None = _option("shadow_blur")
-    shadow_offset: str | None = _option("shadow_offset")
-    shadow_colour: str = _option("shadow_colour")
-    post_process_mask: bool = _option("post_process_mask")
-    detail: DetailChoice = _option("detail")
-    max_size: int | None = _option("max_size")
-    max_area: int | None = _option("max_area")
-    quality: int = _option("quality")
-    lossless: bool = _option("lossless")
+    model: str = _make_field("model")
+    output: OutputChoice = _make_field("output")
+    format: FormatChoice = _make_field("format")
+    background: str | None = _make_field("background")
+    refine: bool = _make_field("refine")
+    roi: str | None = _make_field("roi")
+    crop: bool = _make_field("crop")
+    margin: str = _make_field("margin")
+    canvas: str | None = _make_field("canvas")
+    scale: str | None = _make_field("scale")
+    position: str | None = _make_field("position")
+    shadow: ShadowChoice = _make_field("shadow")
+    shadow_opacity: int = _make_field("shadow_opacity")
+    shadow_blur: str | None = _make_field("shadow_blur")
+    shadow_offset: str | None = _make_field("shadow_offset")
+    shadow_colour: str = _make_field("shadow_colour")
+    post_process_mask: bool = _make_field("post_process_mask")
+    detail: DetailChoice = _make_field("detail")
+    max_size: int | None = _make_field("max_size")
+    max_area: int | None = _make_field("max_area")
+    quality: int = _make_field("quality")
+    lossless: bool = _make_field("lossless")
 
     @model_validator(mode="before")
     @classmethod
@@ -63,7 +55,7 @@ class OptionFields(BaseModel):
             return sent
         return {("margin" if name == "crop_margin" else name): value for name, value in sent.items()}
 
-    def options(self, presets: Presets) -> RemovalOptions:
+    def to_options(self, presets: Presets) -> RemovalOptions:
         """Return the removal options: those sent, then the preset's. Raises InvalidOption."""
         if self.preset is None:
             return RemovalOptions(**self.model_dump(include=set(_OPTIONS)))

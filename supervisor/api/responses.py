@@ -46,7 +46,7 @@ def is_range(text: str) -> bool:
     )
 
 
-def attachment(name: str) -> str:
+def format_attachment(name: str) -> str:
     """Return the `Content-Disposition` of a file to be saved as `name` (RFC 6266).
 
     The name is given twice: in ASCII for clients that read no more, such as curl, and in full.

@@ -8,7 +8,7 @@ from fastapi import Header, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from shared.errors import Expired, NotFound
-from supervisor.api.error_handlers import error_responses
+from supervisor.api.error_handlers import describe_errors
 from supervisor.tasks.task import Task
 
 END = "end"  # the id of a stream's last event
@@ -17,7 +17,7 @@ RETRY_MS = 1000  # after which a browser reconnects to a stream that broke off
 
 
 STREAM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    **error_responses(NotFound, Expired),
+    **describe_errors(NotFound, Expired),
     204: {"description": "The client has had the last event."},
 }
 
@@ -46,7 +46,7 @@ class EventStream(EventSourceResponse):
     media_type = None  # type: ignore[assignment]  # as of responses that choose it themselves
 
 
-async def task_events(task: Task, interval_s: float) -> AsyncIterable[ServerSentEvent]:
+async def stream_events(task: Task, interval_s: float) -> AsyncIterable[ServerSentEvent]:
     """Yield a task's present state, then changes, at most one every `interval_s`, and its end immediately."""
     async for update in task.updates(interval_s):
         number = END if update["status"] in ("complete", "error") else f"{STARTED}.{task.version}"

@@ -56,9 +56,9 @@ class SynchronousRemoval:
 
     def respond(self, result: Result, headers: Mapping[str, str] | None = None) -> "DeleteAfterSendResponse":
         """Return a response with the result's file, which is deleted afterwards."""
-        return DeleteAfterSendResponse(self._spool, result, self.file(result), headers or {})
+        return DeleteAfterSendResponse(self._spool, result, self.get_file(result), headers or {})
 
-    def file(self, result: Result) -> StoredFile:
+    def get_file(self, result: Result) -> StoredFile:
         """Return the result's file. Raises Expired."""
         return self._spool.file(result["result_file_id"])
 

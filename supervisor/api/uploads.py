@@ -42,7 +42,7 @@ class InputImage:
         """The image's name; "image" for one that is still to be fetched."""
         return "image" if isinstance(self.content, str) else sanitize_name(self.content.filename or "")
 
-    def reference(self, name: str) -> StoredImage | RemoteImage:
+    def to_reference(self, name: str) -> StoredImage | RemoteImage:
         """Return the job's reference to the image, whose file in the job's folder is `name`."""
         return RemoteImage(self.content, self.field) if isinstance(self.content, str) else StoredImage(name)
 
@@ -106,8 +106,8 @@ class Uploads:
         job = Job(
             id=new_task_id(TaskKind.REMOVE),
             options=options,
-            image=image.reference(SOURCE),
-            background=None if background is None else background.reference(BACKGROUND),
+            image=image.to_reference(SOURCE),
+            background=None if background is None else background.to_reference(BACKGROUND),
             file_name=image.file_name,
             client=submission.client,
             submitted_at=datetime.now(UTC),

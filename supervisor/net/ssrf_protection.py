@@ -61,19 +61,19 @@ def is_remote(address: str) -> bool:
 def is_on_attached_network(address: str) -> bool:
     """Whether `address` is this machine's own or in the subnet of one of its network interfaces."""
     ip = ip_address(address)
-    return any(ip in network for network in _attached_networks())
+    return any(ip in network for network in _list_attached_networks())
 
 
-def _attached_networks() -> list[IPv4Network | IPv6Network]:
+def _list_attached_networks() -> list[IPv4Network | IPv6Network]:
     return [
-        interface_network(entry.address, entry.netmask)
+        compute_subnet(entry.address, entry.netmask)
         for entries in psutil.net_if_addrs().values()
         for entry in entries
         if entry.family in (socket.AF_INET, socket.AF_INET6)
     ]
 
 
-def interface_network(address: str, netmask: str | None) -> IPv4Network | IPv6Network:
+def compute_subnet(address: str, netmask: str | None) -> IPv4Network | IPv6Network:
     """Return the subnet of an interface, given its address and netmask."""
     ip = ip_address(address.partition("%")[0])
     bits = int(ip_address(netmask)).bit_count() if netmask else 0

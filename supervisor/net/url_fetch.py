@@ -45,7 +45,7 @@ async def fetch(
     try:
         async with asyncio.timeout(timeout_s) as deadline:
             # In a thread: reading the system's CA certificates would block the event loop.
-            tls = await asyncio.to_thread(ssl_context)
+            tls = await asyncio.to_thread(get_ssl_context)
             try:
                 async with httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend) as pool:
                     return await _follow(pool, target, destination, max_bytes)
@@ -66,7 +66,7 @@ async def fetch(
 
 
 @lru_cache(maxsize=1)
-def ssl_context() -> ssl.SSLContext:
+def get_ssl_context() -> ssl.SSLContext:
     """Return the SSL context that all fetches share: it holds megabytes of certificates."""
     return httpcore2.default_ssl_context()
 
@@ -99,7 +99,7 @@ async def _follow(
             if response.status not in _REDIRECTS or "location" not in headers:
                 _check_response(response.status, headers, max_bytes)
                 await _save(response, destination, max_bytes)
-                return _file_name(target)
+                return _choose_file_name(target)
             target = parse_target(headers["location"], base=target)
     raise UrlFailed(f"The image's URL redirects too often, more than {_MAX_REDIRECTS} times.")
 
@@ -134,7 +134,7 @@ def _check_response(status: int, headers: httpx2.Headers, max_bytes: int) -> Non
 
 async def _save(response: httpcore2.Response, destination: Path, max_bytes: int) -> None:
     received = 0
-    with _new_file(destination) as file:
+    with _open_new_file(destination) as file:
         async with aclosing(response.aiter_stream()) as chunks:
             async for chunk in chunks:
                 received += len(chunk)
@@ -144,7 +144,7 @@ async def _save(response: httpcore2.Response, destination: Path, max_bytes: int)
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[BufferedWriter]:
+def _open_new_file(path: Path) -> Iterator[BufferedWriter]:
     """Open a file for writing; delete it if the block, or closing the file, raises."""
     # Buffered: its lock lets a cancelled task close the file while a thread writes.
     file = path.open("wb")
@@ -156,7 +156,7 @@ def _new_file(path: Path) -> Iterator[BufferedWriter]:
         raise
 
 
-def _file_name(url: httpx2.URL) -> str:
+def _choose_file_name(url: httpx2.URL) -> str:
     last = re.split(r"[/\\]", url.path)[-1]
     # Drops Unicode categories C and Z except the space: control, invisible, bidi and line-break characters.
     kept = (c for c in last if c == " " or (unicodedata.category(c)[0] not in "CZ" and c not in '<>:"|?*'))

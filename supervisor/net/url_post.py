@@ -8,7 +8,7 @@ import httpcore2
 
 from shared.errors import UrlFailed
 from supervisor.net.ssrf_protection import GuardedBackend
-from supervisor.net.url_fetch import parse_target, ssl_context
+from supervisor.net.url_fetch import get_ssl_context, parse_target
 
 TIMEOUT_S = 10.0
 
@@ -30,7 +30,7 @@ async def post(
     lines = [(b"Host", target.netloc), (b"Content-Length", str(len(body)).encode()), *lines]
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            tls = await asyncio.to_thread(ssl_context)
+            tls = await asyncio.to_thread(get_ssl_context)
             try:
                 async with (
                     httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend) as pool,

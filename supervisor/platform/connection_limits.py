@@ -64,7 +64,7 @@ class ConnectionLimits:
         self._idle.pop(connection, None)
         self._busy.discard(connection)
 
-    def protocol(self, *arguments: Any, **named: Any) -> "LimitedProtocol":  # noqa: ANN401  # uvicorn's
+    def make_protocol(self, *arguments: Any, **named: Any) -> "LimitedProtocol":  # noqa: ANN401  # uvicorn's
         """Return the protocol of a new connection; a factory for uvicorn's `http` setting."""
         protocol = LimitedProtocol(*arguments, **named)
         protocol.limits = self
@@ -165,7 +165,7 @@ class LimitedProtocol(H11Protocol):
             self._send_timer = None
 
 
-def max_connections() -> int:
+def compute_max_connections() -> int:
     """Return the number of connections that leaves file descriptors for everything else."""
     try:
         import resource  # noqa: PLC0415  # POSIX only

@@ -33,7 +33,7 @@ HEADERS = {
 }
 
 
-def page_routes() -> list[BaseRoute]:
+def make_page_routes() -> list[BaseRoute]:
     """Return the routes of the page: `/` and its static files, gzip-compressed if the client accepts it."""
     files = GZipMiddleware(WebFiles(directory=STATIC_FOLDER))
     return [Route("/", files, include_in_schema=False), Mount(PREFIX, files)]

@@ -38,7 +38,7 @@ POLICY = (
 )
 
 
-def docs_routes() -> list[BaseRoute]:
+def make_docs_routes() -> list[BaseRoute]:
     """Return the routes of the API reference and its two static files."""
     files = WebFiles(directory=Path(str(resources.files("fastapi_offline"))) / "static")
     routes = [Route(f"/{name}", files) for name in (STYLES, SCRIPT)]

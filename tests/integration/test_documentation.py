@@ -16,8 +16,9 @@ from PIL import Image
 
 from shared import errors
 from shared.catalog import CATALOG, ONNX_MODELS
+from shared.option_descriptions import describe_options
 from shared.option_validation import validate_options
-from shared.options import RemovalOptions, declared_options
+from shared.options import RemovalOptions
 from shared.presets import BUILT_IN
 from supervisor.api.error_handlers import ErrorBody
 from supervisor.jobs.result import Result
@@ -117,8 +118,8 @@ def test_options_are_listed_with_their_values_and_defaults() -> None:
     """A client's author need not read the schema."""
     rows = {row[0].strip("`"): row[1:3] for row in table_rows(DOCS / "output-options.md", "All options")}
     del rows["option"]
-    assert list(rows) == [option.name for option in declared_options()]
-    for option in declared_options():
+    assert list(rows) == [option.name for option in describe_options()]
+    for option in describe_options():
         values, default = rows[option.name]
         assert default.strip("`") == ("none" if option.default is None else str(option.default).lower())
         if option.choices:

@@ -2,7 +2,7 @@
 
 import re
 
-from shared.options import declared_options
+from shared.option_descriptions import describe_options
 from supervisor.app import create_app
 from supervisor.settings import load_settings
 from tests.service import Service
@@ -35,7 +35,7 @@ def test_openapi_knows_every_route_and_option(service: Service) -> None:
     assert expected <= {path.removeprefix("/api/v1") for path in schema["paths"]}
     for name in ("UploadForm", "UrlRequest"):
         properties = schema["components"]["schemas"][name]["properties"]
-        for option in declared_options():
+        for option in describe_options():
             if name == "UrlRequest" and option.kind == "image":
                 assert option.name not in properties, "JSON carries no file"
                 continue

@@ -41,9 +41,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def fresh_context() -> Iterator[None]:
     """The service makes one context for all fetches; here each test has certificates of its own."""
-    url_fetch.ssl_context.cache_clear()
+    url_fetch.get_ssl_context.cache_clear()
     yield
-    url_fetch.ssl_context.cache_clear()
+    url_fetch.get_ssl_context.cache_clear()
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_self_signed_certificate_is_refused(
     https: ssl.SSLContext, destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    url_fetch.ssl_context.cache_clear()
+    url_fetch.get_ssl_context.cache_clear()
 
     async def scenario() -> None:
         async with serving({"/cat.png": answer()}, tls=https) as site:
@@ -122,4 +122,4 @@ def test_a_plain_http_server_fails_over_https(destination: Path) -> None:
 
 def test_all_fetches_share_one_ssl_context() -> None:
     """Refused URLs took the supervisor from 61 to 677 MB, a context of certificates each."""
-    assert url_fetch.ssl_context() is url_fetch.ssl_context()
+    assert url_fetch.get_ssl_context() is url_fetch.get_ssl_context()

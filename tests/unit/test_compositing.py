@@ -10,9 +10,9 @@ from PIL import Image, ImageCms, ImageDraw
 from shared.errors import DamagedImage, NotAnImage, TooManyPixels
 from tests.photos import encoded
 from worker.imaging import compositing
-from worker.imaging.compositing import BackgroundSource, foreground_colours, original_colours
+from worker.imaging.compositing import BackgroundSource, estimate_foreground_colours, read_original_colours
 from worker.imaging.geometry import Pixels
-from worker.imaging.matted import Matted
+from worker.imaging.matted_image import MattedImage
 from worker.imaging.png_writer import Rows
 
 SIZE = (120, 90)
@@ -49,8 +49,8 @@ def composite(front: Pixels, alpha: Pixels, back: Pixels) -> Pixels:
 
 def test_a_cutout_keeps_visible_pixels_and_blackens_transparent_ones() -> None:
     """Straight alpha; transparent pixels compress well and leak nothing of the background."""
-    matted = Matted(noise(), None, ramp())
-    rgba = whole(compositing.cutout_rows(matted.alpha, original_colours(matted)))
+    matted = MattedImage(noise(), None, ramp())
+    rgba = whole(compositing.compose_cutout(matted.alpha, read_original_colours(matted)))
     assert np.array_equal(rgba[..., 3], matted.alpha)
     visible = matted.alpha > 0
     assert np.array_equal(rgba[visible][:, :3], np.asarray(matted.rgb)[visible])
@@ -68,10 +68,10 @@ def test_a_cutout_keeps_visible_pixels_and_blackens_transparent_ones() -> None:
 )
 def test_the_subject_is_composited_over_a_colour(colour: str, rgb: tuple[int, int, int]) -> None:
     """In every notation; exactly that colour where the matte is 0."""
-    matted = Matted(noise(), None, ramp())
+    matted = MattedImage(noise(), None, ramp())
     layer = load_background(colour=colour).to_layer(SIZE, None)
     assert layer.is_opaque
-    result = whole(compositing.composite_over(layer, matted.alpha, original_colours(matted)))
+    result = whole(compositing.composite_over(layer, matted.alpha, read_original_colours(matted)))
     expected = composite(np.asarray(matted.rgb), matted.alpha, np.array(rgb))
     assert np.abs(result.astype(int) - expected).max() <= 1
     assert np.array_equal(result[matted.alpha == 0][0], rgb)
@@ -79,15 +79,17 @@ def test_the_subject_is_composited_over_a_colour(colour: str, rgb: tuple[int, in
 
 def test_a_translucent_colour_gives_a_translucent_result() -> None:
     """#rrggbbaa: the subject stays opaque, the background keeps its alpha."""
-    matted = Matted(noise(), None, ramp())
+    matted = MattedImage(noise(), None, ramp())
     layer = load_background(colour="#0000ff80").to_layer(SIZE, None)
     assert not layer.is_opaque
-    result = whole(compositing.composite_over(layer, matted.alpha, original_colours(matted)))
+    result = whole(compositing.composite_over(layer, matted.alpha, read_original_colours(matted)))
     assert tuple(result[0, 0]) == (0, 0, 255, 128)
     assert tuple(result[0, -1]) == (*np.asarray(matted.rgb)[0, -1], 255)
     assert not whole(
         compositing.composite_over(
-            load_background(colour="#00ff0000").to_layer(SIZE, None), matted.alpha, original_colours(matted)
+            load_background(colour="#00ff0000").to_layer(SIZE, None),
+            matted.alpha,
+            read_original_colours(matted),
         )
     )[0, 0].any()
 
@@ -106,9 +108,9 @@ def test_a_background_image_covers_the_result_at_any_aspect_ratio(
     """Without bars or distortion."""
     file = tmp_path / "back"
     file.write_bytes(encoded(halves(size)))
-    matted = Matted(noise(), None, np.zeros(SIZE[::-1], np.uint8))
+    matted = MattedImage(noise(), None, np.zeros(SIZE[::-1], np.uint8))
     layer = load_background(path=str(file)).to_layer(SIZE, None)
-    result = whole(compositing.composite_over(layer, matted.alpha, original_colours(matted)))
+    result = whole(compositing.composite_over(layer, matted.alpha, read_original_colours(matted)))
     assert result.shape == (*SIZE[::-1], 3)
     if size != (1, 1):
         assert tuple(result[45, 5]) == (255, 0, 0)
@@ -121,7 +123,7 @@ def test_a_background_images_exif_orientation_is_applied(tmp_path: Path) -> None
     exif[0x0112] = 3
     file = tmp_path / "back"
     file.write_bytes(encoded(halves(SIZE).transpose(Image.Transpose.ROTATE_180), exif=exif))
-    image = load_background(path=str(file)).to_layer(SIZE, None).rows(0, 90, SIZE[0])
+    image = load_background(path=str(file)).to_layer(SIZE, None).read_rows(0, 90, SIZE[0])
     assert image.getpixel((5, 45)) == (255, 0, 0)
 
 
@@ -132,9 +134,9 @@ def test_a_background_images_transparency_is_kept_or_flattened_on_white(tmp_path
     file = tmp_path / "back"
     file.write_bytes(encoded(image))
     layer = load_background(path=str(file)).to_layer(SIZE, None)
-    assert layer.rows(0, 90, SIZE[0]).getpixel((5, 5)) == (0, 0, 0, 0)
+    assert layer.read_rows(0, 90, SIZE[0]).getpixel((5, 5)) == (0, 0, 0, 0)
     assert layer.flatten_on_white().is_opaque
-    assert layer.flatten_on_white().rows(0, 90, SIZE[0]).getpixel((5, 5)) == (255, 255, 255)
+    assert layer.flatten_on_white().read_rows(0, 90, SIZE[0]).getpixel((5, 5)) == (255, 255, 255)
 
 
 def swapped_profile() -> bytes:
@@ -159,7 +161,7 @@ def first_pixel_in_srgb(image: Image.Image, profile: bytes) -> tuple[int, ...]:
 def test_a_background_colour_is_converted_to_the_images_profile() -> None:
     """The result keeps the input's profile, under which the requested sRGB colour has other values."""
     profile = swapped_profile()
-    image = load_background(colour="#c04020").to_layer(SIZE, profile).rows(0, 1, 1)
+    image = load_background(colour="#c04020").to_layer(SIZE, profile).read_rows(0, 1, 1)
     assert image.getpixel((0, 0)) != (192, 64, 32)
     assert np.abs(np.subtract(first_pixel_in_srgb(image, profile), (192, 64, 32))).max() <= 2
 
@@ -167,7 +169,7 @@ def test_a_background_colour_is_converted_to_the_images_profile() -> None:
 def test_an_srgb_profile_leaves_a_background_colour_exact() -> None:
     """White has to stay #ffffff, without rounding errors."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    image = load_background(colour="#123456").to_layer(SIZE, srgb).rows(0, 1, 1)
+    image = load_background(colour="#123456").to_layer(SIZE, srgb).read_rows(0, 1, 1)
     assert image.getpixel((0, 0)) == (0x12, 0x34, 0x56)
 
 
@@ -194,7 +196,7 @@ def test_foreground_estimation_removes_the_old_background_from_soft_edges() -> N
     """A red subject in front of green, composited over white: the edge is pink, without green."""
     alpha, red, green = ramp(), np.array((200, 30, 30)), np.array((20, 220, 20))
     photo = Image.fromarray(composite(np.broadcast_to(red, (*alpha.shape, 3)).astype(np.uint8), alpha, green))
-    matted = Matted(photo, None, alpha)
+    matted = MattedImage(photo, None, alpha)
     expected = composite(
         np.broadcast_to(red, (*alpha.shape, 3)).astype(np.uint8), alpha, np.array((255, 255, 255))
     )
@@ -204,8 +206,8 @@ def test_foreground_estimation_removes_the_old_background_from_soft_edges() -> N
         result = whole(compositing.composite_over(white, alpha, colours))
         return float(np.abs(result.astype(int) - expected).mean())
 
-    before, opaque = error(original_colours(matted)), np.array(photo)[:, -1]
-    refined = foreground_colours(matted)
+    before, opaque = error(read_original_colours(matted)), np.array(photo)[:, -1]
+    refined = estimate_foreground_colours(matted)
     assert error(refined) < before / 2
     assert np.array_equal(whole_colours(refined)[:, -1], opaque)
 
@@ -218,8 +220,10 @@ def whole_colours(colours: compositing.ColourRows) -> Pixels:
 def test_an_input_alpha_of_254_counts_as_opaque() -> None:
     """Some programs save 254 of 255 everywhere: that image still has a background to remove."""
     photo, alpha = noise(), ramp()
-    opaque = whole_colours(foreground_colours(Matted(photo.copy(), None, alpha)))
-    nearly_opaque = whole_colours(foreground_colours(Matted(photo.copy(), np.full_like(alpha, 254), alpha)))
+    opaque = whole_colours(estimate_foreground_colours(MattedImage(photo.copy(), None, alpha)))
+    nearly_opaque = whole_colours(
+        estimate_foreground_colours(MattedImage(photo.copy(), np.full_like(alpha, 254), alpha))
+    )
     assert np.array_equal(nearly_opaque, opaque)
     assert not np.array_equal(opaque, np.asarray(photo))
 
@@ -227,8 +231,8 @@ def test_an_input_alpha_of_254_counts_as_opaque() -> None:
 def test_foreground_estimation_keeps_pixels_that_were_transparent_already() -> None:
     """They had no background; their soft edges have the true colour already."""
     alpha = ramp()
-    matted = Matted(noise(), alpha, alpha)
+    matted = MattedImage(noise(), alpha, alpha)
     transparent = alpha < 255
     assert np.array_equal(
-        whole_colours(foreground_colours(matted))[transparent], np.asarray(matted.rgb)[transparent]
+        whole_colours(estimate_foreground_colours(matted))[transparent], np.asarray(matted.rgb)[transparent]
     )

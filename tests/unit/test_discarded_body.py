@@ -57,7 +57,7 @@ def connect() -> tuple[LimitedProtocol, RecordingTransport]:
     config = uvicorn.Config(cast("Any", refuse), log_config=None)
     config.load()
     state = ServerState()
-    protocol = ConnectionLimits(10).protocol(config=config, server_state=state, app_state={})
+    protocol = ConnectionLimits(10).make_protocol(config=config, server_state=state, app_state={})
     transport = RecordingTransport()
     protocol.connection_made(transport)
     return protocol, transport

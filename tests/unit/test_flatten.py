@@ -23,15 +23,15 @@ def halves(left: int, right: int, opacity: int = 255) -> tuple[Image.Image, Pixe
 )
 def test_the_grey_contrasts_with_the_visible_pixels(left: int, right: int, grey: int) -> None:
     """On white, the network would erase a white logo; all other images get white."""
-    assert flatten.contrasting_grey(*halves(left, right)) == grey
+    assert flatten.choose_contrasting_grey(*halves(left, right)) == grey
 
 
 def test_colours_of_transparent_pixels_do_not_count() -> None:
     """Most tools leave white or black in them."""
-    assert flatten.contrasting_grey(*halves(255, 255, opacity=0)) == 255
+    assert flatten.choose_contrasting_grey(*halves(255, 255, opacity=0)) == 255
     rgb, alpha = halves(255, 255)
     rgb.paste((128, 128, 128), (0, 0, 40, 5))
-    assert flatten.contrasting_grey(rgb, alpha) == 128
+    assert flatten.choose_contrasting_grey(rgb, alpha) == 128
 
 
 def test_the_image_is_composited_over_the_grey() -> None:

@@ -12,7 +12,7 @@ from worker.imaging.geometry import (
     find_subject_box,
     measure_coverage,
 )
-from worker.imaging.matted import Matted
+from worker.imaging.matted_image import MattedImage
 
 RED, GREEN = (200, 30, 30), (20, 220, 20)
 WHOLE = (0, 0, 200, 200)
@@ -118,7 +118,7 @@ def test_resizing_does_not_bleed_background_into_the_edge() -> None:
     """A filter without alpha weights mixes green into the red edge: a fringe on every other background."""
     alpha = disc()
     image = red_on_green(alpha)
-    small = Matted(image, None, alpha).resize((67, 67), WHOLE, keep_background_mix=False)
+    small = MattedImage(image, None, alpha).resize((67, 67), WHOLE, keep_background_mix=False)
     edge = (small.alpha > 25) & (small.alpha < 230)
     colours = np.asarray(small.rgb)[edge].astype(int)
     assert len(colours) > 20
@@ -133,14 +133,14 @@ def test_keep_background_mix_resizes_as_a_camera_mixes() -> None:
     """Foreground estimation expects it; it overcorrects colours that are weighted already."""
     alpha = disc()
     image = red_on_green(alpha)
-    small = Matted(image, None, alpha).resize((67, 67), WHOLE, keep_background_mix=True)
+    small = MattedImage(image, None, alpha).resize((67, 67), WHOLE, keep_background_mix=True)
     assert small.rgb == image.resize((67, 67), Image.Resampling.HAMMING)
 
 
 def test_resizing_does_not_bleed_transparent_input_pixels() -> None:
     """A logo's transparent pixels are often black or white, and would become a rim."""
     alpha = disc()
-    small = Matted(red_on_green(alpha), alpha, alpha).resize((67, 67), WHOLE, keep_background_mix=True)
+    small = MattedImage(red_on_green(alpha), alpha, alpha).resize((67, 67), WHOLE, keep_background_mix=True)
     assert small.input_alpha is not None
     visible = small.input_alpha > 25
     assert np.abs(np.asarray(small.rgb)[visible].astype(int) - RED).max() <= 255 / 25
@@ -149,7 +149,7 @@ def test_resizing_does_not_bleed_transparent_input_pixels() -> None:
 def test_a_crop_applies_to_colours_matte_and_input_alpha() -> None:
     """They must stay aligned."""
     alpha = disc()
-    cropped = Matted(red_on_green(alpha), alpha, alpha).crop(Box(30, 50, 100, 80))
+    cropped = MattedImage(red_on_green(alpha), alpha, alpha).crop(Box(30, 50, 100, 80))
     assert cropped.rgb.size == (100, 80)
     assert np.array_equal(cropped.alpha, alpha[50:130, 30:130])
     assert cropped.input_alpha is not None

@@ -10,7 +10,7 @@ from shared.errors import InvalidOption, ResultTooLarge
 from shared.options import RemovalOptions
 from worker.imaging.geometry import Box, Pixels
 from worker.imaging.layout import Layout, bound_pixels, check_pixels, cut_out, plan_layout
-from worker.imaging.matted import Matted
+from worker.imaging.matted_image import MattedImage
 
 PHOTO = (400, 300)
 WHOLE = Box(0, 0, *PHOTO)
@@ -148,24 +148,24 @@ def test_the_size_is_bounded_before_the_subject_is_known(options: dict[str, Any]
     assert bound_pixels(PHOTO, RemovalOptions(**options)) == pixels
 
 
-def photo() -> Matted:
+def photo() -> MattedImage:
     """Return a photo with a red subject on green, each pixel of which is opaque or clear."""
     alpha: Pixels = np.zeros(PHOTO[::-1], np.uint8)
     left, top, right, bottom = SUBJECT.corners
     alpha[top:bottom, left:right] = 255
     colours = np.where(alpha[..., np.newaxis] > 0, (200, 30, 30), (20, 220, 20)).astype(np.uint8)
-    return Matted(Image.fromarray(colours), None, alpha)
+    return MattedImage(Image.fromarray(colours), None, alpha)
 
 
-def cut(layout: Layout, *, is_mask: bool = False) -> Matted:
+def cut(layout: Layout, *, is_mask: bool = False) -> MattedImage:
     """Return the part of the photo that the layout shows."""
-    return cut_out(photo(), layout, layout.target(WHOLE), keep_background_mix=False, is_mask=is_mask)
+    return cut_out(photo(), layout, layout.find_target(WHOLE), keep_background_mix=False, is_mask=is_mask)
 
 
 def test_moving_by_whole_pixels_changes_none() -> None:
     """The subject's pixels stay the photo's own."""
     layout = plan(position="100% 0%")
-    piece, target = cut(layout), layout.target(WHOLE)
+    piece, target = cut(layout), layout.find_target(WHOLE)
     assert (target.width, target.height) == piece.rgb.size == (180, 240)
     assert piece.alpha[:160, 100:].min() == 255
     assert piece.alpha.sum() == photo().alpha.sum()
@@ -175,7 +175,7 @@ def test_what_is_beyond_the_canvas_is_not_computed() -> None:
     """A subject enlarged tenfold would make the photo a hundred times as large."""
     layout = plan(canvas="200x200", scale="100%")
     assert cut(layout).rgb.size == (200, 200)
-    assert layout.target(WHOLE) == (0, 0, 200, 200)
+    assert layout.find_target(WHOLE) == (0, 0, 200, 200)
 
 
 @pytest.mark.parametrize("is_mask", [True, False])
@@ -183,7 +183,7 @@ def test_what_is_beyond_the_canvas_is_not_computed() -> None:
 def test_the_pixels_agree_with_the_plan(scale: str, *, is_mask: bool) -> None:
     """The subject's box, measured in the pixels, is the planned one."""
     layout = plan(canvas="640x480", scale=scale, position="20% 70%")
-    piece, target = cut(layout, is_mask=is_mask), layout.target(WHOLE)
+    piece, target = cut(layout, is_mask=is_mask), layout.find_target(WHOLE)
     down, across = np.nonzero(piece.alpha >= 128)
     measured = (across.min() + target.left, down.min() + target.top, np.ptp(across) + 1, np.ptp(down) + 1)
     assert measured == pytest.approx(subject_in(layout), abs=1)
@@ -201,10 +201,10 @@ def test_scaling_does_not_bleed_the_background() -> None:
 @pytest.mark.parametrize("position", ["0%", "100%", "37%"])
 def test_the_thinnest_photos_keep_a_pixel(size: tuple[int, int], position: str) -> None:
     """No division by zero, no empty image."""
-    thin = Matted(Image.new("RGB", size), None, np.full(size[::-1], 255, np.uint8))
+    thin = MattedImage(Image.new("RGB", size), None, np.full(size[::-1], 255, np.uint8))
     options = RemovalOptions(canvas="100x100", scale="100%", position=position)
     layout = plan_layout(Box(0, 0, *size), None, size, options)
-    target = layout.target(Box(0, 0, *size))
+    target = layout.find_target(Box(0, 0, *size))
     piece = cut_out(thin, layout, target, keep_background_mix=False, is_mask=False)
     assert piece.rgb.size == (target.width, target.height)
     assert piece.alpha.max() > 0

@@ -9,7 +9,7 @@ from shared.errors import RoiExceedsBounds, RoiRegionEmpty
 from tests.fake_workers.by_light import Light
 from worker.imaging.colour import ModelInput
 from worker.imaging.geometry import Box
-from worker.imaging.matting import blend_crop, compute_matte, find_region, refinement_box
+from worker.imaging.matting import blend_crop, compute_matte, find_refinement_box, find_region
 
 
 def subject(height: int, width: int, box: Box) -> NDArray[np.uint8]:
@@ -22,7 +22,7 @@ def subject(height: int, width: int, box: Box) -> NDArray[np.uint8]:
 
 def test_the_crop_is_the_subjects_bounding_box_with_a_margin() -> None:
     """The coarse first pass may have missed parts of the subject."""
-    box = refinement_box(subject(1000, 2000, Box(900, 400, 200, 100)))
+    box = find_refinement_box(subject(1000, 2000, Box(900, 400, 200, 100)))
     assert box is not None
     assert 850 < box.left < 890
     assert 1110 < box.left + box.width < 1150
@@ -34,20 +34,20 @@ def test_faint_pixels_count_as_subject_and_haze_does_not() -> None:
     """Hair and glass need the refinement; with haze, the crop would be the whole image."""
     alpha = np.zeros((100, 100), np.uint8)
     alpha[:40, :40] = 31
-    assert refinement_box(alpha) is None
+    assert find_refinement_box(alpha) is None
     alpha[10:20, 10:20] = 32
-    assert refinement_box(alpha) == Box(7, 7, 16, 16)
+    assert find_refinement_box(alpha) == Box(7, 7, 16, 16)
 
 
 def test_the_crop_is_clipped_to_the_image() -> None:
     """The margin of a subject at the border must not leave the image."""
-    assert refinement_box(subject(100, 100, Box(0, 60, 20, 40))) == Box(0, 53, 27, 47)
+    assert find_refinement_box(subject(100, 100, Box(0, 60, 20, 40))) == Box(0, 53, 27, 47)
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 0, 0), Box(5, 5, 90, 90)], ids=["no subject", "all subject"])
 def test_there_is_no_crop_without_a_gain_in_resolution(box: Box) -> None:
     """An empty matte has no bounding box; a subject that fills the image has full resolution already."""
-    assert refinement_box(subject(100, 100, box)) is None
+    assert find_refinement_box(subject(100, 100, box)) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_there_is_no_crop_without_a_gain_in_resolution(box: Box) -> None:
 )
 def test_a_subject_as_long_as_one_side_still_gets_its_crop(size: tuple[int, int], box: Box) -> None:
     """Only a crop of nearly the whole image adds no resolution."""
-    crop = refinement_box(subject(*size, box))
+    crop = find_refinement_box(subject(*size, box))
     assert crop is not None
     assert crop.width * crop.height <= 0.75 * size[0] * size[1]
 
@@ -75,7 +75,7 @@ def test_a_crop_of_three_quarters_of_both_sides_is_the_limit(
     """Of each side by its own length; the margin counts."""
     other = 900
     width, height = (length, other) if side == "width" else (other, length)
-    assert (refinement_box(subject(1000, 1000, Box(0, 0, width, height))) is not None) == is_refined
+    assert (find_refinement_box(subject(1000, 1000, Box(0, 0, width, height))) is not None) == is_refined
 
 
 def test_the_crop_is_blended_with_a_ramp_at_its_borders() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from shared.options import declared_options, option_fields
+from shared.option_descriptions import describe_fields, describe_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Everything:
 
 def test_descriptions_come_from_types_and_metadata() -> None:
     """A client can offer an option without knowing its name."""
-    described = {option.name: option for option in option_fields(Everything)}
+    described = {option.name: option for option in describe_fields(Everything)}
     assert {name: option.kind for name, option in described.items()} == {
         "shape": "choice",
         "crop": "boolean",
@@ -48,4 +48,4 @@ def test_descriptions_come_from_types_and_metadata() -> None:
 
 def test_every_removal_option_has_a_help_text() -> None:
     """The page and the command line show it."""
-    assert all(len(option.help) > 20 for option in declared_options())
+    assert all(len(option.help) > 20 for option in describe_options())

@@ -24,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def remaining(limiter: RateLimiter, client: str) -> int:
     """Return the megapixels that a client has left."""
-    return int(limiter.headers(client)["X-RateLimit-Remaining"])
+    return int(limiter.make_headers(client)["X-RateLimit-Remaining"])
 
 
 @pytest.mark.parametrize(("pixels", "megapixels"), [(1, 1), (1_000_000, 1), (1_000_001, 2), (24_000_000, 24)])
@@ -65,7 +65,7 @@ def test_a_client_is_refused_until_enough_photos_are_a_minute_old(clock: Clock) 
 def test_without_a_limit_the_headers_have_the_documented_one() -> None:
     """Clients that read them slow down as with remove.bg, and are not refused if they do not."""
     limiter = RateLimiter(None)
-    assert limiter.headers("a")["X-RateLimit-Limit"] == "500"
+    assert limiter.make_headers("a")["X-RateLimit-Limit"] == "500"
     limiter.count("a", 501_000_000)
     limiter.check("a")
     assert remaining(limiter, "a") == 0

@@ -7,7 +7,8 @@ import pytest
 from fastapi import UploadFile
 
 from shared.errors import InvalidOption
-from shared.options import RemovalOptions, option_fields
+from shared.option_descriptions import describe_fields
+from shared.options import RemovalOptions
 from shared.presets import BUILT_IN
 from supervisor.api.removal_forms import OptionFields, UploadForm, UrlRequest
 
@@ -17,7 +18,7 @@ def test_the_form_has_every_option_with_its_type_and_limits() -> None:
     declared = get_type_hints(RemovalOptions)
     form = get_type_hints(OptionFields)
     assert {name: form[name] for name in OptionFields.model_fields} == {"preset": str | None, **declared}
-    for option in option_fields():
+    for option in describe_fields():
         field = OptionFields.model_fields[option.name]
         assert (field.default, field.description) == (option.default, option.help)
         limits = {
@@ -45,7 +46,7 @@ def test_each_field_reaches_the_options() -> None:
     values |= {"shadow_colour": "red", "post_process_mask": True}
     assert set(values) == {field.name for field in fields(RemovalOptions)}
     form = UploadForm.model_construct(**values)  # type: ignore[arg-type]
-    assert form.options(BUILT_IN) == RemovalOptions(**values)  # type: ignore[arg-type]
+    assert form.to_options(BUILT_IN) == RemovalOptions(**values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -64,18 +65,18 @@ def test_options_that_are_sent_take_precedence_over_the_preset(
 ) -> None:
     """A client could not switch off what a preset sets otherwise."""
     request = UrlRequest.model_validate({"url": "http://a/b.png", "preset": "marketplace", **sent})
-    assert request.options(BUILT_IN) == RemovalOptions(**{**BUILT_IN["marketplace"], **changed})
+    assert request.to_options(BUILT_IN) == RemovalOptions(**{**BUILT_IN["marketplace"], **changed})
 
 
 def test_a_background_image_replaces_the_background_of_a_preset() -> None:
     """The two exclude each other where both were sent."""
     image = UploadFile(None)  # type: ignore[arg-type]
     form = UploadForm(file=image, background_file=image, preset="marketplace")
-    assert form.options(BUILT_IN).background is None
-    assert form.options(BUILT_IN).canvas == "2000x2000"
+    assert form.to_options(BUILT_IN).background is None
+    assert form.to_options(BUILT_IN).canvas == "2000x2000"
 
 
 def test_an_unknown_preset_is_refused_with_the_names_of_all() -> None:
     """A typing error would otherwise give results without the preset."""
     with pytest.raises(InvalidOption, match=r"'preset'.*marketplace, product-shadow, avatar"):
-        OptionFields(preset="market").options(BUILT_IN)
+        OptionFields(preset="market").to_options(BUILT_IN)

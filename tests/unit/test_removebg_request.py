@@ -96,7 +96,7 @@ def test_an_empty_file_is_no_source() -> None:
     empty = UploadFile(io.BytesIO(), size=0, filename="")
     sent = {"image_file": empty, "bg_image_file": empty, "image_url": "http://a.example"}
     request = read_request(RemovebgRequest, sent)
-    assert (request.source(), request.background()) == ("image_url", None)
+    assert (request.find_source(), request.find_background()) == ("image_url", None)
 
 
 def test_numbers_and_booleans_of_json_are_taken_for_text() -> None:
@@ -120,7 +120,7 @@ def test_there_is_one_source_and_at_most_one_background() -> None:
         ({"image_url": "http://a.example", "image_file_b64": "aGVsbG8="}, "multiple_sources"),
     ):
         with pytest.raises(RemovebgRefusal) as refusal:
-            read_request(RemovebgRequest, fields).source()
+            read_request(RemovebgRequest, fields).find_source()
         assert refusal.value.removebg_code == code
     assert refused(bg_color="red", bg_image_url="http://a.example").removebg_code == "multiple_bg_sources"
     assert refused(bg_color="red", channels="alpha").removebg_code == "invalid_bg_color"

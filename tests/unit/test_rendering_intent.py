@@ -17,7 +17,7 @@ def background_of(folder: Path, colour: tuple[int, int, int], profile: bytes) ->
     file.write_bytes(encoded(Image.new("RGB", (4, 3), colour), icc_profile=profile))
     source = compositing.load_background(None, str(file), 100)
     assert source is not None
-    return np.asarray(source.to_layer((4, 3), None).rows(0, 3, 4), np.int16)
+    return np.asarray(source.to_layer((4, 3), None).read_rows(0, 3, 4), np.int16)
 
 
 def test_a_background_image_uses_the_relative_colorimetric_intent(tmp_path: Path) -> None:

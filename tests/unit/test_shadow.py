@@ -7,7 +7,7 @@ import pytest
 
 from shared.options import RemovalOptions
 from worker.imaging.geometry import Box, Pixels
-from worker.imaging.shadow import render_shadow, shadow_extent
+from worker.imaging.shadow import find_shadow_extent, render_shadow
 
 BOX = Box(150, 100, 100, 200)
 
@@ -118,7 +118,7 @@ def test_a_ground_shadow_is_softer_in_the_distance() -> None:
 def test_the_extent_contains_the_shadow(kind: str, offset: str) -> None:
     """A crop keeps it whole."""
     options: dict[str, Any] = {"shadow": kind, "shadow_offset": offset, "shadow_blur": "8px"}
-    extent = shadow_extent(BOX, RemovalOptions(**options))
+    extent = find_shadow_extent(BOX, RemovalOptions(**options))
     left, top, right, bottom = marked(render(**options), 2)
     assert extent.left <= left
     assert extent.top <= top

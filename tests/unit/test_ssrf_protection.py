@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.net.ssrf_protection import interface_network, is_on_attached_network, is_public, is_remote
+from supervisor.net.ssrf_protection import compute_subnet, is_on_attached_network, is_public, is_remote
 
 PUBLIC = {
     "dns server": "8.8.8.8",
@@ -199,4 +199,4 @@ def test_a_missing_netmask_excludes_as_little_as_possible(
     address: str, netmask: str | None, network: str
 ) -> None:
     """Windows reports no netmask for IPv6; some VPN tunnels report 0.0.0.0."""
-    assert str(interface_network(address, netmask)) == network
+    assert str(compute_subnet(address, netmask)) == network

@@ -1,6 +1,6 @@
-"""Compositing: the subject over nothing, a colour or an image (Porter-Duff "over"), a few rows at a time.
+"""Compositing (Porter-Duff "over"): the subject on a transparent, coloured or image background, by rows.
 
-Encoders ask for the rows on several threads.
+Encoders call the functions that return rows from several threads.
 
 Source: Porter and Duff, "Compositing Digital Images", SIGGRAPH 1984.
 """
@@ -20,7 +20,7 @@ from worker.imaging.colour import BLACK_POINT_COMPENSATION, INTENT
 from worker.imaging.flatten import WHITE, flatten_onto
 from worker.imaging.foreground import MAX_NEGLIGIBLE, estimate_foreground
 from worker.imaging.geometry import Box, Pixels
-from worker.imaging.matted import Matted
+from worker.imaging.matted_image import MattedImage
 from worker.imaging.png_writer import Rows
 
 # (top, bottom) -> the subject's colours in these rows, bottom exclusive, as an RGB image.
@@ -69,16 +69,17 @@ class BackgroundLayer:
 
     def with_shadow(self, colour: str, opacity: Pixels, icc_profile: bytes | None) -> "BackgroundLayer":
         """Return the background with a shadow of that sRGB colour over it, converted to `icc_profile`."""
-        pixel = _convert_profile(_one_pixel(colour), None, icc_profile).convert("RGB").getpixel((0, 0))
+        pixel = _convert_profile(_make_pixel(colour), None, icc_profile).convert("RGB").getpixel((0, 0))
         return BackgroundLayer(self._image, Shadow(cast("tuple[int, int, int]", pixel), opacity))
 
     def flatten_on_white(self) -> "BackgroundLayer":
         """Return the background over white, for formats without transparency."""
+        if self.is_opaque:
+            return self
         white = Image.new("RGBA", self._image.size, "white")
-        flat = Image.alpha_composite(white, self._image)
-        return self if self.is_opaque else BackgroundLayer(flat, self._shadow)
+        return BackgroundLayer(Image.alpha_composite(white, self._image), self._shadow)
 
-    def rows(self, top: int, bottom: int, width: int) -> Image.Image:
+    def read_rows(self, top: int, bottom: int, width: int) -> Image.Image:
         """Return rows `top` to `bottom`, RGBA, or RGB if the layer is opaque. Thread-safe."""
         mode = "RGB" if self.is_opaque else "RGBA"
         if self._image.size == (1, 1):
@@ -104,15 +105,15 @@ def load_background(colour: str | None, path: str | None, max_pixels: int) -> Ba
     """
     if path is not None:
         return _load_image(Path(path), max_pixels)
-    return None if colour is None else colour_background(colour)
+    return None if colour is None else make_colour_background(colour)
 
 
-def colour_background(colour: str) -> BackgroundSource:
+def make_colour_background(colour: str) -> BackgroundSource:
     """Return a background of one colour, which may be transparent."""
-    return BackgroundSource(_one_pixel(colour), None)
+    return BackgroundSource(_make_pixel(colour), None)
 
 
-def _one_pixel(colour: str) -> Image.Image:
+def _make_pixel(colour: str) -> Image.Image:
     return Image.new("RGBA", (1, 1), ImageColor.getcolor(colour, "RGBA"))
 
 
@@ -135,14 +136,14 @@ def _convert_profile(image: Image.Image, source: bytes | None, target: bytes | N
     converted = ImageCms.profileToProfile(
         rgb, _open_profile(source), _open_profile(target), INTENT, flags=BLACK_POINT_COMPENSATION
     )
-    if converted is None or _max_difference(rgb, converted) <= _ROUNDING:
+    if converted is None or _measure_difference(rgb, converted) <= _ROUNDING:
         return image  # such as from sRGB to another sRGB profile: the requested colour stays exact
     converted = converted.convert("RGBA")
     converted.putalpha(image.getchannel("A"))
     return converted
 
 
-def _max_difference(before: Image.Image, after: Image.Image) -> int:
+def _measure_difference(before: Image.Image, after: Image.Image) -> int:
     return int(np.asarray(ImageChops.difference(before, after)).max())
 
 
@@ -152,28 +153,28 @@ def _open_profile(icc_profile: bytes | None) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
 
 
-def original_colours(matted: Matted) -> ColourRows:
-    """Return the image's own pixels."""
+def read_original_colours(matted: MattedImage) -> ColourRows:
+    """Return the rows of the image's own colours."""
     return _read_rows(matted.rgb)
 
 
-def foreground_colours(matted: Matted) -> ColourRows:
-    """Return the image's pixels with the estimated foreground colour where the matte is soft.
+def estimate_foreground_colours(matted: MattedImage) -> ColourRows:
+    """Return the rows of the image's colours, with the estimated foreground where the matte is soft.
 
     Where the input was transparent already, it had no background: its pixels stay. The whole image is
-    computed here, not by rows, so that its time counts as `refine` and not as `encode`; without an input
-    alpha, in place.
+    computed here, not by rows, so that its time counts as `refine` and not as `encode`. Without an input
+    alpha, the image is changed in place.
     """
     if matted.input_alpha is None:
         return _read_rows(estimate_foreground(matted.rgb, matted.alpha))
-    # 254 of 255 is not transparency.
+    # Alpha of 253 and more counts as opaque: the difference is not visible.
     input_alpha = np.where(matted.input_alpha < 255 - MAX_NEGLIGIBLE, matted.input_alpha, np.uint8(255))
     refined = estimate_foreground(flatten_onto(matted.rgb, input_alpha, WHITE), matted.alpha)
     refined.paste(matted.rgb, (0, 0), Image.fromarray(input_alpha < 255))
     return _read_rows(refined)
 
 
-def cutout_rows(alpha: Pixels, colours: ColourRows) -> Rows:
+def compose_cutout(alpha: Pixels, colours: ColourRows) -> Rows:
     """Return the cut-out's rows: straight RGBA. Transparent pixels are black, which compresses best."""
 
     def rows(top: int, bottom: int) -> Pixels:
@@ -189,7 +190,7 @@ def composite_over(layer: BackgroundLayer, alpha: Pixels, colours: ColourRows) -
     width = alpha.shape[1]
 
     def rows(top: int, bottom: int) -> Pixels:
-        background, subject = layer.rows(top, bottom, width), colours(top, bottom)
+        background, subject = layer.read_rows(top, bottom, width), colours(top, bottom)
         opacity = Image.fromarray(alpha[top:bottom])
         if layer.is_opaque:
             background.paste(subject, (0, 0), opacity)

@@ -45,7 +45,7 @@ from worker.imaging.exif_tags import (
     read_or_none,
     transpose_upright,
 )
-from worker.imaging.flatten import contrasting_grey, flatten_onto
+from worker.imaging.flatten import choose_contrasting_grey, flatten_onto
 from worker.imaging.icc_profiles import read_exif_profile
 from worker.imaging.parallel import available_cores
 
@@ -84,7 +84,7 @@ class DecodedImage:
         """Return the image for inference: in sRGB, flattened onto a contrasting grey if it is transparent."""
         opaque = self.rgb
         if self.alpha is not None:
-            opaque = flatten_onto(self.rgb, self.alpha, contrasting_grey(self.rgb, self.alpha))
+            opaque = flatten_onto(self.rgb, self.alpha, choose_contrasting_grey(self.rgb, self.alpha))
         return colour.to_srgb_lazily(opaque, self.icc_profile)
 
     def with_convertible_profile(self) -> "DecodedImage":

@@ -17,7 +17,7 @@ def flatten_onto(rgb: Image.Image, alpha: NDArray[np.uint8], grey: int) -> Image
     return flat
 
 
-def contrasting_grey(rgb: Image.Image, alpha: NDArray[np.uint8]) -> int:
+def choose_contrasting_grey(rgb: Image.Image, alpha: NDArray[np.uint8]) -> int:
     """Return the grey with low contrast to the fewest visible pixels: a white logo would vanish on white."""
     counts = rgb.convert("L").histogram(Image.fromarray(alpha >= _VISIBLE))
     return min(

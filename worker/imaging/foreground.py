@@ -9,8 +9,7 @@ The first estimate differs from the paper's mean over 90 pixels, since a soft ed
 each pixel gets the finest mean that has enough opaque (or transparent) pixels in it. A steep weight keeps
 mixed pixels out of the mean.
 
-Sources: Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion); Gortler et al., "The
-Lumigraph", SIGGRAPH 1996 (push-pull).
+Source: Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion).
 """
 
 from collections.abc import Iterator
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from worker.imaging.geometry import Pixels
+from worker.imaging.push_pull import EPSILON, Floats, compute_push_pull_mean, sum_boxes
 
-Floats = NDArray[np.float32]
 Tile = tuple[slice, slice]  # rows, columns
 Patch = tuple[Image.Image, tuple[int, int], Image.Image]  # colours, upper left corner, mask
 
@@ -33,10 +32,6 @@ _MIN_STEP, _MAX_SAMPLES = 4, 1024
 # The exponent of a pixel's weight: at alpha 230 of 255 it is a fifth of an opaque pixel's.
 _WEIGHT_EXPONENT = 16
 ALPHA_WEIGHTS: Floats = ((np.arange(256, dtype=np.float32) / 255) ** _WEIGHT_EXPONENT).astype(np.float32)
-# The weight of a pyramid's coarser level: a level with this share of opaque pixels counts the same.
-_COARSE_WEIGHT = 0.03
-# Less than any sum of weights: makes 0 / 0 a 0, and changes no mean.
-_EPSILON = 1e-37
 _BLUR_RADIUS = 2
 _INSIDE = (..., slice(_BLUR_RADIUS, -_BLUR_RADIUS), slice(_BLUR_RADIUS, -_BLUR_RADIUS))
 # Small enough for a core's cache, large enough to make NumPy's call overhead negligible.
@@ -84,8 +79,8 @@ class ColourPriors:
         samples = image.transform(opacity.shape[::-1], Image.Transform.AFFINE, to_image)
         planes = _to_planes(samples)
         self._cell = 2 * step
-        self._foreground = push_pull_mean(planes, ALPHA_WEIGHTS[opacity])
-        self._background = push_pull_mean(planes, ALPHA_WEIGHTS[255 - opacity])
+        self._foreground = compute_push_pull_mean(planes, ALPHA_WEIGHTS[opacity])
+        self._background = compute_push_pull_mean(planes, ALPHA_WEIGHTS[255 - opacity])
 
     def enlarge(self, tile: Tile) -> tuple[Floats, Floats]:
         """Return the foreground and background colours, (3, h, w), in `tile` and `_BLUR_RADIUS` around it."""
@@ -119,8 +114,8 @@ def _estimate_tile(image: Image.Image, alpha: Pixels, priors: ColourPriors, tile
     foreground *= prior_weight
     foreground += residual
     np.clip(foreground, 0, 255, out=foreground)
-    blurred, weights = _weighted_box_sums(foreground, weight, radius)
-    blurred *= prior_weight[_INSIDE] / (weights + np.float32(_EPSILON))
+    blurred, weights = _sum_weighted_boxes(foreground, weight, radius)
+    blurred *= prior_weight[_INSIDE] / (weights + np.float32(EPSILON))
     blurred += residual[_INSIDE]
     blurred += np.float32(0.5)
     colour = np.clip(blurred, 0, 255, out=blurred).astype(np.uint8)
@@ -186,67 +181,10 @@ def _interpolate(cells: Floats, positions: Floats, axis: int) -> Floats:
     return values
 
 
-def _weighted_box_sums(planes: Floats, weight: Floats, radius: int) -> tuple[Floats, Floats]:
+def _sum_weighted_boxes(planes: Floats, weight: Floats, radius: int) -> tuple[Floats, Floats]:
     """Return the box sums of (3, h, w) planes times a weight, (h, w), and of the weight."""
     weighted = np.empty((4, *weight.shape), np.float32)
     np.multiply(planes, weight, out=weighted[:3])
     weighted[3] = weight
-    sums = _box_sum(weighted, radius)
+    sums = sum_boxes(weighted, radius)
     return sums[:3], sums[3]
-
-
-def _box_sum(planes: Floats, radius: int) -> Floats:
-    """Return the box sums, (2 radius + 1) squared values each, of (..., h, w) planes, without the border."""
-    height, width = planes.shape[-2:]
-    rows = planes[..., : height - 2 * radius, :].copy()
-    for down in range(1, 2 * radius + 1):
-        rows += planes[..., down : height - 2 * radius + down, :]
-    sums = rows[..., : width - 2 * radius].copy()
-    for across in range(1, 2 * radius + 1):
-        sums += rows[..., across : width - 2 * radius + across]
-    return sums
-
-
-def push_pull_mean(samples: Floats, weights: Floats) -> Floats:
-    """Return the weighted mean colour around each cell, (3, h / 2, w / 2), of `samples`, (3, h, w).
-
-    A cell has 2 x 2 samples. The mean extends as far as it takes for the `weights`, (h, w), to add up. They
-    are normalised by their maximum, since the network may be certain of no pixel.
-    """
-    sums = np.empty((4, *weights.shape), np.float32)
-    np.divide(weights, max(float(weights.max()), _EPSILON), out=sums[3])
-    np.multiply(samples, sums[3], out=sums[:3])
-    levels = [_downsample(sums)]
-    while max(levels[-1].shape[1:]) > 1:
-        levels.append(_downsample(levels[-1]))
-    colours: Floats = levels[-1][:3] / (levels[-1][3] + np.float32(_EPSILON))
-    for level in levels[-2::-1]:
-        height, width = level.shape[1:]
-        coarse = _upsample(colours)[:, :height, :width]
-        blurred = _box_sum(np.pad(level, ((0, 0), (1, 1), (1, 1))), 1)
-        blurred *= np.float32(1 / 9)
-        colours = blurred[:3] + np.float32(_COARSE_WEIGHT) * coarse
-        colours /= blurred[3] + np.float32(_COARSE_WEIGHT)
-    return colours
-
-
-def _downsample(planes: Floats) -> Floats:
-    """Return (c, h, w) planes at half the size, rounded up: means of 2 x 2 values, 0 outside the planes."""
-    _, height, width = planes.shape
-    even = planes
-    if height % 2 or width % 2:  # np.pad always copies
-        even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)))
-    rows = even[:, 0::2] + even[:, 1::2]
-    downsampled: Floats = (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
-    return downsampled
-
-
-def _upsample(planes: Floats) -> Floats:
-    """Return (c, h, w) planes at twice the size, by bilinear interpolation."""
-    _, height, width = planes.shape
-    return np.stack(
-        [
-            np.asarray(Image.fromarray(plane).resize((2 * width, 2 * height), Image.Resampling.BILINEAR))
-            for plane in planes
-        ]
-    )

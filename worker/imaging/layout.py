@@ -21,7 +21,7 @@ from shared.lengths import (
 )
 from shared.options import RemovalOptions
 from worker.imaging.geometry import Box, Pixels, add_margins, find_bounding_box
-from worker.imaging.matted import Matted
+from worker.imaging.matted_image import MattedImage
 
 _CONTEXT = Length(Fraction(1, 50), is_share=True)
 _FILTER_SUPPORT = 3  # pixels of the coarser image that a resampling filter reads on each side
@@ -39,12 +39,12 @@ class Layout:
 
     @property
     def scale_factor(self) -> float:
-        """How many of the result's pixels one of the image's takes."""
+        """The result's pixels per pixel of the image."""
         return float(self.size[0] / self.width)
 
     @property
     def frame(self) -> Box:
-        """Return the frame in whole pixels."""
+        """The frame in whole pixels."""
         left, top = round(self.left), round(self.top)
         return Box(left, top, round(self.left + self.width) - left, round(self.top + self.height) - top)
 
@@ -54,7 +54,7 @@ class Layout:
         left, top = round((box.left - self.left) * across), round((box.top - self.top) * down)
         return Box(left, top, max(1, round(box.width * across)), max(1, round(box.height * down)))
 
-    def target(self, part: Box) -> Box:
+    def find_target(self, part: Box) -> Box:
         """Return which part of the result a part of the image fills, at least one pixel."""
         filled, (width, height) = self.to_result(part), self.size
         filled = filled._replace(left=min(filled.left, width - 1), top=min(filled.top, height - 1))
@@ -85,7 +85,7 @@ def bound_pixels(image_size: tuple[int, int], options: RemovalOptions) -> int:
     """Return how many pixels the result has at most, but for a shadow: the subject is not known yet."""
     image = Box(0, 0, *image_size)
     base = add_margins(image, parse_margins(options.margin)) if options.crop else image
-    width, height = fit_within(canvas_size(options, base, image), options.max_size, options.max_area)
+    width, height = fit_within(compute_canvas_size(options, base, image), options.max_size, options.max_area)
     return width * height
 
 
@@ -99,7 +99,7 @@ def check_pixels(layout: Layout, max_pixels: int) -> None:
         )
 
 
-def canvas_size(options: RemovalOptions, base: Box, image: Box) -> tuple[int, int]:
+def compute_canvas_size(options: RemovalOptions, base: Box, image: Box) -> tuple[int, int]:
     """Return the canvas's width and height: that of `base`, the shown part of the image, unless given."""
     if options.canvas is None:
         return base.width, base.height
@@ -116,7 +116,7 @@ def canvas_size(options: RemovalOptions, base: Box, image: Box) -> tuple[int, in
 
 def _place(subject: Box, base: Box, image: Box, options: RemovalOptions) -> Layout:
     """Place the subject on the canvas; without `crop`, `scale`, `margin` and `position` the whole image."""
-    size = canvas_size(options, base, image)
+    size = compute_canvas_size(options, base, image)
     margins = parse_margins(options.margin)
     has_margins = any(length.amount for length in (margins.top, margins.right, margins.bottom, margins.left))
     scale = _choose_scale(subject, image, size, margins if has_margins or options.crop else None, options)
@@ -135,7 +135,7 @@ def _choose_scale(
 ) -> Fraction:
     """Return the result's pixels per pixel of the image. `margins` are to be kept free, if any are."""
     fixed = options.canvas is not None and (canvas := parse_canvas(options.canvas)) and not canvas.is_aspect
-    room = None if margins is None else _largest_scale(subject, size, margins)
+    room = None if margins is None else _find_largest_scale(subject, size, margins)
     if options.scale is not None:
         share = parse_scale(options.scale)
         wanted = share * min(Fraction(size[0], subject.width), Fraction(size[1], subject.height))
@@ -148,7 +148,7 @@ def _choose_scale(
     return wanted if room is None else min(wanted, room)
 
 
-def _largest_scale(subject: Box, size: tuple[int, int], margins: Margins) -> Fraction:
+def _find_largest_scale(subject: Box, size: tuple[int, int], margins: Margins) -> Fraction:
     """Return the scale at which the subject and its margins fill the canvas. Raises InvalidOption."""
     scales = []
     for side, length, pair in (
@@ -182,11 +182,11 @@ def find_visible_part(alpha: Pixels) -> Box:
 
 
 def cut_out(
-    matted: Matted, layout: Layout, target: Box, *, keep_background_mix: bool, is_mask: bool
-) -> Matted:
+    matted: MattedImage, layout: Layout, target: Box, *, keep_background_mix: bool, is_mask: bool
+) -> MattedImage:
     """Return what `target`, a part of the result that the image fills, shows of it, at the result's scale.
 
-    See `Matted.resize` for `keep_background_mix`; a mask needs no colours.
+    See `MattedImage.resize` for `keep_background_mix`; a mask needs no colours.
     """
     width, height = matted.rgb.size
     across, down = layout.width / layout.size[0], layout.height / layout.size[1]

@@ -43,7 +43,7 @@ def compute_matte(
     context = whole if region is None else _add_share(region, REGION_MARGIN).intersect(whole)
     first_share = 0.5 if detail == "high" else 1.0
     first, model = _infer(image, engine, lambda share: on_progress(first_share * share), context)
-    box = refinement_box(first) if detail == "high" else None
+    box = find_refinement_box(first) if detail == "high" else None
     if box is not None:
         absolute = box._replace(left=box.left + context.left, top=box.top + context.top)
         second, model = _infer(image, engine, lambda share: on_progress((1 + share) / 2), absolute)
@@ -91,7 +91,7 @@ def _infer(image: ModelInput, engine: Engine, on_progress: ProgressFn, box: Box)
     return resize(Image.fromarray(alpha), (box.width, box.height), Image.Resampling.BICUBIC), model
 
 
-def refinement_box(alpha: Pixels) -> Box | None:
+def find_refinement_box(alpha: Pixels) -> Box | None:
     """Return the crop for the second pass, given the first pass's matte; None if it would gain nothing."""
     subject = find_bounding_box(alpha >= CONFIDENT_ALPHA)
     if subject is None:
@@ -110,8 +110,8 @@ def blend_crop(first: Pixels, second: Pixels, box: Box) -> Pixels:
     height, width = first.shape
     left, top, right, bottom = box.corners
     fade = max(1, round(CROP_MARGIN * max(box.width, box.height) / (1 + 2 * CROP_MARGIN) / 2))
-    across = _ramp(box.width, fade, start=left > 0, end=right < width)
-    down = _ramp(box.height, fade, start=top > 0, end=bottom < height)
+    across = _make_ramp(box.width, fade, start=left > 0, end=right < width)
+    down = _make_ramp(box.height, fade, start=top > 0, end=bottom < height)
     blended = first.copy()
     inside = blended[top:bottom, left:right]
 
@@ -136,7 +136,7 @@ def multiply_alpha(alpha: Pixels, other: Pixels) -> None:
     for_each_strip(len(alpha), multiply)
 
 
-def _ramp(length: int, fade: int, *, start: bool, end: bool) -> NDArray[np.float32]:
+def _make_ramp(length: int, fade: int, *, start: bool, end: bool) -> NDArray[np.float32]:
     """Return a weight of 0..1 per pixel of a side, rising at its start and falling at its end, as asked."""
     position = np.arange(length, dtype=np.float32)
     ramp = np.ones(length, np.float32)

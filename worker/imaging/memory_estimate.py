@@ -18,9 +18,9 @@ from worker.imaging.layout import bound_pixels
 
 FIXED_BYTES = 64_000_000  # the network's input and output, Pillow's block cache, the threads' strips
 _MARGIN = 1.1
-_DECODE = {"WEBP": 16.5, "AVIF": 11.0, "HEIF": 11.0}  # any other format: 8
-_DECODE_WITH_ALPHA = {"WEBP": 24.5, "AVIF": 19.0, "HEIF": 19.0}  # 15
-_DECODE_DEEP = {"I": 17.0, "F": 21.0}  # by the mode's first letter: 16, 32 bits, and float
+_DECODE, _DECODE_OTHER = {"WEBP": 16.5, "AVIF": 11.0, "HEIF": 11.0}, 8.0
+_DECODE_WITH_ALPHA, _DECODE_OTHER_WITH_ALPHA = {"WEBP": 24.5, "AVIF": 19.0, "HEIF": 19.0}, 15.0
+_DECODE_DEEP = {"I": 17.0, "F": 21.0}  # by the mode's first letter: 16 or 32 bits, and float
 _RETAINED = {"WEBP": 8.0, "JPEG": 1.5}  # by Pillow's decoders, for a while
 _REFINE, _REFINE_WITH_ALPHA = 8.0, 15.0
 _RESIZE, _RESIZE_WITH_ALPHA = 12.5, 22.0
@@ -31,7 +31,7 @@ _WEBP_HEADER_BYTES, _VP8X_ALPHA = 30, 0x10
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an image's header says: its format and mode (as Pillow names them) and its size."""
+    """The fields of an image's header: format and mode, in Pillow's names, and size (width, height)."""
 
     format: str
     mode: str
@@ -49,12 +49,12 @@ def estimate_removal_bytes(job: RemovalJob, max_pixels: int) -> int:
     header = read_header(Path(job.source_path))
     if header is None or header.pixels > max_pixels:
         return 0
-    need = header.pixels * max(_decode_cost(header), _process_cost(header, job, max_pixels))
+    need = header.pixels * max(_estimate_decode_cost(header), _estimate_process_cost(header, job, max_pixels))
     if job.background_path is not None and job.options.output != "mask":
         background = read_header(Path(job.background_path))
         if background is not None and background.pixels <= max_pixels:
             # It stays while the image is processed.
-            need += background.pixels * max(_decode_cost(background), 4 + _REFINE)
+            need += background.pixels * max(_estimate_decode_cost(background), 4 + _REFINE)
     return FIXED_BYTES + round(_MARGIN * need)
 
 
@@ -100,15 +100,15 @@ def _read_heif_header(path: Path) -> Header:
     return Header("HEIF", image.mode, image.size, image.has_alpha)
 
 
-def _decode_cost(header: Header) -> float:
+def _estimate_decode_cost(header: Header) -> float:
     if header.mode[0] in _DECODE_DEEP:
         return _DECODE_DEEP[header.mode[0]]
-    return (_DECODE_WITH_ALPHA if header.has_alpha else _DECODE).get(
-        header.format, 15.0 if header.has_alpha else 8.0
-    )
+    if header.has_alpha:
+        return _DECODE_WITH_ALPHA.get(header.format, _DECODE_OTHER_WITH_ALPHA)
+    return _DECODE.get(header.format, _DECODE_OTHER)
 
 
-def _process_cost(header: Header, job: RemovalJob, max_pixels: int) -> float:
+def _estimate_process_cost(header: Header, job: RemovalJob, max_pixels: int) -> float:
     """Return the bytes per pixel of the image from inference to encoding."""
     options = job.options
     share = min(bound_pixels(header.size, options), max_pixels) / header.pixels

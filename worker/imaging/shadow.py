@@ -9,15 +9,16 @@ from math import ceil
 import numpy as np
 from PIL import Image, ImageFilter
 
-from shared.lengths import parse_lengths
+from shared.lengths import parse_shadow_blur, parse_shadow_offset
 from shared.options import RemovalOptions
 from worker.imaging.geometry import Box, Pixels, find_core_box
 from worker.imaging.parallel import resize
 
 _MAX_SIDE = 1024  # pixels of the reduced silhouette
-_DEFAULT_BLUR = {"drop": "2%", "ground": "2%"}
+_DEFAULT_BLUR = "2%"
 _DEFAULT_DROP = "2% 3%"
-# Of the subject's shorter side to the right, if there is room, and of its height down.
+# The offset of a ground shadow: right, as a share of the subject's shorter side, less if there is no room on
+# the canvas; and down, as a share of its height.
 _DEFAULT_LEAN, _DEFAULT_SINK = Fraction(1, 5), Fraction(3, 100)
 _FLATNESS = 0.28  # a ground shadow's height, as a share of the subject's
 # A ground shadow is blurred by these multiples of the blur, from the foot to the far end.
@@ -25,10 +26,10 @@ _BLUR_LEVELS = (0.8, 1.2, 1.8, 2.6)
 _BLUR_REACH = 3  # a Gaussian blur is negligible beyond three of its radii
 
 
-def shadow_extent(box: Box, options: RemovalOptions) -> Box:
+def find_shadow_extent(box: Box, options: RemovalOptions) -> Box:
     """Return the bounding box of the subject in `box` and of its shadow."""
-    blur = ceil(_blur_radius(box, options) * _BLUR_REACH)
-    across, down = map(ceil, _offset(box, options, None))
+    blur = ceil(_compute_blur_radius(box, options) * _BLUR_REACH)
+    across, down = map(ceil, _compute_offset(box, options, None))
     if options.shadow == "ground":
         reach = ceil(blur * _BLUR_LEVELS[-1])
         foot = ceil(blur * _BLUR_LEVELS[0])
@@ -43,10 +44,10 @@ def shadow_extent(box: Box, options: RemovalOptions) -> Box:
 def render_shadow(alpha: Pixels, box: Box, options: RemovalOptions) -> Pixels:
     """Return the shadow's opacity, (H, W) uint8, of the subject in `box` of a matte `alpha`, (H, W)."""
     height, width = alpha.shape
-    blur = _blur_radius(box, options)
+    blur = _compute_blur_radius(box, options)
     step = max(1, min(-(-max(height, width) // _MAX_SIDE), int(blur) or 1))
     silhouette = Image.fromarray(alpha).reduce(step)
-    across, down = (float(side) / step for side in _offset(box, options, width - box.corners[2]))
+    across, down = (float(side) / step for side in _compute_offset(box, options, width - box.corners[2]))
     reduced = Box(*(round(value / step) for value in box))
     if options.shadow == "ground":
         opacity = _render_ground(silhouette, reduced, across, down, blur / step)
@@ -91,19 +92,18 @@ def _transform(silhouette: Image.Image, to_source: tuple[float, ...]) -> Image.I
     return silhouette.transform(silhouette.size, Image.Transform.AFFINE, to_source, Image.Resampling.BILINEAR)
 
 
-def _blur_radius(box: Box, options: RemovalOptions) -> float:
-    (blur,) = parse_lengths(options.shadow_blur or _DEFAULT_BLUR[options.shadow], "shadow_blur", (1,), "10px")
+def _compute_blur_radius(box: Box, options: RemovalOptions) -> float:
+    blur = parse_shadow_blur(options.shadow_blur or _DEFAULT_BLUR)
     return float(blur.to_pixels(max(box.width, box.height)))
 
 
-def _offset(box: Box, options: RemovalOptions, room: int | None) -> tuple[Fraction, Fraction]:
+def _compute_offset(box: Box, options: RemovalOptions, room: int | None) -> tuple[Fraction, Fraction]:
     """Return how far the shadow falls, right and down; by default within the `room` right of the subject."""
     if options.shadow_offset is None and options.shadow == "ground":
         lean = _DEFAULT_LEAN * min(box.width, box.height)
         if room is not None:
-            spread = Fraction(_blur_radius(box, options) * _BLUR_LEVELS[-1])
+            spread = Fraction(_compute_blur_radius(box, options) * _BLUR_LEVELS[-1])
             lean = min(lean, max(Fraction(0), room - 2 * spread))
         return lean, _DEFAULT_SINK * box.height
-    text = options.shadow_offset or _DEFAULT_DROP
-    across, down = parse_lengths(text, "shadow_offset", (2,), "10px 20px", signed=True)
+    across, down = parse_shadow_offset(options.shadow_offset or _DEFAULT_DROP)
     return across.to_pixels(box.width), down.to_pixels(box.height)

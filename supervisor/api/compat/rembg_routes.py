@@ -9,9 +9,9 @@ from shared.errors import OriginRefused
 from shared.options import RemovalOptions
 from supervisor.api.compat.rembg_request import RembgForm, RembgOptions, RembgQuery, to_removal_options
 from supervisor.api.dependencies import ModelsDep, SettingsDep
-from supervisor.api.multipart import UploadRoute
-from supervisor.api.openapi import binary_content
+from supervisor.api.openapi import describe_files
 from supervisor.api.synchronous import DeleteAfterSendResponse, SynchronousRemoval
+from supervisor.api.upload_route import UploadRoute
 from supervisor.api.uploads import InputImage
 from supervisor.models.registry import Models
 from supervisor.net.origins import is_allowed_origin
@@ -19,7 +19,7 @@ from supervisor.net.origins import is_allowed_origin
 router = APIRouter(
     prefix="/api", tags=["drop-in"], default_response_class=FileResponse, route_class=UploadRoute
 )
-_PNG: dict[int | str, dict[str, Any]] = {200: {"content": binary_content("image/png")}}
+_PNG: dict[int | str, dict[str, Any]] = {200: {"content": describe_files("image/png")}}
 
 
 async def _reject_other_sites(request: Request, settings: SettingsDep) -> None:

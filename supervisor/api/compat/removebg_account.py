@@ -11,7 +11,7 @@ from supervisor.api.compat.removebg_body import read_fields
 from supervisor.api.compat.removebg_errors import RemovebgErrors
 from supervisor.api.compat.removebg_request import ImageSources, describe_body, read_request
 from supervisor.api.dependencies import ClientDep, RateLimiterDep, SettingsDep
-from supervisor.api.multipart import UploadRoute
+from supervisor.api.upload_route import UploadRoute
 
 IMPROVE_PATH = "/v1.0/improve"
 CREDITS = 1_000_000  # never charged; programs do not start without any
@@ -77,7 +77,7 @@ async def account(limiter: RateLimiterDep, client: ClientDep) -> JSONResponse:
     # Exactly these keys: the Ruby client passes them as keyword arguments.
     credit = {"subscription": 0, "payg": CREDITS, "enterprise": 0, "total": CREDITS}
     attributes = {"credits": credit, "api": {"free_calls": CREDITS, "sizes": "all"}}
-    return JSONResponse({"data": {"attributes": attributes}}, headers=limiter.headers(client))
+    return JSONResponse({"data": {"attributes": attributes}}, headers=limiter.make_headers(client))
 
 
 @router.post(IMPROVE_PATH, openapi_extra={"requestBody": describe_body(ImproveRequest)})
@@ -85,7 +85,7 @@ async def improve(request: Request, settings: SettingsDep) -> Feedback:
     """Accept a photo as feedback and delete it: models are not trained here. A URL is not fetched."""
     try:
         fields = await read_fields(request, 2 * settings.max_upload_bytes)
-        read_request(ImproveRequest, fields).source()
+        read_request(ImproveRequest, fields).find_source()
     finally:
         await request.close()  # deletes the files that came with the form
     return {"id": str(uuid.uuid4())}

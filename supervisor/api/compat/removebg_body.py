@@ -14,9 +14,10 @@ from fastapi import Request, UploadFile
 from starlette.exceptions import HTTPException
 
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
-from supervisor.api.compat.removebg_request import RemovebgRequest, invalid_parameter, is_given
+from supervisor.api.compat.removebg_request import RemovebgRequest, is_given, make_parameter_error
 from supervisor.api.field_limits import MAX_TEXT_BYTES, is_too_long
-from supervisor.api.multipart import BASE64_FIELD, FILE_FIELD, is_image
+from supervisor.api.multipart import BASE64_FIELD
+from supervisor.api.upload_route import FILE_FIELD, is_image
 
 STRIP_BYTES = 1024**2
 ESCAPED_BYTES = 64 * 1024  # a strip of a form, each escape in which becomes an object for a moment
@@ -29,7 +30,7 @@ async def read_fields(request: Request, max_field_bytes: int) -> Mapping[str, ob
     """Return a request's parameters by name; closing it deletes its files. Raises RemovebgRefusal."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return _check_lengths(await _json_fields(await _read_body(request)))
+        return _check_lengths(await _read_json_fields(await _read_body(request)))
     if kind == "application/x-www-form-urlencoded":
         return _check_lengths(
             _reject_duplicates(await asyncio.to_thread(_parse_urlencoded, await _read_body(request)))
@@ -50,7 +51,7 @@ async def decode_base64(text: str) -> UploadFile:
     try:
         data = await asyncio.to_thread(_decode, text[start.end() :] if start else text)
     except ValueError as error:
-        raise invalid_parameter("image_file_b64", "It is not base64.") from error
+        raise make_parameter_error("image_file_b64", "It is not base64.") from error
     return UploadFile(io.BytesIO(data), size=len(data), filename="image")
 
 
@@ -72,7 +73,7 @@ def _decode(text: str) -> bytes:
     return b"".join([*pieces, base64.b64decode(rest, validate=True)])
 
 
-async def _json_fields(body: bytes) -> Mapping[str, object]:
+async def _read_json_fields(body: bytes) -> Mapping[str, object]:
     try:
         fields = await asyncio.to_thread(_parse_json, body)
     except ValueError as error:
@@ -149,7 +150,7 @@ def _check_lengths(fields: Mapping[str, object]) -> Mapping[str, object]:
         if is_too_long(name):
             raise RemovebgRefusal("invalid_request", "A parameter's name is too long")
         if isinstance(value, str) and name != BASE64_FIELD and is_too_long(value):
-            raise invalid_parameter(name, f"It has more than {MAX_TEXT_BYTES:,} bytes.")
+            raise make_parameter_error(name, f"It has more than {MAX_TEXT_BYTES:,} bytes.")
     return fields
 
 
@@ -157,7 +158,7 @@ def _reject_duplicates(pairs: Iterable[tuple[str, object]]) -> Mapping[str, obje
     fields: dict[str, object] = {}
     for name, value in pairs:
         if is_given(value) and is_given(fields.get(name)) and name in RemovebgRequest.model_fields:
-            raise invalid_parameter(name, f"{name} was sent more than once.")
+            raise make_parameter_error(name, f"{name} was sent more than once.")
         if is_given(value) or name not in fields:
             fields[name] = value
     return fields

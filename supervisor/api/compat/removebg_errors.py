@@ -15,7 +15,7 @@ from shared.errors import (
     UrlFailed,
     UrlRefused,
 )
-from supervisor.api.error_handlers import retry_headers
+from supervisor.api.error_handlers import make_retry_headers
 from supervisor.jobs.image_fetch import is_in_field
 
 # Where remove.bg has a code for one of this service's errors; the others keep their own.
@@ -61,7 +61,7 @@ class RemovebgErrors(BaseModel):
     errors: list[RemovebgError]
 
 
-def removebg_error_response(error: BgremoveError) -> JSONResponse:
+def render_removebg_error(error: BgremoveError) -> JSONResponse:
     """Return the response for `error` in remove.bg's format."""
     kind = type(error)
     if isinstance(error, RemovebgRefusal):
@@ -71,4 +71,4 @@ def removebg_error_response(error: BgremoveError) -> JSONResponse:
         code, title = codes.get(kind, error.code), _TITLES.get(kind, kind.default_detail)
     body = RemovebgErrors(errors=[RemovebgError(code=code, title=title, detail=error.detail)])
     status = _STATUSES.get(error.status, error.status)
-    return JSONResponse(body.model_dump(), status_code=status, headers=retry_headers(error))
+    return JSONResponse(body.model_dump(), status_code=status, headers=make_retry_headers(error))

@@ -7,7 +7,7 @@ from shared.colours import is_opaque, validate_colour
 from shared.errors import InvalidOption
 from shared.lengths import parse_lengths, parse_position, parse_region, parse_scale
 from shared.options import FormatChoice, OutputChoice, RemovalOptions, ShadowChoice
-from supervisor.api.compat.removebg_request import IMAGE_BACKGROUNDS, RemovebgRequest, invalid_parameter
+from supervisor.api.compat.removebg_request import IMAGE_BACKGROUNDS, RemovebgRequest, make_parameter_error
 
 FULL, PNG_PIXELS = 25_000_000, 10_000_000
 MAX_PIXELS = {
@@ -45,12 +45,12 @@ def to_removal_options(asked: RemovebgRequest) -> RemovalOptions:
         position=_parse_unless_original("position", asked.position, parse_position),
         shadow=_choose_shadow(asked),
         shadow_opacity=defaults.shadow_opacity if asked.shadow_opacity is None else asked.shadow_opacity,
-        max_area=max_pixels(asked.size, is_png=format_ == "png" and asked.format != "zip"),
+        max_area=limit_pixels(asked.size, is_png=format_ == "png" and asked.format != "zip"),
         quality=ZIP_QUALITY if asked.format == "zip" else defaults.quality,
     )
 
 
-def max_pixels(size: str, *, is_png: bool) -> int:
+def limit_pixels(size: str, *, is_png: bool) -> int:
     """Return how many pixels a result of the parameter `size` has at most."""
     return min(MAX_PIXELS[size], PNG_PIXELS) if is_png else MAX_PIXELS[size]
 
@@ -60,9 +60,9 @@ def parse_removebg_margin(text: str) -> str:
     try:
         margins = parse_lengths(text, "crop_margin", (1, 2, 4), "20px or 5%, once, twice or four times")
     except InvalidOption as error:
-        raise invalid_parameter("crop_margin", error.detail) from error
+        raise make_parameter_error("crop_margin", error.detail) from error
     if any(margin.amount > (MAX_MARGIN_SHARE if margin.is_share else MAX_MARGIN_PX) for margin in margins):
-        raise invalid_parameter("crop_margin", "It is 500px or 50% at most.")
+        raise make_parameter_error("crop_margin", "It is 500px or 50% at most.")
     return text
 
 
@@ -74,7 +74,7 @@ def parse_colour(text: str) -> str:
     try:
         validate_colour(colour)
     except InvalidOption as error:
-        raise invalid_parameter(
+        raise make_parameter_error(
             "bg_color", "It is a colour such as 81d4fa, fff, 81d4fa77, or its name."
         ) from error
     return colour
@@ -82,11 +82,11 @@ def parse_colour(text: str) -> str:
 
 def _check_channels(asked: RemovebgRequest) -> None:
     """Refuse parameters that the alpha alone has no place for. Raises RemovebgRefusal."""
-    background = asked.background()
+    background = asked.find_background()
     if asked.channels == "alpha" and background:
-        raise invalid_parameter(background, "With channels=alpha there is no background.")
+        raise make_parameter_error(background, "With channels=alpha there is no background.")
     if asked.channels == "alpha" and asked.format == "zip":
-        raise invalid_parameter("format", "With channels=alpha there is no zip, which holds the colours.")
+        raise make_parameter_error("format", "With channels=alpha there is no zip, which holds the colours.")
 
 
 def _choose_output(asked: RemovebgRequest) -> OutputChoice:
@@ -101,7 +101,7 @@ def _choose_format(asked: RemovebgRequest, colour: str | None) -> FormatChoice:
             return "jpeg"
         case "webp":
             return "webp"
-        case "auto" if (colour and is_opaque(colour)) or asked.background() in IMAGE_BACKGROUNDS:
+        case "auto" if (colour and is_opaque(colour)) or asked.find_background() in IMAGE_BACKGROUNDS:
             return "jpeg"
     return "png"
 
@@ -126,5 +126,5 @@ def _parse(name: str, text: str, parse: Callable[[str], object]) -> str:
     try:
         parse(text)
     except InvalidOption as error:
-        raise invalid_parameter(name, error.detail) from error
+        raise make_parameter_error(name, error.detail) from error
     return text

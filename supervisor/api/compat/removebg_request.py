@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile as FormFile
 
 from supervisor.api.compat.removebg_errors import RemovebgRefusal
 from supervisor.api.field_limits import quote_text
-from supervisor.api.openapi import describe_form_fields, without_files
+from supervisor.api.openapi import describe_form_fields, omit_files
 
 SOURCES = ("image_file", "image_file_b64", "image_url")
 IMAGE_BACKGROUNDS = ("bg_image_file", "bg_image_url")
@@ -35,7 +35,7 @@ class ImageSources(BaseModel):
     image_file_b64: str | None = Field(None, description="the photo in base64")
     image_url: str | None = Field(None, description="URL of the photo, http or https")
 
-    def source(self) -> str:
+    def find_source(self) -> str:
         """Return the name of the one parameter that holds the image. Raises RemovebgRefusal."""
         match self._given(SOURCES):
             case []:
@@ -105,7 +105,7 @@ class RemovebgRequest(ImageSources):
     bg_image_url: str | None = Field(None, description="URL of an image to put behind")
     bg_image_file: UploadFile | None = Field(None, description="an image to put behind")
 
-    def background(self) -> str | None:
+    def find_background(self) -> str | None:
         """Return the name of the parameter that holds the background, if any. Raises RemovebgRefusal."""
         given = self._given(BACKGROUNDS)
         if len(given) > 1:
@@ -120,7 +120,7 @@ def describe_body(kind: type[ImageSources]) -> dict[str, object]:
     Not `required`: for a body that is, openapi-python-client 0.29 generates a module that fails on import.
     """
     schema = kind.model_json_schema()
-    forms = {media_type: {"schema": without_files(schema)} for media_type in MEDIA_TYPES}
+    forms = {media_type: {"schema": omit_files(schema)} for media_type in MEDIA_TYPES}
     return {"content": forms | {MULTIPART: {"schema": schema}}}
 
 
@@ -140,7 +140,7 @@ def read_request(kind: type[Parameters], fields: Mapping[str, object]) -> Parame
     except ValidationError as error:
         problem = error.errors()[0]
         reason = "It is a file" if "UploadFile" in problem["msg"] else problem["msg"]
-        raise invalid_parameter(str(problem["loc"][0]), f"{reason}.") from error
+        raise make_parameter_error(str(problem["loc"][0]), f"{reason}.") from error
 
 
 def is_given(value: object) -> bool:
@@ -153,6 +153,6 @@ def _to_text(value: object) -> object:
     return str(value).lower() if isinstance(value, bool | int | float) else value
 
 
-def invalid_parameter(name: str, detail: str) -> RemovebgRefusal:
+def make_parameter_error(name: str, detail: str) -> RemovebgRefusal:
     """Return the error for a parameter with an invalid value."""
     return RemovebgRefusal(f"invalid_{name}", f"Invalid {name} parameter given", detail)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import TypedDict
 
 from shared.lengths import fit_within
-from supervisor.api.compat.removebg_options import max_pixels
+from supervisor.api.compat.removebg_options import limit_pixels
 from supervisor.api.compat.removebg_request import RemovebgRequest
 from supervisor.api.rate_limit import HEADERS as RATE_HEADERS
 from supervisor.jobs.result import Result
@@ -34,10 +34,10 @@ class RemovebgResult(TypedDict):
     data: ResultData
 
 
-def result_headers(asked: RemovebgRequest, result: Result, box: Sequence[int]) -> dict[str, str]:
+def make_result_headers(asked: RemovebgRequest, result: Result, box: Sequence[int]) -> dict[str, str]:
     """Return the headers with the sizes of a result whose subject is in `box`, in the photo's pixels."""
     frame_size = result["frame"][2], result["frame"][3]
-    width, height = fit_within(frame_size, None, max_pixels("full", is_png=result["format"] == "png"))
+    width, height = fit_within(frame_size, None, limit_pixels("full", is_png=result["format"] == "png"))
     headers = {
         "X-Width": str(result["width"]),
         "X-Height": str(result["height"]),

@@ -17,11 +17,11 @@ from supervisor.api.compat.removebg_request import (
     describe_body,
     read_request,
 )
-from supervisor.api.compat.removebg_response import SIDES, RemovebgResult, accepts_json, result_headers
+from supervisor.api.compat.removebg_response import SIDES, RemovebgResult, accepts_json, make_result_headers
 from supervisor.api.dependencies import ClientDep, RateLimiterDep, SettingsDep
-from supervisor.api.multipart import UploadRoute
-from supervisor.api.openapi import binary_content
+from supervisor.api.openapi import describe_files
 from supervisor.api.synchronous import SynchronousRemoval
+from supervisor.api.upload_route import UploadRoute
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
 
@@ -36,7 +36,7 @@ router = APIRouter(tags=["drop-in"], route_class=UploadRoute)
     PATH,
     openapi_extra={"requestBody": describe_body(RemovebgRequest)},
     responses={
-        200: {"model": RemovebgResult, "content": binary_content(*_RESULT_KINDS)},
+        200: {"model": RemovebgResult, "content": describe_files(*_RESULT_KINDS)},
         "4XX": {"model": RemovebgErrors},
         "5XX": {"model": RemovebgErrors},
     },
@@ -53,11 +53,11 @@ async def removebg(
     try:
         # Twice, as base64 makes a file longer by a third.
         asked = read_request(RemovebgRequest, await read_fields(request, 2 * settings.max_upload_bytes))
-        options, background_field = to_removal_options(asked), asked.background()
-        image = await _input_image(asked, asked.source())
-        background = (
-            await _input_image(asked, background_field) if background_field in IMAGE_BACKGROUNDS else None
-        )
+        options, background_field = to_removal_options(asked), asked.find_background()
+        image = await _make_input_image(asked, asked.find_source())
+        background = None
+        if background_field in IMAGE_BACKGROUNDS:
+            background = await _make_input_image(asked, background_field)
         result = await removal.run(options, image, background)
     finally:
         await request.close()  # deletes the files that came with the form
@@ -65,11 +65,11 @@ async def removebg(
     if not result["subject"] or result["box"] is None:
         await removal.delete(result)
         raise RemovebgRefusal("unknown_foreground", "Could not identify foreground in image")
-    headers = result_headers(asked, result, result["box"]) | limiter.headers(client)
+    headers = make_result_headers(asked, result, result["box"]) | limiter.make_headers(client)
     return await _respond(request, removal, result, headers)
 
 
-async def _input_image(asked: RemovebgRequest, field: str) -> InputImage:
+async def _make_input_image(asked: RemovebgRequest, field: str) -> InputImage:
     value: UploadFile | str = getattr(asked, field)
     return InputImage(field, await decode_base64(str(value)) if field == "image_file_b64" else value)
 
@@ -79,7 +79,7 @@ async def _respond(
 ) -> Response:
     if not accepts_json(",".join(request.headers.getlist("accept"))):
         return removal.respond(result, headers)
-    image = await asyncio.to_thread(removal.file(result).path.read_bytes)
+    image = await asyncio.to_thread(removal.get_file(result).path.read_bytes)
     await removal.delete(result)
     position = {f"foreground_{side}": int(headers[f"X-Foreground-{side.title()}"]) for side in SIDES}
     data = {"result_b64": base64.b64encode(image).decode(), **position}

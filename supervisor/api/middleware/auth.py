@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import BgremoveError, OriginRefused, Unauthorized
-from supervisor.api.error_handlers import ErrorFormats, response_for
+from supervisor.api.error_handlers import ErrorFormats, render_error_for
 from supervisor.net.origins import is_allowed_origin
 from supervisor.web.page import PREFIX
 
@@ -38,7 +38,7 @@ class AuthMiddleware:
             try:
                 self._check(scope["method"], scope["path"], Headers(scope=scope))
             except BgremoveError as error:
-                await response_for(scope["path"], error, self._formats)(scope, receive, send)
+                await render_error_for(scope["path"], error, self._formats)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

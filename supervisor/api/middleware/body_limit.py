@@ -16,7 +16,7 @@ from shared.errors import (
     UploadStalled,
     UploadTooLarge,
 )
-from supervisor.api.error_handlers import ErrorFormats, response_for
+from supervisor.api.error_handlers import ErrorFormats, render_error_for
 from supervisor.api.field_limits import CHARSETS
 
 UPLOAD_PATHS = frozenset({"/api/v1/remove/upload", "/api/remove", "/v1.0/removebg", "/v1.0/improve"})
@@ -70,7 +70,7 @@ class BodyLimitMiddleware:
             if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
                 raise EncodingRefused  # as the checks above raise theirs
         except BgremoveError as error:
-            await response_for(scope["path"], error, self._formats)(scope, receive, send)
+            await render_error_for(scope["path"], error, self._formats)(scope, receive, send)
             return
         body = _Body(receive, limit_bytes, self._stall_timeout_s)
         if limit_bytes == self._max_base64_bytes:
@@ -117,7 +117,7 @@ class BodyLimitMiddleware:
 def _check_length(headers: Headers, limit_bytes: int) -> None:
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit_bytes:
-        raise UploadTooLarge(_too_large(limit_bytes))
+        raise UploadTooLarge(_describe_limit(limit_bytes))
 
 
 def _check_charset(content_type: str) -> None:
@@ -159,7 +159,7 @@ class _Body:
             self._received_bytes += len(message.get("body", b""))
             self._more = message.get("more_body", False)
             if self._received_bytes > self._limit_bytes:
-                raise HTTPException(UploadTooLarge.status, _too_large(self._limit_bytes))
+                raise HTTPException(UploadTooLarge.status, _describe_limit(self._limit_bytes))
         return message
 
     def is_slow(self) -> bool:
@@ -175,5 +175,5 @@ class _Body:
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
-def _too_large(limit_bytes: int) -> str:
+def _describe_limit(limit_bytes: int) -> str:
     return TOO_LONG if limit_bytes == MAX_TEXT_BYTES else TOO_LARGE

@@ -5,7 +5,7 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import Stopping
-from supervisor.api.error_handlers import ErrorFormats, response_for
+from supervisor.api.error_handlers import ErrorFormats, render_error_for
 
 
 class ShutdownMiddleware:
@@ -34,4 +34,4 @@ class ShutdownMiddleware:
             await self._app(scope, receive, send_noted)
         except asyncio.CancelledError:
             if not begun:
-                await response_for(scope["path"], Stopping(), self._formats)(scope, receive, send)
+                await render_error_for(scope["path"], Stopping(), self._formats)(scope, receive, send)

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import HostRefused
-from supervisor.api.error_handlers import ErrorFormats, response_for
+from supervisor.api.error_handlers import ErrorFormats, render_error_for
 
 
 class TrustedHostMiddleware:
@@ -25,12 +25,12 @@ class TrustedHostMiddleware:
         """Pass the request on, or answer with HostRefused."""
         app = self._app
         if scope["type"] == "http" and "*" not in self._hosts:
-            known = host_name(Headers(scope=scope).get("host", "")) in self._hosts
-            app = app if known else response_for(scope["path"], HostRefused(), self._formats)
+            known = parse_host_name(Headers(scope=scope).get("host", "")) in self._hosts
+            app = app if known else render_error_for(scope["path"], HostRefused(), self._formats)
         await app(scope, receive, send)
 
 
-def host_name(host: str) -> str:
+def parse_host_name(host: str) -> str:
     """Return the name in a Host header, lower case, without port and brackets; "" for an invalid one."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")

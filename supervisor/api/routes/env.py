@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 
 from shared.errors import LocalOnly, NotFound, Stopping
 from supervisor.api.dependencies import EnvironmentDep, InstallsDep, NoBody, SettingsDep, Started, TaskDep
-from supervisor.api.error_handlers import error_responses
+from supervisor.api.error_handlers import describe_errors
 from supervisor.api.middleware.auth import is_loopback
-from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, task_events
+from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, stream_events
 from supervisor.environment.report import PackageState
 from supervisor.tasks.task import Task, TaskKind
 
@@ -71,7 +71,7 @@ async def status(environment: EnvironmentDep, installs: InstallsDep) -> Environm
         "installed": all(row.installed for row in report.rows),
         "ready": report.ready,
         "missing": [state.package.requirement for state in report.missing],
-        "modules": [_module(row) for row in report.rows],
+        "modules": [_describe_module(row) for row in report.rows],
         "python": platform.python_version(),
         "venv": sys.prefix if sys.prefix != sys.base_prefix else None,
         "task_id": installing.id if installing else None,
@@ -79,7 +79,7 @@ async def status(environment: EnvironmentDep, installs: InstallsDep) -> Environm
 
 
 @router.post(
-    "/install", dependencies=[Depends(_require_local)], responses=error_responses(LocalOnly, Stopping)
+    "/install", dependencies=[Depends(_require_local)], responses=describe_errors(LocalOnly, Stopping)
 )
 async def install(installs: InstallsDep, _: NoBody = None) -> Started:
     """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
@@ -101,11 +101,11 @@ async def stream(task: Annotated[Task, Depends(_get_install_task)]) -> AsyncIter
     ends: close an `EventSource` then. One that reconnects with `Last-Event-ID: end` gets 204, which ends it.
     A stream that ends earlier was cut off by a restart of the service: connect again.
     """
-    async for event in task_events(task, STREAM_INTERVAL_S):
+    async for event in stream_events(task, STREAM_INTERVAL_S):
         yield event
 
 
-def _module(row: PackageState) -> ModuleStatus:
+def _describe_module(row: PackageState) -> ModuleStatus:
     return {
         "module": row.package.module,
         "package": row.package.requirement,

@@ -8,19 +8,19 @@ from fastapi.responses import FileResponse
 from shared.errors import Expired, NotFound
 from shared.formats import MEDIA_TYPES
 from supervisor.api.dependencies import SpoolDep
-from supervisor.api.error_handlers import error_responses
-from supervisor.api.openapi import binary_content
-from supervisor.api.responses import StoredFileResponse, attachment
+from supervisor.api.error_handlers import describe_errors
+from supervisor.api.openapi import describe_files
+from supervisor.api.responses import StoredFileResponse, format_attachment
 
 router = APIRouter(tags=["files"])
-_KINDS: dict[int | str, dict[str, Any]] = {200: {"content": binary_content(*MEDIA_TYPES.values(), "image/*")}}
+_KINDS: dict[int | str, dict[str, Any]] = {200: {"content": describe_files(*MEDIA_TYPES.values(), "image/*")}}
 
 
 @router.get(
-    "/files/{file_id}", response_class=FileResponse, responses=_KINDS | error_responses(NotFound, Expired)
+    "/files/{file_id}", response_class=FileResponse, responses=_KINDS | describe_errors(NotFound, Expired)
 )
 async def download(file_id: str, spool: SpoolDep) -> FileResponse:
     """The bytes of a file; `Content-Disposition` has its name."""
     stored = spool.file(file_id)
-    headers = {"Content-Disposition": attachment(stored.download_name)}
+    headers = {"Content-Disposition": format_attachment(stored.download_name)}
     return StoredFileResponse(stored.path, stored.media_type, headers)

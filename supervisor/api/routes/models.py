@@ -14,7 +14,7 @@ from shared.errors import (
     UnknownModel,
 )
 from supervisor.api.dependencies import ModelsDep, NoBody, Started
-from supervisor.api.error_handlers import error_responses
+from supervisor.api.error_handlers import describe_errors
 from supervisor.models.lifecycle import Unloaded
 from supervisor.models.model_status import ListedModel, list_models
 from supervisor.tasks.task import Task
@@ -47,21 +47,21 @@ class Deleted(TypedDict):
     freed_bytes: int
 
 
-@router.post("/download", responses=error_responses(ModelUnusable, Stopping, StorageFailed))
+@router.post("/download", responses=describe_errors(ModelUnusable, Stopping, StorageFailed))
 async def download(models: ModelsDep, _: NoBody = None) -> Started:
     """Download the default model, or what is missing of it; null when all of it is there."""
-    return _accepted(await models.default.files.start())
+    return _describe_task(await models.default.files.start())
 
 
-@router.post("/load", responses=error_responses(UnknownModel, ModelUnavailable, Stopping))
+@router.post("/load", responses=describe_errors(UnknownModel, ModelUnavailable, Stopping))
 async def load(
     models: ModelsDep, model: _ToLoad = "birefnet", replicas: _Replicas = None, _: NoBody = None
 ) -> Started:
     """Load a model into memory, starting its workers if need be; null when it is loaded."""
-    return _accepted(await models.load(model, replicas))
+    return _describe_task(await models.load(model, replicas))
 
 
-@router.post("/unload", responses=error_responses(UnknownModel))
+@router.post("/unload", responses=describe_errors(UnknownModel))
 async def unload(models: ModelsDep, model: _ToUnload = None, _: NoBody = None) -> Unloaded:
     """Kill a model's workers, or every one, which frees all memory; answer when they are gone.
 
@@ -70,10 +70,10 @@ async def unload(models: ModelsDep, model: _ToUnload = None, _: NoBody = None) -
     return await models.unload(model)
 
 
-@worker_router.post("/restart", responses=error_responses(UnknownModel, ModelUnavailable, Stopping))
+@worker_router.post("/restart", responses=describe_errors(UnknownModel, ModelUnavailable, Stopping))
 async def restart_worker(models: ModelsDep, model: _ToRestart = "auto", _: NoBody = None) -> Started:
     """End a model's workers and start new ones; a running removal is put back in the queue, not lost."""
-    return _accepted(await models.restart(model))
+    return _describe_task(await models.restart(model))
 
 
 @models_router.get("")
@@ -83,30 +83,30 @@ async def read_models(models: ModelsDep) -> ModelList:
 
 
 @models_router.post(
-    "/{name:path}/download", responses=error_responses(UnknownModel, ModelUnusable, Stopping, StorageFailed)
+    "/{name:path}/download", responses=describe_errors(UnknownModel, ModelUnusable, Stopping, StorageFailed)
 )
 async def download_model(models: ModelsDep, name: _Name, _: NoBody = None) -> Started:
     """Download a model, or what is missing of it; null when all of it is there."""
-    return _accepted(await models.find(name).files.start())
+    return _describe_task(await models.find(name).files.start())
 
 
-@models_router.post("/{name:path}/load", responses=error_responses(UnknownModel, ModelUnavailable, Stopping))
+@models_router.post("/{name:path}/load", responses=describe_errors(UnknownModel, ModelUnavailable, Stopping))
 async def load_model(models: ModelsDep, name: _Name, replicas: _Replicas = None, _: NoBody = None) -> Started:
     """Load a model on every device, or on some; null when it is loaded."""
-    return _accepted(await models.load(name, replicas))
+    return _describe_task(await models.load(name, replicas))
 
 
-@models_router.post("/{name:path}/unload", responses=error_responses(UnknownModel))
+@models_router.post("/{name:path}/unload", responses=describe_errors(UnknownModel))
 async def unload_model(models: ModelsDep, name: _Name, _: NoBody = None) -> Unloaded:
     """Kill a model's workers, which frees all its memory; answer when they are gone."""
     return await models.unload(name)
 
 
-@models_router.delete("/{name:path}", responses=error_responses(UnknownModel, ModelUnusable, StillRunning))
+@models_router.delete("/{name:path}", responses=describe_errors(UnknownModel, ModelUnusable, StillRunning))
 async def delete_model(models: ModelsDep, name: _Name) -> Deleted:
     """Delete a model's downloaded files from the disk."""
     return {"freed_bytes": await models.delete(name)}
 
 
-def _accepted(task: Task | None) -> Started:
+def _describe_task(task: Task | None) -> Started:
     return {"task_id": task.id if task else None}

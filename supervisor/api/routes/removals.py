@@ -25,7 +25,7 @@ from shared.errors import (
     UrlRefused,
     WorkerStartFailed,
 )
-from shared.options import Option, declared_options
+from shared.option_descriptions import Option, describe_options
 from supervisor.api.dependencies import (
     Accepted,
     BodyOptionsOnly,
@@ -35,18 +35,18 @@ from supervisor.api.dependencies import (
     SubmissionDep,
     TaskDep,
     UploadsDep,
-    with_callback,
+    add_callback,
 )
-from supervisor.api.error_handlers import error_responses
-from supervisor.api.multipart import UploadRoute
+from supervisor.api.error_handlers import describe_errors
 from supervisor.api.removal_forms import UploadForm, UrlRequest
-from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, task_events
+from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, stream_events
+from supervisor.api.upload_route import UploadRoute
 from supervisor.api.uploads import InputImage
 from supervisor.jobs.result import Result
 from supervisor.tasks.task import Task, TaskKind
 
 STREAM_INTERVAL_S = 0.3
-_REFUSALS = error_responses(
+_REFUSALS = describe_errors(
     *(BadInput, InvalidOption, UnknownModel, ModelUnavailable),
     *(QueueFull, WorkerStartFailed, Stopping, StorageFailed),
 )
@@ -69,7 +69,7 @@ FinishedRemoval = Annotated[Task, Depends(_get_finished_removal)]
 @options_router.get("/options")
 async def options(presets: PresetsDep, models: ModelsDep) -> list[Option]:
     """Every option that an upload, a URL or the command line may carry, in the order to offer them."""
-    return declared_options(presets, await models.list_choices())
+    return describe_options(presets, await models.list_choices())
 
 
 @options_router.get("/presets")
@@ -81,7 +81,7 @@ async def presets(presets: PresetsDep) -> dict[str, dict[str, str | int | bool]]
 @router.post(
     "/upload",
     dependencies=[BodyOptionsOnly],
-    responses=_REFUSALS | error_responses(UploadTooLarge, UploadStalled, NotAnImage),
+    responses=_REFUSALS | describe_errors(UploadTooLarge, UploadStalled, NotAnImage),
 )
 async def upload(
     form: Annotated[UploadForm, Form(media_type="multipart/form-data")],
@@ -94,12 +94,12 @@ async def upload(
     file = form.background_file
     background = None if file is None else InputImage("background_file", file)
     image = InputImage("file", form.file)
-    submission = with_callback(submission, form.callback_url, request)
-    task = await uploads.accept(form.options(presets), image, submission, background)
+    submission = add_callback(submission, form.callback_url, request)
+    task = await uploads.accept(form.to_options(presets), image, submission, background)
     return {"task_id": task.id}
 
 
-@router.post("/url", dependencies=[BodyOptionsOnly], responses=_REFUSALS | error_responses(UrlRefused))
+@router.post("/url", dependencies=[BodyOptionsOnly], responses=_REFUSALS | describe_errors(UrlRefused))
 async def url(
     body: Annotated[UrlRequest, Body()],
     uploads: UploadsDep,
@@ -109,9 +109,9 @@ async def url(
 ) -> Accepted:
     """Remove the background of the photo at a URL."""
     task = await uploads.accept(
-        body.options(presets),
+        body.to_options(presets),
         InputImage("url", body.url),
-        with_callback(submission, body.callback_url, request),
+        add_callback(submission, body.callback_url, request),
     )
     return {"task_id": task.id}
 
@@ -130,11 +130,11 @@ async def stream(task: TaskDep) -> AsyncIterable[ServerSentEvent]:
     ends: close an `EventSource` then. One that reconnects with `Last-Event-ID: end` gets 204, which ends it.
     A stream that ends earlier was cut off by a restart of the service: connect again.
     """
-    async for event in task_events(task, STREAM_INTERVAL_S):
+    async for event in stream_events(task, STREAM_INTERVAL_S):
         yield event
 
 
-@router.get("/result/{task_id}", responses=error_responses(NotFound, StillRunning, Cancelled, Expired))
+@router.get("/result/{task_id}", responses=describe_errors(NotFound, StillRunning, Cancelled, Expired))
 async def result(task: FinishedRemoval, spool: SpoolDep) -> Result:
     """A finished removal's result, or the error that it failed with."""
     task.raise_failure()
@@ -145,7 +145,7 @@ async def result(task: FinishedRemoval, spool: SpoolDep) -> Result:
     "/result/{task_id}",
     status_code=204,
     response_class=Response,
-    responses=error_responses(NotFound, StillRunning, Expired),
+    responses=describe_errors(NotFound, StillRunning, Expired),
 )
 async def forget(task: FinishedRemoval, spool: SpoolDep) -> None:
     """Delete a finished removal's photo and result at once, not only when they expire."""

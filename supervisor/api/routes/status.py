@@ -12,7 +12,7 @@ from shared.catalog import BUILTIN
 from shared.errors import NotReady
 from supervisor import __version__
 from supervisor.api.dependencies import ContainerDep, DispatcherDep, ModelsDep
-from supervisor.api.error_handlers import error_responses
+from supervisor.api.error_handlers import describe_errors
 from supervisor.models.model_status import ModelStatus, read_default_model
 from supervisor.observability.metrics import render_metrics
 from supervisor.workers.spec import WorkerStatus
@@ -83,7 +83,7 @@ async def health(container: ContainerDep) -> Health:
     return {"status": "ok", "version": __version__, "uptime_s": container.uptime_s}
 
 
-@router.get("/ready", responses=error_responses(NotReady))
+@router.get("/ready", responses=describe_errors(NotReady))
 async def ready(dispatcher: DispatcherDep, models: ModelsDep) -> Readiness:
     """Whether a removal would be accepted now."""
     queue = dispatcher.queue

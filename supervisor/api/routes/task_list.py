@@ -6,12 +6,12 @@ from fastapi import APIRouter
 
 from shared.errors import AlreadyFinished, Expired, NotFound
 from supervisor.api.dependencies import TaskDep, TasksDep
-from supervisor.api.error_handlers import error_responses
+from supervisor.api.error_handlers import describe_errors
 from supervisor.tasks.task import TaskPayload
 
 router = APIRouter(tags=["tasks"])
 MAX_LISTED = 500  # made on the event loop: ten thousand would hold it up for a fifth of a second
-_UNKNOWN = error_responses(NotFound, Expired)
+_UNKNOWN = describe_errors(NotFound, Expired)
 
 
 @router.get("/tasks")
@@ -26,7 +26,7 @@ async def read_task(task: TaskDep) -> TaskPayload:
     return task.payload()
 
 
-@router.delete("/tasks/{task_id}", responses=_UNKNOWN | error_responses(AlreadyFinished))
+@router.delete("/tasks/{task_id}", responses=_UNKNOWN | describe_errors(AlreadyFinished))
 async def cancel_task(task: TaskDep, tasks: TasksDep) -> TaskPayload:
     """Cancel a queued or running task, and answer once it has ended."""
     await tasks.cancel(task)

@@ -1,4 +1,4 @@
-"""Reads the picture size of AV1's sequence header, which AVIF files repeat outside the coded bytes.
+"""Reads the size of the coded picture from an AV1 sequence header; an AVIF file announces one of its own.
 
 Source: AV1 Bitstream & Decoding Process Specification, 5.3 (OBU header), 5.5 (sequence header).
 """

@@ -31,19 +31,18 @@ Span = tuple[int, int]
 class HeifItems:
     """The image items of a file: the primary one, sizes, and which items each is derived from.
 
-    `extents` are the start and the end of each item's first bytes in the file.
+    `extents` are the start and the end of each item's first bytes in the file; `alphas` are the auxiliary
+    items by the item that they belong to.
     """
 
     primary: int = 0
     sizes: dict[int, Span] = field(default_factory=dict)
     extents: dict[int, Span] = field(default_factory=dict)
     sources: dict[int, list[int]] = field(default_factory=dict)
-    alphas: dict[int, list[int]] = field(
-        default_factory=dict
-    )  # auxiliary items by the item that they belong to
+    alphas: dict[int, list[int]] = field(default_factory=dict)
 
     def count_pixels(self, item: int, depth: int = 0) -> tuple[int, int]:
-        """Return how many pixels decoding an item takes, and how many coded images."""
+        """Return how many pixels and how many coded images decoding an item takes. Raises DamagedImage."""
         if depth > _MAX_DEPTH:
             raise DamagedImage
         width, height = self.sizes.get(item, (0, 0))
@@ -100,9 +99,9 @@ def _is_aligned_size(coded: int, announced: int) -> bool:
 
 def _read_items(content: mmap) -> HeifItems:
     items = HeifItems()
-    for name, start, end in _boxes(content, 0, len(content)):
+    for name, start, end in _walk_boxes(content, 0, len(content)):
         if name == b"meta":
-            for child, child_start, child_end in _boxes(content, start + _FULL_BOX_BYTES, end):
+            for child, child_start, child_end in _walk_boxes(content, start + _FULL_BOX_BYTES, end):
                 if child == b"pitm":
                     items.primary = _read_id(content, child_start + 4, is_long=content[child_start] > 0)
                 elif child == b"iprp":
@@ -115,7 +114,7 @@ def _read_items(content: mmap) -> HeifItems:
     return items
 
 
-def _boxes(content: mmap, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _walk_boxes(content: mmap, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield each box's name, and where its content starts and ends."""
     for _ in range(MAX_BOXES):
         if start + 8 > end:
@@ -129,7 +128,7 @@ def _boxes(content: mmap, start: int, end: int) -> Iterator[tuple[bytes, int, in
             raise struct.error
         yield name, start + head, min(stop, end)
         start = stop
-    raise DamagedImage(f"The HEIC file has more boxes than any encoder writes ({MAX_BOXES:,}).")
+    raise DamagedImage(f"The file has more boxes than any encoder writes ({MAX_BOXES:,}).")
 
 
 def _read_id(content: mmap, at: int, *, is_long: bool) -> int:
@@ -168,9 +167,9 @@ def _read_sizes(content: mmap, start: int, end: int) -> dict[int, Span]:
     """Return the announced width and height of each item (ispe), by the associations (ipma)."""
     properties: list[Span | None] = [None]  # indexes start with 1
     sizes: dict[int, Span] = {}
-    for name, box_start, box_end in _boxes(content, start, end):
+    for name, box_start, box_end in _walk_boxes(content, start, end):
         if name == b"ipco":
-            for kind, at, _ in _boxes(content, box_start, box_end):
+            for kind, at, _ in _walk_boxes(content, box_start, box_end):
                 properties.append(struct.unpack_from(">II", content, at + 4) if kind == b"ispe" else None)
         elif name == b"ipma":
             sizes |= _read_associations(content, box_start, properties)
@@ -197,7 +196,7 @@ def _read_references(content: mmap, start: int, end: int, items: HeifItems) -> N
     """Read what items are derived from (dimg), and which are the alpha of others (auxl)."""
     is_long = content[start] > 0
     id_bytes = 4 if is_long else 2
-    for name, at, _ in _boxes(content, start + _FULL_BOX_BYTES, end):
+    for name, at, _ in _walk_boxes(content, start + _FULL_BOX_BYTES, end):
         item = _read_id(content, at, is_long=is_long)
         (count,) = struct.unpack_from(">H", content, at + id_bytes)
         first = at + id_bytes + 2

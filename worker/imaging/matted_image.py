@@ -17,7 +17,7 @@ _ENLARGE = Image.Resampling.LANCZOS
 
 
 @dataclass(frozen=True, slots=True)
-class Matted:
+class MattedImage:
     """An image and its alpha matte: `rgb`, and `alpha` (H, W) of the same size, 0 transparent to 255 opaque.
 
     `input_alpha`, (H, W), is the alpha channel that the image came with, if any. `alpha` includes it.
@@ -27,16 +27,16 @@ class Matted:
     input_alpha: Pixels | None
     alpha: Pixels
 
-    def crop(self, box: Box) -> "Matted":
+    def crop(self, box: Box) -> "MattedImage":
         """Return the part in `box`."""
         if box == (0, 0, *self.rgb.size):
             return self
         left, top, right, bottom = box.corners
         inside = slice(top, bottom), slice(left, right)
         input_alpha = None if self.input_alpha is None else self.input_alpha[inside]
-        return Matted(self.rgb.crop(box.corners), input_alpha, np.ascontiguousarray(self.alpha[inside]))
+        return MattedImage(self.rgb.crop(box.corners), input_alpha, np.ascontiguousarray(self.alpha[inside]))
 
-    def resize(self, size: tuple[int, int], part: Part, *, keep_background_mix: bool) -> "Matted":
+    def resize(self, size: tuple[int, int], part: Part, *, keep_background_mix: bool) -> "MattedImage":
         """Return `part`, in pixels, resized to `size` (width, height): anti-aliased or interpolated.
 
         Colours are weighted by their alpha, so that transparent pixels do not bleed into the result.
@@ -46,15 +46,15 @@ class Matted:
         weights = self.input_alpha if keep_background_mix else self.alpha
         input_alpha = None if self.input_alpha is None else _resize_alpha(self.input_alpha, size, part)
         rgb = _resize_weighted(self.rgb, weights, size, part)
-        return Matted(rgb, input_alpha, _resize_alpha(self.alpha, size, part))
+        return MattedImage(rgb, input_alpha, _resize_alpha(self.alpha, size, part))
 
-    def resize_alpha_only(self, size: tuple[int, int], part: Part) -> "Matted":
+    def resize_alpha_only(self, size: tuple[int, int], part: Part) -> "MattedImage":
         """Return `part` resized to `size`, for a mask: the colours are only approximate."""
         rgb = self.rgb.resize(size, Image.Resampling.NEAREST, part)
-        return Matted(rgb, None, _resize_alpha(self.alpha, size, part))
+        return MattedImage(rgb, None, _resize_alpha(self.alpha, size, part))
 
 
-class _Premultiplied:
+class _PremultipliedImage:
     """An RGB image that is resized with its colours weighted by an alpha channel."""
 
     def __init__(self, rgb: Image.Image, weights: Pixels) -> None:
@@ -90,5 +90,5 @@ def _resize_alpha(alpha: Pixels, size: tuple[int, int], part: Part) -> Pixels:
 def _resize_weighted(
     rgb: Image.Image, weights: Pixels | None, size: tuple[int, int], part: Part
 ) -> Image.Image:
-    image = rgb if weights is None else _Premultiplied(rgb, weights)
+    image = rgb if weights is None else _PremultipliedImage(rgb, weights)
     return resize_rgb(image, size, _choose_filter(size, part), part)
