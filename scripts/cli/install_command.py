@@ -18,7 +18,9 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "install", help="install the packages that BiRefNet needs", description=about, allow_abbrev=False
     )
     parser.add_argument(
-        "--cluster", action="store_true", help="install what a Ray cluster needs instead, on each of its nodes"
+        "--cluster",
+        action="store_true",
+        help="install what a node of a Ray cluster needs, and the service before it",
     )
     parser.set_defaults(run=run)
 
