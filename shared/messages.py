@@ -179,6 +179,7 @@ class NodeStatus:
     state: NodeState
     detail: str = ""
     device: str = ""
+    jobs_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)

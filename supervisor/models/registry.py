@@ -100,10 +100,10 @@ class Models:
         """Raise UnknownModel, or ModelUnavailable for a model that would have to be downloaded first."""
         model = await self.look_up(choice)
         if not (model.may_download or model.live or model.on_disk):
-            raise ModelUnavailable(
-                f"{model.pool.name} is not on this machine: download it first, "
-                "or set BGREMOVE_AUTO_DOWNLOAD=true."
-            )
+            step = "download it first, or set BGREMOVE_AUTO_DOWNLOAD=true"
+            if not is_downloadable(model.files.spec):
+                step = f"put its file {model.files.spec.onnx_name}.onnx into a folder of rembg's"
+            raise ModelUnavailable(f"{model.pool.name} is not on this machine: {step}.")
 
     async def load(self, choice: str, replicas: int | None = None) -> Task | None:
         """Load the chosen model, as `ModelLifecycle.load` does."""

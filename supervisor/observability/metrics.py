@@ -148,4 +148,19 @@ def _worker_families(workers: Sequence[WorkerStatus]) -> Iterator[Metric]:
         done.add_metric(values, worker["jobs_done"])
         resident.add_metric(values, worker["rss_bytes"] or 0)
         device.add_metric(values, worker["device_memory_bytes"] or 0)
-    yield from (state, generation, restarts, done, resident, device)
+    yield from (state, generation, restarts, done, resident, device, *_node_families(workers))
+
+
+def _node_families(workers: Sequence[WorkerStatus]) -> Iterator[Metric]:
+    labels = ["model", "node"]
+    ready = GaugeMetricFamily(
+        "bgremove_cluster_node_ready", "Whether a node of the cluster has the model loaded.", labels=labels
+    )
+    done = CounterMetricFamily(
+        "bgremove_cluster_node_jobs", "Removals that a node of the cluster finished.", labels=labels
+    )
+    for worker in workers:
+        for node in worker["nodes"]:
+            ready.add_metric([worker["model"], node.name], float(node.state == "ready"))
+            done.add_metric([worker["model"], node.name], node.jobs_done)
+    yield from (ready, done)

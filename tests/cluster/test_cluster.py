@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import JOIN_TIMEOUT_S, RayCluster, actors, bridge, load, nodes
+from tests.integration.test_metrics import scraped, value
 from tests.service import ROOT, Service, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -44,6 +45,10 @@ def test_nodes_come_and_go_and_every_photo_has_the_result_of_a_local_worker(
     wait_for(lambda: list(nodes(remote).values()).count("ready") == 2, 15)
     assert set(results(remote, tasks)) == {expected}
     assert bridge(remote)["restarts"] == 0, "the bridge outlives its nodes"
+    wait_for(lambda: sum(node["jobs_done"] for node in bridge(remote)["nodes"]) == 60)
+    samples = scraped(remote)
+    done = [value(samples, "cluster_node_jobs_total", model="builtin", node=name) for name in nodes(remote)]
+    assert sum(done) == 60
 
 
 def test_unloading_and_killing_the_service_end_every_actor(

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = {"torch", "torchvision", "numpy", "PIL", "onnxruntime", "transformers", "isal", "huggingface_hub"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "numpy",
+    "PIL",
+    "onnxruntime",
+    "transformers",
+    "isal",
+    "huggingface_hub",
+    "ray",
+}
 BLOCKING = {"time.sleep", "subprocess.run", "shutil.copyfileobj", "shutil.rmtree", "open", "input"}
 BLOCKING_METHODS = {"read_bytes", "write_bytes", "read_text", "write_text", "unlink", "rename"}
 

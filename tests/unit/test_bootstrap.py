@@ -77,6 +77,7 @@ def test_lists_that_include_each_other_are_read_once() -> None:
         bootstrap.SUPERVISOR,
         bootstrap.BUILTIN_MODEL,
         "worker/requirements-birefnet.txt",
+        bootstrap.CLUSTER,
         bootstrap.DOWNLOAD,
     ]
 

@@ -122,6 +122,7 @@ class Bridge:
                 continue
             if isinstance(remote.event, Finished) and remote.result is not None:
                 await asyncio.to_thread(Path(job.result_path).write_bytes, remote.result)
+                self._nodes.count_job(actor)
             return remote.event
         return Failed(job.task_id, WorkerCrashed.code, f"The worker on {actor.node} gave no result.")
 

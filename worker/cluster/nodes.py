@@ -5,6 +5,7 @@ Source: Ray 2.60, "Actors" and "Scheduling" (node affinity, fault tolerance with
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -53,13 +54,21 @@ class ClusterNodes:
         self._cluster = cluster
         self._on_change = on_change
         self._known: dict[str, NodeStatus] = {}
+        self._done: Counter[str] = Counter()
         self._starting: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
         """Look for nodes that have joined or left, for ever."""
         while True:
             await self.refresh()
+            for node_id, status in list(self._known.items()):
+                if status.jobs_done != self._done[status.name]:
+                    self._report(node_id, replace(status, jobs_done=self._done[status.name]))
             await asyncio.sleep(NODES_INTERVAL_S)
+
+    def count_job(self, actor: RemoteActor) -> None:
+        """Count a job that an actor has finished."""
+        self._done[actor.node] += 1
 
     async def refresh(self) -> None:
         """Make actors on nodes that have joined, and forget those of nodes that have left."""
