@@ -198,7 +198,9 @@ def _find_path(wanted: str) -> ModelSpec:
     if not exists:
         raise UnknownModel(f"There is no folder or *{WEIGHTS_SUFFIX} file {wanted}.")
     name = path.name if path.is_dir() else path.stem
-    return ModelSpec(name, None, _guess_input_size(name), path=path)
+    taken = {"auto", "birefnet", *(spec.name.lower() for spec in ALL_MODELS)}
+    unique = f"{name}-local" if name.lower() in taken else name
+    return ModelSpec(unique, None, _guess_input_size(name), path=path)
 
 
 def _guess_input_size(name: str) -> InputSize:

@@ -1,7 +1,6 @@
 """The model registry: the models that this service can serve, by name, each with its files and workers."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -26,7 +25,6 @@ from supervisor.workers.spec import WorkerStatus
 from supervisor.workers.worker import Worker
 
 BUILTIN_KEEP_ALIVE_S = 60.0  # it loads in half a second, so it need not stay loaded
-log = logging.getLogger("supervisor.models")
 
 
 class Models:

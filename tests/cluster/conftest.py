@@ -1,10 +1,10 @@
 """A Ray cluster of this machine's own, with several nodes."""
 
-import os
+import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.service import ROOT, Service, wait_for
@@ -76,15 +76,12 @@ def load(service: Service, ready: int) -> None:
     wait_for(lambda: list(nodes(service).values()).count("ready") == ready, JOIN_TIMEOUT_S)
 
 
-def actors() -> list[int]:
-    """Return the process ids of all actors of this machine's clusters."""
+def actors(cluster: RayCluster) -> list[psutil.Process]:
+    """Return the processes of the cluster's actors; other clusters may run on this machine."""
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                command = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if command.startswith(b"ray::RemovalActor"):
-                found.append(int(folder.name))
-    return [pid for pid in found if os.path.exists(f"/proc/{pid}")]  # noqa: PTH110  # procfs
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            parent = process.parent()
+            if process.name().startswith("ray::Removal") and parent is not None:
+                found += [process] if any(cluster.address in word for word in parent.cmdline()) else []
+    return found

@@ -59,14 +59,14 @@ def test_unloading_and_killing_the_service_end_every_actor(
     cluster.add_node()
     service = on_cluster()
     load(service, ready=2)
-    assert len(actors()) == 2
+    assert len(actors(cluster)) == 2
     assert service.client.post("/models/builtin/unload").json()["unloaded"]
-    wait_for(lambda: not actors(), 10)
+    wait_for(lambda: not actors(cluster), 10)
     load(service, ready=2)
     service.upload(astronaut, "a.jpg", model="builtin")
     service.process.send_signal(signal.SIGKILL)
     service.process.wait()
-    wait_for(lambda: not actors(), 10)
+    wait_for(lambda: not actors(cluster), 10)
 
 
 def test_a_cancelled_removal_stops_on_its_node(
@@ -81,9 +81,13 @@ def test_a_cancelled_removal_stops_on_its_node(
     assert service.client.delete(f"/tasks/{task_id}").json()["code"] == "cancelled"
     again = service.upload(astronaut, "a.jpg", model="builtin")
     wait_for(lambda: service.task(again)["status"] == "running", 20)
-    os.kill(actors()[0], signal.SIGKILL)
+    actors(cluster)[0].kill()
     assert service.finished(again, 60)["status"] == "complete"
     assert bridge(service)["restarts"] == 0
+    last = service.upload(astronaut, "a.jpg", model="builtin")
+    os.kill(bridge(service)["pid"], signal.SIGKILL)
+    assert service.finished(last, 60)["status"] == "complete", "the bridge is started again"
+    assert len(actors(cluster)) == 1, "the first bridge's actors are gone"
 
 
 def test_a_node_with_another_version_or_without_the_model_is_left_out_by_name(
