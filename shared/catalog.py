@@ -191,8 +191,11 @@ def find_named_model(wanted: str) -> ModelSpec:
 
 def _find_path(wanted: str) -> ModelSpec:
     try:
-        path = Path(wanted).expanduser().resolve()
-        exists = path.is_dir() or (path.suffix == WEIGHTS_SUFFIX and path.is_file())
+        path = Path(wanted).expanduser().absolute()
+        is_file = path.suffix == WEIGHTS_SUFFIX and path.is_file()
+        if not is_file:  # a file keeps its name: in a cache of the hub, it is a link to one without a suffix
+            path = path.resolve()
+        exists = is_file or path.is_dir()
     except (OSError, RuntimeError):  # RuntimeError: "~" of an unknown user
         exists = False
     if not exists:

@@ -25,7 +25,7 @@ from shared.file_replace import replace_with_retry
 CHUNK_BYTES = 1024**2
 WEIGHTS_SUFFIX = ".safetensors"
 WEIGHTS_NAME = "model.safetensors"
-DELETED_SUFFIX = ".deleted"  # of a folder that is being deleted
+DELETED_SUFFIX = ".deleted"  # of a folder that is being deleted; with a dot before its name: no repository's
 CONFIG_NAME = "config.json"
 CODE_SUFFIX = ".py"
 PLAIN_NAME = re.compile(r"\w[\w .+-]*")  # without a folder or drive
@@ -85,12 +85,7 @@ class HubCache:
 
     def read_manifest(self, revision: str) -> Manifest | None:
         """Return the manifest of a branch or a commit; None if it is missing or unreadable."""
-        try:
-            fields = json.loads(self._manifest_path(revision).read_text(encoding="utf-8"))
-            files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
-            return Manifest(**fields, files=files)
-        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
-            return None
+        return _read_manifest(self._manifest_path(revision))
 
     def write_manifest(self, revision: str, commit: str, hashes: dict[str, str], *, code: bool) -> None:
         """Write the manifest of a complete snapshot, given its verified files' SHA-256 by name."""
@@ -115,23 +110,26 @@ class HubCache:
         return bool(manifest.files)
 
     def size_bytes(self) -> int:
-        """Return the size of the repository's files on disk, complete or not."""
-        paths = self.folder.rglob("*")
-        return sum(file_size(path) for path in paths if path.is_file() and not path.is_symlink())
+        """Return the size of the repository's files on disk, complete or not, without what links lead to."""
+        return _measure_folder(self.folder)
 
     def delete(self) -> int:
         """Delete everything of the repository, of every revision, and return its size in bytes.
 
-        Raises OSError. First the folder is renamed: a download that begins meanwhile has one of its own.
+        First the folder is renamed: where that fails, since its files are open (Windows), nothing is deleted,
+        and a download that begins meanwhile has a folder of its own. Raises OSError.
         """
         size_bytes = self.size_bytes()
-        for manifest in (self.root / "records").glob(f"{self.name}@*.json"):
-            manifest.unlink(missing_ok=True)
-        doomed = self.folder.with_name(f"{self.name}-{uuid.uuid4().hex}{DELETED_SUFFIX}")
+        doomed = self.root / f".{self.name}-{uuid.uuid4().hex}{DELETED_SUFFIX}"
         with contextlib.suppress(FileNotFoundError):
             self.folder.rename(doomed)
-        for folder in self.root.glob(f"*{DELETED_SUFFIX}"):  # those of deletions that were killed too
-            shutil.rmtree(folder)
+        for manifest in (self.root / "records").glob(f"{self.name}@*.json"):
+            manifest.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another deletion removes it as a leftover
+            _delete_tree(doomed)
+        for leftover in self.root.glob(f".*{DELETED_SUFFIX}"):  # of a deletion that was killed
+            with contextlib.suppress(OSError):
+                _delete_tree(leftover)
         return size_bytes
 
     def _manifest_path(self, revision: str) -> Path:
@@ -139,9 +137,24 @@ class HubCache:
 
 
 def list_models(root: Path) -> list[str]:
-    """Return the hub ids of the repositories that have the manifest of a complete snapshot."""
-    names = {path.name.rpartition("@")[0] for path in (root / "records").glob("models--*@*.json")}
-    return sorted(name.removeprefix("models--").replace("--", "/", 1) for name in names)
+    """Return the hub ids of the repositories that have a manifest and its snapshot's folder. Blocks."""
+    manifests = map(_read_manifest, (root / "records").glob("models--*@*.json"))
+    return sorted({each.repo_id for each in manifests if each is not None and _has_snapshot(root, each)})
+
+
+def _has_snapshot(root: Path, manifest: Manifest) -> bool:
+    is_id = manifest.repo_id.count("/") == 1  # else the record is not ours
+    return is_id and HubCache(root, manifest.repo_id).snapshot(manifest.commit).is_dir()
+
+
+def _read_manifest(path: Path) -> Manifest | None:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
+        manifest = Manifest(**fields, files=files)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return None
+    return manifest if isinstance(manifest.repo_id, str) and isinstance(manifest.commit, str) else None
 
 
 def cache_root(data_dir: Path) -> Path:
@@ -187,6 +200,22 @@ def file_size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _measure_folder(folder: Path) -> int:
+    """Return the size of a folder's files in bytes, without what links lead to; 0 if it does not exist."""
+    if folder.is_symlink():
+        return 0
+    files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    return sum(file_size(path) for path in files if not path.is_symlink())
+
+
+def _delete_tree(path: Path) -> None:
+    """Delete a folder with its files, or a link to one, but nothing that links lead to. Raises OSError."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path)
 
 
 def format_bytes(size: float) -> str:

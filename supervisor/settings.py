@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         None, description="folder of accepted removals and results (default: spool in the data folder)"
     )
     model: ModelName = Field(
-        DEFAULT_MODEL, description="BiRefNet model: a catalogue name, a hub id owner/name, or a folder"
+        DEFAULT_MODEL, description="BiRefNet model: a catalogue name, a hub id owner/name, a folder or a file"
     )
     revision: Revision = Field(DEFAULT_REVISION, description="branch, tag or commit of the model on the hub")
     loader: Loader = Field(

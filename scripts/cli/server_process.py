@@ -31,7 +31,7 @@ DROPPED_VARIABLES = ("BGREMOVE_HOST", "BGREMOVE_ALLOWED_HOSTS", "BGREMOVE_PORT",
 TRANSIENT = {"BGREMOVE_DURABLE": "false"}  # nobody asks this server for a result later
 PRESETS_VARIABLE = "BGREMOVE_PRESETS"
 PATH_VARIABLES = ("BGREMOVE_DATA_DIR", "BGREMOVE_TEMP_DIR", PRESETS_VARIABLE)
-MODEL_VARIABLE = "BGREMOVE_MODEL"  # a name or a folder, see shared/catalog.py
+MODEL_VARIABLE = "BGREMOVE_MODEL"  # a name or a path, see shared/catalog.py
 UTF_8 = {"PYTHONIOENCODING": "utf-8"}  # on Windows pipes have the user's code page
 if sys.platform == "win32":
     CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP

@@ -122,7 +122,7 @@ class HubFiles:
     def _config(self) -> DownloadConfig:
         store = self.store
         if store.spec.repo_id is None or store.revision is None:
-            raise ModelUnusable("The model's folder has no *.safetensors file.")
+            raise ModelUnusable(f"{store.spec.name} has no *.safetensors file: see BGREMOVE_MODEL.")
         return DownloadConfig(store.spec.repo_id, store.revision, str(store.root), store.needs_code)
 
     def _finish(self, task: Task, error: BgremoveError | None) -> None:

@@ -116,8 +116,8 @@ def import_folder(
 
 
 def _import(source: Path, cache: HubCache, revision: str, on_progress: OnProgress) -> str:
-    if not _has_weights(source):
-        raise ModelUnusable(f"{source} has no *{WEIGHTS_SUFFIX} file; name the folder that holds it.")
+    if not (source.is_dir() and _has_weights(source)):
+        raise ModelUnusable(f"{source} is not a folder with a *{WEIGHTS_SUFFIX} file.")
     names = select_files((path.name for path in source.iterdir() if path.is_file()), code=True)
     files = [source / name for name in sorted(names)]
     total = sum(path.stat().st_size for path in files)

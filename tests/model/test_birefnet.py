@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from seeded_weights import seeded_image, seeded_state
 from shared.errors import ModelUnfit
 from worker.birefnet import from_state_dict
-from worker.birefnet.config import BACKBONES, find_backbone
+from worker.birefnet.config import BACKBONES, FIRST_TENSOR, find_backbone
 from worker.birefnet.model import BiRefNet
-from worker.engines import weights
+from worker.engines import native_loader, weights
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SIZES = [(256, 256), (320, 224)]
@@ -28,6 +28,10 @@ TOLERANCE = 1e-4  # absolute, float32; 2e-6 is usual
 def seeded(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Return a seeded state dict of these shapes."""
     return {name: torch.from_numpy(values) for name, values in seeded_state(shapes).items()}
+
+
+def ignore(_percent: float, _message: str) -> None:
+    """Ignore a load's progress."""
 
 
 @cache
@@ -167,14 +171,44 @@ def test_the_input_size_may_change_between_passes() -> None:
 def test_an_unfitting_checkpoint_is_rejected_with_the_reason() -> None:
     """Not with a stack trace, nor with random weights."""
     state = published_state("swin_v1_t")
-    with pytest.raises(ModelUnfit, match="not a BiRefNet"):
-        from_state_dict({"weight": torch.zeros(3)})
+    unfit: list[dict[str, tuple[int, ...]]] = [
+        {"weight": (3,)},
+        {FIRST_TENSOR: (96,)},
+        {FIRST_TENSOR: (96, 3, 4, 4)},
+    ]
+    for shapes in unfit:
+        with pytest.raises(ModelUnfit, match=r"not a BiRefNet .* tensor bb\."):
+            from_state_dict(seeded(shapes))
+    backbone = {name: tensor for name, tensor in state.items() if name.startswith("bb.")}
+    with pytest.raises(ModelUnfit, match="squeeze_module") as caught:
+        from_state_dict(backbone)
+    assert len(caught.value.detail) < 400, "not a line for each of hundreds of tensors"
     incomplete = {name: tensor for name, tensor in state.items() if not name.startswith("decoder.ipt_blk3")}
     with pytest.raises(ModelUnfit, match="ipt_blk3"):
         from_state_dict(incomplete)
     wrong = state | {"decoder.conv_out1.0.weight": torch.zeros(1, 7, 1, 1)}
     with pytest.raises(ModelUnfit, match="conv_out1"):
         from_state_dict(wrong)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "state_dict.", "model._orig_mod."])
+def test_a_common_prefix_of_the_tensors_names_is_ignored(prefix: str) -> None:
+    """DataParallel, torch.compile and training frameworks put one before them."""
+    state = {name: torch.full((1,), 0.01).expand(t.shape) for name, t in published_state("swin_v1_t").items()}
+    net = from_state_dict({prefix + name: tensor for name, tensor in state.items()}, optimize=False)
+    assert isinstance(net, BiRefNet)
+    with pytest.raises(ModelUnfit, match="loss"):
+        from_state_dict({prefix + name: tensor for name, tensor in state.items()} | {"loss": torch.zeros(1)})
+
+
+def test_a_single_file_is_loaded_as_a_folder_is(tmp_path: Path) -> None:
+    """By the native loader, whatever its name."""
+    save_file(published_state("swin_v1_t"), tmp_path / "shoes.safetensors")
+    net = native_loader.load(tmp_path / "shoes.safetensors", torch.device("cpu"), torch.float32, ignore)
+    assert np.array_equal(logits(net, 64, 64), logits(network("swin_v1_t", optimize=True), 64, 64))
+    (tmp_path / "shoes.safetensors").write_bytes(b"GIF89a")
+    with pytest.raises(ModelUnfit, match="damaged"):
+        native_loader.load(tmp_path / "shoes.safetensors", torch.device("cpu"), torch.float32, ignore)
 
 
 def test_two_files_with_the_same_tensors_are_rejected(tmp_path: Path) -> None:

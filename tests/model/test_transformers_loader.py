@@ -78,6 +78,12 @@ def test_a_folder_without_a_model_is_rejected(tmp_path: Path) -> None:
         engine(tmp_path)
 
 
+def test_a_single_file_without_code_names_the_loader_for_it(snapshot: Path) -> None:
+    """The hub's code and its configuration would have to come from somewhere."""
+    with pytest.raises(ModelUnfit, match="BGREMOVE_LOADER=native"):
+        engine(snapshot / "model.safetensors")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_code_from_another_repository_is_rejected_before_it_runs(snapshot: Path) -> None:
     """It was not downloaded with the model, nobody has reviewed it, and it may change."""

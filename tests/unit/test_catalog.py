@@ -66,6 +66,21 @@ def test_a_local_folder_is_a_model_whose_id_holds_no_path(
         assert (spec.path, spec.repo_id, spec.model_id) == (folder.resolve(), None, "mine")
 
 
+def test_a_file_in_a_cache_of_the_hub_is_a_model(tmp_path: Path) -> None:
+    """It is a link to a file that is named by its hash."""
+    blob = tmp_path / "8d10d2"
+    blob.touch()
+    link = tmp_path / "BiRefNet_HR-shoes.safetensors"
+    link.symlink_to(blob)
+    spec = find_model(str(link))
+    assert (spec.path, spec.model_id, spec.input_size) == (link, "BiRefNet_HR-shoes", (2048, 2048))
+    link.unlink()
+    link.mkdir()  # a folder may have any name
+    assert find_model(str(link)).path == link.resolve()
+    with pytest.raises(UnknownModel):
+        find_model(str(blob))
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -180,6 +180,8 @@ def test_weights_cut_short_are_not_imported(source: Path, store: ModelStore, tmp
         (source / WEIGHTS).write_bytes(content)
         with pytest.raises(DownloadDamaged):
             import_folder(source, tmp_path / "data", SPEC, "main", ignore)
+    with pytest.raises(ModelUnusable, match="not a folder"):
+        import_folder(source / WEIGHTS, tmp_path / "data", SPEC, "main", ignore)
     (source / WEIGHTS).unlink()
     with pytest.raises(ModelUnusable):
         import_folder(source, tmp_path / "data", SPEC, "main", ignore)

@@ -1,15 +1,18 @@
 """Builds a network that is ready for inference from a checkpoint's tensors."""
 
+import textwrap
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from shared.errors import ModelUnfit
-from worker.birefnet.config import detect_backbone
+from worker.birefnet.config import FIRST_TENSOR, detect_backbone
 from worker.birefnet.fused import FusedBiRefNet
 from worker.birefnet.model import BiRefNet
 from worker.birefnet.swin import relative_position_index
+
+MAX_REASON = 300  # characters: PyTorch lists every tensor that is missing
 
 
 def from_state_dict(
@@ -23,10 +26,11 @@ def from_state_dict(
 
     It maps a normalised (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W) in float32.
 
-    `state` holds a published checkpoint, or one with the same names and shapes, of any float dtype; the
-    backbone is detected from the shapes. `optimize` derives the fused network, which computes the same;
-    without it, the network has the paper's structure. Raises ModelUnfit.
+    `state` holds a published checkpoint, or one with the same names and shapes, of any float dtype, also with
+    a common prefix before the names; the backbone is detected from the shapes. `optimize` derives the fused
+    network, which computes the same; without it, the network has the paper's structure. Raises ModelUnfit.
     """
+    state = _strip_prefix(state)
     config = detect_backbone({name: tuple(tensor.shape) for name, tensor in state.items()})
     with torch.device("meta"):
         network = BiRefNet(config)
@@ -39,12 +43,24 @@ def from_state_dict(
     try:
         network.load_state_dict(_derive_buffers(network, config.window) | tensors, strict=True, assign=True)
     except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
         raise ModelUnfit(
-            f"The checkpoint does not fit {config.name}: {str(error).splitlines()[-1].strip()}"
+            f"The checkpoint does not fit {config.name}: {textwrap.shorten(reason, MAX_REASON)}"
         ) from error
     network.eval().requires_grad_(requires_grad=False)
     final = FusedBiRefNet(network).eval() if optimize else network
     return final.to(device=device, dtype=dtype)
+
+
+def _strip_prefix(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the tensors by their names in the network.
+
+    Training may save them with a common prefix: "module." (DataParallel), "_orig_mod." (torch.compile).
+    """
+    prefixes = [name.removesuffix(FIRST_TENSOR) for name in state if name.endswith(f".{FIRST_TENSOR}")]
+    if FIRST_TENSOR in state or len(prefixes) != 1:
+        return state
+    return {name.removeprefix(prefixes[0]): tensor for name, tensor in state.items()}
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:

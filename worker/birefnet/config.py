@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from shared.errors import ModelUnfit
 
+FIRST_TENSOR = "bb.patch_embed.proj.weight"
+FIRST_TABLE = "bb.layers.0.blocks.0.attn.relative_position_bias_table"
+
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
@@ -39,11 +42,13 @@ def find_backbone(name: str) -> Backbone:
 
 def detect_backbone(shapes: Mapping[str, tuple[int, ...]]) -> Backbone:
     """Return the backbone of a checkpoint, given its tensors' shapes by name. Raises ModelUnfit."""
-    try:
-        embed_dim = shapes["bb.patch_embed.proj.weight"][0]
-        table_rows, _ = shapes["bb.layers.0.blocks.0.attn.relative_position_bias_table"]
-    except (KeyError, ValueError) as error:
-        raise ModelUnfit("The checkpoint is not a BiRefNet with a Swin v1 backbone.") from error
+    for name, dimensions in ((FIRST_TENSOR, 4), (FIRST_TABLE, 2)):
+        if len(shapes.get(name, ())) != dimensions:
+            raise ModelUnfit(
+                "The checkpoint is not a BiRefNet with a Swin v1 backbone: "
+                f"it has no {dimensions}-dimensional tensor {name}."
+            )
+    embed_dim, table_rows = shapes[FIRST_TENSOR][0], shapes[FIRST_TABLE][0]
     window = (math.isqrt(table_rows) + 1) // 2
     depth = len({name.split(".")[4] for name in shapes if name.startswith("bb.layers.2.blocks.")})
     for backbone in BACKBONES:
