@@ -30,9 +30,8 @@ from supervisor.platform.private_dir import is_owned_or_free, make_private_dir
 from supervisor.settings import PREFIX, BadSettings, Settings, load_settings
 
 KEEPALIVE_IDLE_S = 60  # before the system probes whether a connection's client is still there
-GIL_INTERVAL_S = (
-    0.001  # Python's 5 ms are for throughput; here the event loop waits for threads that parse bodies
-)
+# Python's default of 5 ms favours throughput; here the event loop would wait for threads that parse bodies.
+GIL_INTERVAL_S = 0.001
 SHUTDOWN_S = 4.0  # of jobs, workers and the requests in progress; what follows has a second more
 # For requests in progress, by how long the jobs and workers took; open streams end by themselves.
 MIN_GRACE_S, MAX_GRACE_S = 0.5, 3.0
@@ -88,7 +87,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     if stdin is not None:
         threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
     sys.setswitchinterval(GIL_INTERVAL_S)
-    # uvloop's, where there is one
+    # The loop of uvloop, where that is installed.
     runner = asyncio.Runner(loop_factory=windows_loop.choose_loop_factory(config.get_loop_factory()))
     runner.run(server.serve(sockets=[listener]))
     return 0
@@ -215,8 +214,8 @@ def _handle_sighup(server: Server) -> None:
 def _take_stdin() -> int:
     """Return a duplicate of standard input's descriptor, and replace standard input by an empty file.
 
-    On Windows, a child that has the one which a thread of ours reads cannot even start: its first look at it
-    waits for that read (python/cpython#78961). Raises BadSettings where there is no standard input.
+    On Windows, a child that inherits a standard input which a thread of this process reads cannot start: its
+    first access waits for that read (python/cpython#78961). Raises BadSettings without a standard input.
     """
     try:
         stdin = os.dup(0)

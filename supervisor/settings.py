@@ -127,7 +127,8 @@ class Settings(BaseSettings):
     )
     temp_dir: UserPath = Field(
         default_factory=_default_temp_dir,
-        description="folder of uploads and results (default: in the system's temporary folder)",
+        description="folder of workers' logs and, if not durable, of uploads and results (default: in the "
+        "system's temporary folder)",
     )
     durable: bool = Field(
         default=True, description="keep accepted removals and results across restarts, in the spool folder"

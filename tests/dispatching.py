@@ -84,7 +84,7 @@ class StubModels:
         """Every model is there."""
 
     async def refresh(self) -> None:
-        """Count the looks at the disk."""
+        """Count the checks of the disk."""
         self.refreshes += 1
 
     def subscribe(self, on_change: Callable[[], None]) -> None:

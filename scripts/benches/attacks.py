@@ -1,4 +1,4 @@
-"""`bench.py attacks`: latency of /health while clients send what is meant to make others wait."""
+"""`bench.py attacks`: latency of /health while clients try to exhaust the server."""
 
 import argparse
 import base64

@@ -47,15 +47,17 @@ def read_option_files(arguments: argparse.Namespace) -> dict[str, Path]:
     return files
 
 
-def output_extension(options: Options) -> str:
+def get_output_extension(options: Options) -> str:
     """Return the file extension, with its dot, of the results of these options."""
     image_format = str(options.get("format", DEFAULTS["format"]))
     return (
-        ".zip" if output_kind(options) in ZIPPED_KINDS else EXTENSIONS.get(image_format, f".{image_format}")
+        ".zip"
+        if get_output_kind(options) in ZIPPED_KINDS
+        else EXTENSIONS.get(image_format, f".{image_format}")
     )
 
 
-def output_kind(options: Options) -> str:
+def get_output_kind(options: Options) -> str:
     """Return the kind of result: "cutout", "mask", "both" or "layers"."""
     return str(options.get("output", DEFAULTS["output"]))
 
@@ -66,7 +68,7 @@ def infer_format(options: Options, output: Path, *, is_given: bool) -> Options:
     A preset's format gives way to it. Raises a usage error for an extension that fits no format.
     """
     extension = output.suffix.lower()
-    zipped = output_kind(options) in ZIPPED_KINDS
+    zipped = get_output_kind(options) in ZIPPED_KINDS
     if zipped != (extension == ".zip") and extension:
         raise usage_error(f"{output}: use .zip with --output both or layers, and only then")
     if zipped or not extension or is_given:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cli.command_errors import usage_error
 from cli.inputs import Source, canonical_path
-from cli.option_flags import Options, output_extension, output_kind
+from cli.option_flags import Options, get_output_extension, get_output_kind
 
 OUTPUT_KINDS = ("cutout", "mask", "both", "layers")
 
@@ -67,8 +67,8 @@ class Naming:
         return [Job(s, short if counts[key(short)] == 1 else full) for s, short, full in named]
 
     def _output_path(self, source: Source, name: str) -> Path:
-        suffix = f"-{output_kind(self.options)}" if self.suffix is None else self.suffix
-        return self._output_folder(source) / f"{name}{suffix}{output_extension(self.options)}"
+        suffix = f"-{get_output_kind(self.options)}" if self.suffix is None else self.suffix
+        return self._output_folder(source) / f"{name}{suffix}{get_output_extension(self.options)}"
 
     def is_result(self, source: Source) -> bool:
         """Whether a file matches the output naming pattern, so is the result of an earlier run."""

@@ -170,7 +170,7 @@ IdempotencyKeyDep = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,255}$",
-        description="a client's own id of this request: one that is repeated with it gets the same task",
+        description="the client's id of this request: a repeated request with it gets the same task",
     ),
 ]
 

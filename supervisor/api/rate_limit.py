@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from shared.errors import BgremoveError
 
 WINDOW_S = 60.0
-NOMINAL_LIMIT_MP = 500  # the documented one of remove.bg, for headers where none is set
+NOMINAL_LIMIT_MP = 500  # the limit that remove.bg documents, for headers where none is set
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 

@@ -77,7 +77,7 @@ class UploadForm(OptionFields):
 
 
 class UrlRequest(OptionFields):
-    """The JSON of `POST /remove/url`, read as forms are: "20" is as good as 20, and "" as no value."""
+    """The JSON of `POST /remove/url`, read as forms are: "20" is accepted for 20, and "" counts as absent."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 

@@ -12,7 +12,9 @@ from supervisor.api.error_handlers import describe_errors
 from supervisor.tasks.task import Task
 
 END = "end"  # the id of a stream's last event
-STARTED = f"{time.time_ns() // 1_000_000:x}"  # tells the events of this process from those before a restart
+STARTED = (
+    f"{time.time_ns() // 1_000_000:x}"  # distinguishes this process's events from those before a restart
+)
 RETRY_MS = 1000  # after which a browser reconnects to a stream that broke off
 
 

@@ -171,7 +171,7 @@ class Uploads:
 
 
 def fingerprint(options: RemovalOptions, images: Mapping[str, InputImage], callback: Callback | None) -> str:
-    """Return a digest of what tells a request from another: not the images' content, which may be large.
+    """Return a digest of a request, for comparisons; without the images' content, which may be large.
 
     Options at their defaults are left out: a later version, with more options, has to give the same digest.
     """

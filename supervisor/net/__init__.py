@@ -1,1 +1,1 @@
-"""Outgoing network access: fetching images by URL with protection against SSRF."""
+"""Outgoing requests with protection against SSRF, and the normalisation of origins and host names."""

@@ -1,4 +1,4 @@
-"""Threads that a cancelled coroutine waits for, since nothing can stop them."""
+"""Functions on threads, which a cancelled coroutine waits for, since a thread cannot be stopped."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,10 @@ Value = TypeVar("Value")
 async def run_in_thread(
     function: Callable[Arguments, Value], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Value:
-    """Return what a function returns that runs on a thread.
+    """Run a function on a thread, and return its value.
 
-    Unlike `asyncio.to_thread`, a cancel is raised when the function has ended: what it writes is not written
-    behind the back of whoever cleans up after the cancel.
+    Unlike `asyncio.to_thread`, a cancellation is raised when the function has ended: a clean-up after it can
+    rely on nothing being written any more.
     """
     running = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **named))
     try:

@@ -148,3 +148,23 @@ def test_a_preset_fills_in_its_options(visit: Open, light: Service) -> None:
     assert b'name="canvas"\r\n\r\n2000x2000\r\n' in body
     for name in (b"format", b"background", b"preset", b"crop"):
         assert b'name="%s"' % name not in body
+
+
+def test_options_are_kept_when_the_page_is_reloaded(visit: Open, light: Service) -> None:
+    """A preset stays chosen, and what was changed of it stays changed."""
+    visited = visit(light.url)
+    page = visited.page
+    visited.open_options()
+    preset, canvas = page.get_by_label("Preset", exact=True), page.get_by_label("Canvas", exact=True)
+    preset.select_option("marketplace")
+    page.get_by_label("Format", exact=True).select_option("png")
+    page.get_by_label("Refine", exact=True).uncheck()
+    summary = page.locator("#options-summary").text_content() or ""
+    page.reload()
+    visited.open_options()
+    expect(page.locator("#options-summary")).to_have_text(summary)
+    expect(page.get_by_label("Format", exact=True)).to_have_value("png")
+    expect(page.get_by_label("Refine", exact=True)).not_to_be_checked()
+    expect(canvas).to_have_value("2000x2000")
+    preset.select_option("")
+    expect(canvas).to_have_value("")

@@ -58,7 +58,7 @@ def test_removals_go_on_after_a_server_restart(
         page.drop(("slow.png", "image/png", wish("sleep 5")))
         expect(page.photo("slow.png")).to_contain_text("Sleeping")
         page.drop(("sea.png", "image/png", wish("sea")))
-        expect(page.photo("sea.png")).to_contain_text("next in the queue")
+        expect(page.photo("sea.png")).to_contain_text("Next in the queue")
         before = {task["task_id"] for task in service.client.get("/tasks").json()}
     expect(page.photo("slow.png")).to_contain_text("The removal goes on")
     with scratch.service(data_dir, port=port) as again:

@@ -48,7 +48,7 @@ def test_cancel_fail_and_try_again(visit: Open, obeying: Service) -> None:
     page.drop(("slow.png", "image/png", wish("sleep 60")))
     expect(page.photo("slow.png")).to_contain_text("Sleeping")
     page.drop(("bad.png", "image/png", wish("fail")), ("waits.png", "image/png", wish()))
-    expect(page.photo("waits.png")).to_contain_text("Waiting")
+    expect(page.photo("waits.png")).to_contain_text("Not sent yet")
     expect(page.page.get_by_role("heading", name="Photos: 0 of 3")).to_be_visible()
     page.button("Cancel slow.png").click()
     expect(page.photo("slow.png")).to_contain_text("Cancelled")
@@ -79,10 +79,10 @@ def test_a_waiting_photo_shows_its_queue_position(visit: Open, light: Service) -
     page.page.route("**/remove/stream/*", lambda route: route.fulfill(body=f"data: {json.dumps(task)}\n\n"))
     page.drop(("photo.png", "image/png", wish()))
     row = page.photo("photo.png")
-    expect(row).to_contain_text("Waiting, number 3 in the queue")
-    expect(page.page.locator(".job-status")).to_contain_text("Waiting, number 3 in the queue")
+    expect(row).to_contain_text("Number 3 in the queue")
+    expect(page.page.locator(".job-status")).to_contain_text("Number 3 in the queue")
     task["queue_position"] = 1
-    expect(row).to_contain_text("Waiting, next in the queue")
+    expect(row).to_contain_text("Next in the queue")
     task.update(status="running", message="Decoding the photo", queue_position=None)
     expect(row).to_contain_text("Decoding the photo")
 

@@ -30,7 +30,7 @@ def connect(service: Service, connection: str) -> socket.socket:
 
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 def test_a_client_that_reads_after_its_upload_gets_the_refusal(locked: Service, connection: str) -> None:
-    """nginx answered 502 in its place, and programs told of a lost connection."""
+    """nginx answered 502 in its place, and programs reported a lost connection."""
     for _ in range(5):
         with connect(locked, connection) as client:
             client.sendall(bytes(BODY_BYTES))

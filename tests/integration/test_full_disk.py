@@ -1,4 +1,4 @@
-"""A full disk at each write of a job: the client is told, nothing half is left, and later all is well."""
+"""A full disk at each write of a job: the client gets the error, and no partial file stays."""
 
 import os
 import shutil

@@ -86,7 +86,7 @@ def test_a_preamble_may_come_in_pieces(fake: Service, path: str) -> None:
 def test_other_forms_are_refused_with_the_reason(
     fake: Service, path: str, body: bytes | str, reason: bytes
 ) -> None:
-    """Lines that end in LF alone could not be told from the photo's own."""
+    """Lines that end in LF alone could not be distinguished from the photo's bytes."""
     content = form(path, line=b"\n") if isinstance(body, str) else body
     status, response = exchange(fake, path, content)
     assert status == 400
@@ -103,7 +103,7 @@ def test_a_part_with_an_extended_file_name_alone_is_a_file(fake: Service, path: 
 @routes
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate, gzip"])
 def test_a_compressed_body_is_refused_by_its_encoding(fake: Service, path: str, encoding: str) -> None:
-    """It was read as if it were not compressed, and told as a form that cannot be read."""
+    """It was read as if it were not compressed, and the error named the form."""
     status, response = exchange(fake, path, gzip.compress(form(path)), Content_Encoding=encoding)
     assert status == (400 if path.startswith("/v1.0/") else 415)
     assert b"without Content-Encoding" in response
@@ -119,7 +119,7 @@ def test_targets_in_other_forms_reach_the_same_route(fake: Service, path: str) -
 
 @routes
 def test_the_host_of_an_absolute_target_counts(fake: Service, path: str) -> None:
-    """Else the check against DNS rebinding would look at another name than the one asked for."""
+    """Else the check against DNS rebinding would use another name than the requested one."""
     for host in ("", "evil.example"):
         status, response = exchange(fake, f"http://evil.example{path}", form(path), host)
         assert (status, b"host_refused" in response) == (403, True)

@@ -238,7 +238,7 @@ def test_both_come_in_a_zip(service: Service, astronaut: bytes, cutout: Pixels) 
 def test_layers_are_the_colours_and_the_alpha_in_a_zip(
     service: Service, astronaut: bytes, cutout: Pixels
 ) -> None:
-    """With fixed names, as remove.bg's clients look for; the two give the cut-out again."""
+    """With the fixed names that remove.bg's clients expect; the two give the cut-out again."""
     result = removal_result(service, astronaut, output="layers", quality="95")
     assert (result["format"], result["width"]) == ("zip", SIDE)
     answer = service.client.get(result["result_url"].removeprefix("/api/v1"))

@@ -36,7 +36,7 @@ def alpha_of(image: Image.Image) -> Any:
 def test_a_size_bounds_the_area(
     service: Service, large: bytes, fields: dict[str, str], size: tuple[int, int]
 ) -> None:
-    """0.25 megapixels, whatever the photo's shape; headers tell what the full size is."""
+    """0.25 megapixels, whatever the photo's shape; headers have the full size."""
     answer = post(service, files={"image_file": large}, data=fields)
     assert opened(answer.content).size == size
     headers = answer.headers

@@ -113,7 +113,7 @@ def test_a_url_s_removal_is_posted_too(quick: Service, receiver: Receiver) -> No
 
 @pytest.mark.parametrize("text", ["fail", "sleep 60"])
 def test_failed_and_cancelled_removals_are_posted(quick: Service, receiver: Receiver, text: str) -> None:
-    """Whoever waits for the end must learn of each."""
+    """A client that waits for the end needs each of them."""
     task_id = upload(quick, receiver.url, text)
     if text != "fail":
         quick.client.delete(f"/tasks/{task_id}")
@@ -124,7 +124,7 @@ def test_failed_and_cancelled_removals_are_posted(quick: Service, receiver: Rece
 
 
 def test_a_delivery_is_signed(quick: Service, receiver: Receiver) -> None:
-    """As the documentation tells receivers to check it."""
+    """As the documentation describes the check."""
     task_id = upload(quick, receiver.url)
     wait_for(lambda: receiver.received)
     headers, body = receiver.received[0]

@@ -65,7 +65,7 @@ def test_jobs_that_fit_run_together_and_one_that_does_not_waits() -> None:
 
 @pytest.mark.parametrize("available", [None, 64 * GB])
 def test_large_jobs_wait_for_each_other_and_small_ones_run_beside_one(available: int | None) -> None:
-    """Two of the largest images would take 5 GB; whoever sends a usual photo does not wait for one."""
+    """Two of the largest images would take 5 GB; a usual photo does not wait for one."""
     gate = MemoryGate(lambda: available)
     large, small = Job(gate, 3 * GB), Job(gate, 2 * GB // 10)
     assert large.started.wait(WAIT_S)

@@ -63,7 +63,7 @@ def test_jobs_come_in_the_order_of_acceptance(tmp_path: Path) -> None:
 
 
 def test_attempts_are_counted_and_make_a_job_exclusive(tmp_path: Path) -> None:
-    """It may be the photo that ended the service: no other one must be beside it."""
+    """It may be the photo that ended the service: no other one may run with it."""
     folder = accept(tmp_path, 1)
     records.mark_attempt(folder, 1)
     (read,) = read_spool(tmp_path)
@@ -173,7 +173,7 @@ def test_a_task_expires_when_it_was_promised(
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 512])
 def test_a_record_torn_by_a_loss_of_power_is_absent(tmp_path: Path, content: bytes) -> None:
-    """File systems leave such files: nobody was told of the record, which was never synced."""
+    """File systems leave such files: no client was notified of the record, which was never synced."""
     folder, other = accept(tmp_path, 1), accept(tmp_path, 2)
     (folder / "end.json").write_bytes(content)
     (other / "job.json").write_bytes(content)

@@ -174,7 +174,7 @@ def refuse_unlink(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize("name", ["job.json", "end.json"])
 def test_a_record_of_which_only_parts_reached_the_disk_is_absent(tmp_path: Path, name: str) -> None:
-    """Blocks that were not written read as zeros. It was not synced, so nobody was told of it."""
+    """Blocks that were not written read as zeros. It was not synced, so no client was notified of it."""
     torn, _ = accept(tmp_path, 1), accept(tmp_path, 2)
     end(torn, logs=["x" * 5000])
     whole = (torn / name).read_bytes()

@@ -85,7 +85,7 @@ PIECE, MAX_UPLOAD_BYTES = bytes(50_000), 1_000_000  # a budget of 2 bodies of 2.
 
 
 class Client:
-    """A client of the base64 route that sends pieces when it is told to."""
+    """A client of the base64 route that sends pieces on demand."""
 
     def __init__(self, limited: BodyLimitMiddleware) -> None:
         self.pieces: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue()

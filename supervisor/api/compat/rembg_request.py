@@ -18,9 +18,9 @@ from supervisor.api.field_limits import quote_text
 from supervisor.api.openapi import describe_form_fields
 
 Threshold = Annotated[int, Field(ge=0, le=255)]
-# The built-in model is U²-Net-p; silueta is a smaller U²-Net. Those trained for people or clothes differ.
+# General U²-Nets, as the built-in U²-Net-p is; those trained for people or clothes have other results.
 _BUILTIN = ("u2net", "u2netp", "silueta")
-# rembg's name of a BiRefNet, and how the purpose of a model in the catalogue begins that does the same.
+# rembg's names of BiRefNet models, each with the start of the same model's purpose in the catalogue.
 _BIREFNET = {
     "birefnet-general": "general",
     "birefnet-general-lite": "general, small",

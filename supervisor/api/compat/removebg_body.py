@@ -126,7 +126,7 @@ def _decode_chunks(body: bytes, start: int, end: int) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while start < end:
         stop = min(start + ESCAPED_BYTES, end)
-        if stop < end:  # an escape that continues in the next chunk is decode_base64 there
+        if stop < end:  # an escape that continues in the next chunk is decoded there
             stop = _find(body, b"%", stop - 2, stop)
         yield decoder.decode(unquote_to_bytes(body[start:stop].replace(b"+", b" ")))
         start = stop

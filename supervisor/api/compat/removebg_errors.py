@@ -35,7 +35,7 @@ _BACKGROUND_CODES: dict[type[BgremoveError], str] = {
     UrlFailed: "failed_bg_download",
 }
 _STATUSES = {401: 403, 413: 400, 415: 400, 422: 400}  # remove.bg's, for this service's
-_TITLES: dict[type[BgremoveError], str] = {Unauthorized: "API Key invalid"}  # as recorded
+_TITLES: dict[type[BgremoveError], str] = {Unauthorized: "API Key invalid"}  # remove.bg's own words
 
 
 class RemovebgRefusal(BadInput, code="removebg_refusal", status=400):

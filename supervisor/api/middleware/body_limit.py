@@ -67,8 +67,7 @@ class BodyLimitMiddleware:
         try:
             _check_length(headers, limit_bytes)
             _check_charset(headers.get("content-type", ""))
-            if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-                raise EncodingRefused  # as the checks above raise theirs
+            _check_encoding(headers.get("content-encoding", ""))
         except BgremoveError as error:
             await render_error_for(scope["path"], error, self._formats)(scope, receive, send)
             return
@@ -124,6 +123,11 @@ def _check_charset(content_type: str) -> None:
     kind, parameters = parse_options_header(content_type)  # as Starlette parses it
     if kind.startswith(b"multipart/") and parameters.get(b"charset", b"utf-8").lower() not in CHARSETS:
         raise MalformedRequest("A form's charset must be utf-8, us-ascii or iso-8859-1.")
+
+
+def _check_encoding(encoding: str) -> None:
+    if encoding.strip().lower() not in ("", "identity"):
+        raise EncodingRefused
 
 
 class _Body:

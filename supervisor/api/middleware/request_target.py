@@ -1,4 +1,4 @@
-"""Middleware that brings the request's target into one form, before any other one looks at it.
+"""Middleware that normalises the request target to origin-form, before any other middleware reads it.
 
 Source: RFC 9112, 3.2 (origin-form and absolute-form).
 """
@@ -11,7 +11,7 @@ _ABSOLUTE = re.compile(r"https?://(?P<host>[^/?#]*)", re.IGNORECASE)
 
 
 class RequestTargetMiddleware:
-    """Accepts `http://host/path`, as proxies get it, and `//path`, as careless clients join it.
+    """Accepts `http://host/path`, which clients send to a proxy, and `//path`, which some clients join.
 
     The host of an absolute target takes the place of the Host header, as the RFC wants, and is checked.
     """

@@ -9,9 +9,9 @@ from supervisor.api.error_handlers import ErrorFormats, render_error_for
 
 
 class ShutdownMiddleware:
-    """Answers a cancelled request with Stopping, at whatever it was cancelled.
+    """Answers a cancelled request with Stopping, unless its response has begun.
 
-    The server closes the connection of one whose response has begun.
+    The server closes the connection of a request whose response has begun.
     """
 
     def __init__(self, app: ASGIApp, *, formats: ErrorFormats) -> None:
@@ -25,13 +25,13 @@ class ShutdownMiddleware:
             return
         begun = False
 
-        async def send_noted(message: Message) -> None:
+        async def note_and_send(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, note_and_send)
         except asyncio.CancelledError:
             if not begun:
                 await render_error_for(scope["path"], Stopping(), self._formats)(scope, receive, send)

@@ -13,7 +13,7 @@ from supervisor.api.error_handlers import ErrorFormats, render_error_for
 class TrustedHostMiddleware:
     """Refuses every request under a host name that is not this service's.
 
-    Around all others but that of the shutdown: not even a CORS preflight is answered under a foreign name.
+    It is outside of CORS and authentication: not even a CORS preflight is answered under a foreign name.
     """
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str], formats: ErrorFormats) -> None:

@@ -82,7 +82,7 @@ async def status(environment: EnvironmentDep, installs: InstallsDep) -> Environm
     "/install", dependencies=[Depends(_require_local)], responses=describe_errors(LocalOnly, Stopping)
 )
 async def install(installs: InstallsDep, _: NoBody = None) -> Started:
-    """Install what this project's lists want and is missing or broken; null for nothing. One at a time."""
+    """Install this project's packages that are missing or broken; null if none are. One run at a time."""
     task = await installs.start()
     return {"task_id": task.id if task else None}
 

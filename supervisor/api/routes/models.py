@@ -27,7 +27,7 @@ _MODELS = "a name in the catalogue, a hub id owner/name, builtin, or birefnet, w
 _ToLoad = Annotated[str, Query(description=f"which model to load: {_MODELS}")]
 _ToUnload = Annotated[str | None, Query(description="which model to unload; left out: all")]
 _ToRestart = Annotated[
-    str, Query(description="whose workers; auto: those of the model which removals by auto take now")
+    str, Query(description="which model's workers; auto: of the model that auto resolves to now")
 ]
 _Replicas = Annotated[
     int | None, Query(ge=1, description="how many devices are to have it (default: as BGREMOVE_REPLICAS)")

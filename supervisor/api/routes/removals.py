@@ -148,5 +148,5 @@ async def result(task: FinishedRemoval, spool: SpoolDep) -> Result:
     responses=describe_errors(NotFound, StillRunning, Expired),
 )
 async def forget(task: FinishedRemoval, spool: SpoolDep) -> None:
-    """Delete a finished removal's photo and result at once, not only when they expire."""
+    """Delete a finished removal's photo and result immediately, before they expire."""
     await spool.withdraw(task.id)

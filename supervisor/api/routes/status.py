@@ -123,7 +123,7 @@ async def status(container: ContainerDep) -> Status:
 
 @metrics_router.get("/metrics", response_class=Response, responses=_TEXT)
 async def metrics(container: ContainerDep) -> PlainTextResponse:
-    """What is counted and measured, in Prometheus' text format; also at `/metrics`, where it looks first."""
+    """Metrics in Prometheus' text format; also at `/metrics`, which it scrapes by default."""
     workers = await container.models.worker_status()
     queue = container.dispatcher.queue
     text = render_metrics(container.metrics, container.uptime_s, len(queue), queue.limit, workers)

@@ -16,7 +16,7 @@ const GONE_CODES = new Set(['not_found', 'expired']); // the server does not hav
  */
 export class Job extends EventTarget {
   state = 'waiting';
-  message = 'Waiting';
+  message = 'Not sent yet';
   percent = 0;
   code = null;
   result = null;
@@ -103,7 +103,7 @@ export class Job extends EventTarget {
   }
 
   get #firstMessage() {
-    if (this.#taskId) return 'Waiting';
+    if (this.#taskId) return 'Reconnecting';
     return this.original ? 'Uploading the photo' : 'Fetching the photo';
   }
 
@@ -178,7 +178,7 @@ const randomKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (
 
 /** Describe a position in the server's queue, which counts from 1. */
 const describePosition = (position) =>
-  (position === 1 ? 'Waiting, next in the queue' : `Waiting, number ${position} in the queue`);
+  (position === 1 ? 'Next in the queue' : `Number ${position} in the queue`);
 
 /** Rethrow the error of a failed upload. fetch() fails alike for an unreadable file and an unreachable server. */
 async function rethrowIfReadable(source, error) {

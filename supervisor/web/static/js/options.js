@@ -2,10 +2,12 @@
 // preset (GET /presets) fills in its options, which can then be changed; the preset itself is not sent.
 import { get } from './api.js';
 import { byId, capitalise, h } from './dom.js';
+import { readStored, store } from './tab-storage.js';
 
 const LABELS = { auto: 'Automatic', birefnet: 'Default model', builtin: 'Built-in model', png: 'PNG', webp: 'WebP', jpeg: 'JPEG', roi: 'Region of interest', max_area: 'Max pixels' };
 const FIRST_GROUP = 'result'; // open from the start
 const PRESET = 'preset';
+const STORAGE_KEY = 'bgremove-options';
 const MODEL = 'model'; // its choices are the models on disk
 const HEX = /^#[0-9a-f]{6}/i;
 
@@ -58,10 +60,26 @@ export class OptionsForm {
       this.#groups.get(option.group).node.append(node);
     }
     this.button.before(...[...this.#groups.values()].map((group) => group.node));
+    this.#restore();
+  }
+
+  /** Set the fields to the values that they had before a reload of the page. */
+  #restore() {
+    const values = readStored(STORAGE_KEY) ?? {};
+    for (const field of this.#fields) field.value = values[field.option.name] ?? field.option.default;
+    this.#preset = this.#presets[values[PRESET]] ?? {};
+    this.#showSummary();
+  }
+
+  /** Store the values that differ from their defaults; a file cannot be stored. */
+  #store() {
+    const changed = this.#fields.filter((field) => field.changed && field.option.kind !== 'image');
+    store(STORAGE_KEY, Object.fromEntries(changed.map(({ option, value }) => [option.name, value])));
   }
 
   #change({ name }) {
     if (name === PRESET) this.#applyPreset();
+    this.#store();
     this.#showSummary();
   }
 
@@ -155,6 +173,7 @@ class Field {
   set value(value) {
     if (this.option.kind === 'boolean') this.control.checked = value === true;
     else this.control.value = value ?? '';
+    if (this.control.selectedIndex === -1) this.control.value = this.option.default ?? ''; // not among the choices
     this.control.dispatchEvent(new Event('input')); // does not bubble: for the picker of a colour
   }
 

@@ -1,28 +1,18 @@
-// Task memory: which tasks this tab has submitted, so that the page shows them again after it was reloaded.
+// Task memory: which tasks this tab has submitted, so that the page shows them again after a reload.
+import { readStored, store } from './tab-storage.js';
+
 const KEY = 'bgremove-tasks';
 
 /** Return the remembered tasks, oldest first: { taskId, name, options }. */
 export function recall() {
-  try {
-    const tasks = JSON.parse(sessionStorage.getItem(KEY) ?? '[]');
-    return Array.isArray(tasks) ? tasks.filter((task) => typeof task?.taskId === 'string') : [];
-  } catch {
-    return []; // storage is off, or holds something else
-  }
+  const tasks = readStored(KEY);
+  return Array.isArray(tasks) ? tasks.filter((task) => typeof task?.taskId === 'string') : [];
 }
 
 export function remember(task) {
-  write([...recall().filter(({ taskId }) => taskId !== task.taskId), task]);
+  store(KEY, [...recall().filter(({ taskId }) => taskId !== task.taskId), task]);
 }
 
 export function forget(taskId) {
-  write(recall().filter((task) => task.taskId !== taskId));
-}
-
-function write(tasks) {
-  try {
-    sessionStorage.setItem(KEY, JSON.stringify(tasks));
-  } catch {
-    // storage is off or full: the tasks are not shown again
-  }
+  store(KEY, recall().filter((task) => task.taskId !== taskId));
 }
