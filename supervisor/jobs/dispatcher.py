@@ -184,6 +184,7 @@ class Dispatcher:
                 log.warning(
                     "job requeued after worker failure", extra={"task_id": job.id, "reason": error.code}
                 )
+                entry.avoided = slot.worker
                 self._retry(entry, replace(job, attempt=job.attempt + 1, exclusive=True))
         except BgremoveError as error:
             await self._fail(entry, error)

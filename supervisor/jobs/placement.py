@@ -36,7 +36,10 @@ class PlacementRound:
         """Return a slot for a job, None where it has to wait."""
         pool = model.pool
         slot = pool.try_acquire(
-            exclusive=entry.job.exclusive, reserved=self._reserved, has_room=self._has_room
+            exclusive=entry.job.exclusive,
+            reserved=self._reserved,
+            has_room=self._has_room,
+            avoided=entry.avoided,
         )
         if slot is not None:
             for overtaken in self._overtaken:
