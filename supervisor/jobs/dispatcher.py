@@ -29,7 +29,7 @@ from shared.messages import RemovalResult
 from supervisor.jobs.ends import Entry, JobEnds
 from supervisor.jobs.image_fetch import ImageFetcher
 from supervisor.jobs.job import Job
-from supervisor.jobs.placement import PlacementRound
+from supervisor.jobs.placement import PlacementRound, is_due
 from supervisor.jobs.queue import JobQueue
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
@@ -150,6 +150,7 @@ class Dispatcher:
         if any(job.model == "auto" for job in self.queue):
             await self._models.refresh()
         waiting = [(self._entries[job.id], self._models.resolve(job.model)) for job in self.queue]
+        waiting.sort(key=lambda pair: not is_due(pair[0]))  # stable; else the room for it goes to others
         placement = PlacementRound(self._models.residency, (model.pool.name for _, model in waiting))
         for entry, model in waiting:
             slot = placement.try_acquire(entry, model)
@@ -183,6 +184,7 @@ class Dispatcher:
                 log.warning(
                     "job requeued after worker failure", extra={"task_id": job.id, "reason": error.code}
                 )
+                entry.avoided = slot.worker
                 self._retry(entry, replace(job, attempt=job.attempt + 1, exclusive=True))
         except BgremoveError as error:
             await self._fail(entry, error)

@@ -13,6 +13,7 @@ from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
 from supervisor.observability.metrics import Metrics
 from supervisor.tasks.task import Task
+from supervisor.workers.worker import Worker
 
 log = logging.getLogger("supervisor.dispatcher")
 
@@ -27,6 +28,7 @@ class Entry:
     submitted_at_s: float = 0.0
     started_at_s: float = 0.0
     overtaken_by: int = 0  # jobs that were started before it while its model had no room
+    avoided: Worker | None = None  # the worker whose process died
 
 
 class JobEnds:

@@ -12,8 +12,13 @@ from supervisor.workers.worker import Worker
 MAX_OVERTAKING = 32  # jobs that may overtake one whose model is not loaded
 
 
+def is_due(entry: Entry) -> bool:
+    """Whether so many jobs have overtaken this one that no other may."""
+    return entry.overtaken_by >= MAX_OVERTAKING
+
+
 class PlacementRound:
-    """One round over the waiting jobs, in the order of the queue.
+    """One round over the waiting jobs: first those that are due, then the others, in the order of the queue.
 
     A job whose model no device has room for waits while other models' jobs overtake it, so that two models
     that are asked for in turns are not loaded in turns. After `MAX_OVERTAKING` of them it is a loaded model's
@@ -31,14 +36,17 @@ class PlacementRound:
         """Return a slot for a job, None where it has to wait."""
         pool = model.pool
         slot = pool.try_acquire(
-            exclusive=entry.job.exclusive, reserved=self._reserved, has_room=self._has_room
+            exclusive=entry.job.exclusive,
+            reserved=self._reserved,
+            has_room=self._has_room,
+            avoided=entry.avoided,
         )
         if slot is not None:
             for overtaken in self._overtaken:
                 overtaken.overtaken_by += 1
         elif not pool.resident:
             self._overtaken.append(entry)
-            self._make_room(pool, is_due=entry.overtaken_by >= MAX_OVERTAKING)
+            self._make_room(pool, is_due=is_due(entry))
         return slot
 
     def _has_room(self, worker: Worker) -> bool:

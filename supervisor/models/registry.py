@@ -238,8 +238,8 @@ class Models:
         return own + self._cluster
 
     def _handle_change(self, pool: WorkerPool) -> None:
-        first = pool.workers[0].device
-        if first.is_auto and first.name != "auto":
+        first, auto = pool.workers[0].device, self._devices[:1]
+        if auto and auto[0].is_auto and first not in (auto[0], CPU):  # which is for an ONNX model
             self.residency.auto = first
         self.residency.note_change()
         for listener in self._listeners:

@@ -1,15 +1,16 @@
-"""The worker pool of one model: a worker per device, a choice among them for each job, and their revival."""
+"""The worker pool of one model: a worker per device, and a choice among them for each job."""
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import BgremoveError, OutOfMemory
+from shared.errors import BgremoveError, WorkerReplaced
 from shared.messages import ModelInfo
 from supervisor.workers.device import Device
+from supervisor.workers.revival import Revivals
 from supervisor.workers.slots import Slot
 from supervisor.workers.spec import OnProgress, WorkerStatus
 from supervisor.workers.state import WorkerState
@@ -24,7 +25,6 @@ _BY_USE = (
     WorkerState.FAILED,
     WorkerState.STOPPED,
 )
-REVIVAL_S = (0.5, 5.0, 30.0, 120.0, 300.0)  # before a lost device is tried again, by failures in a row
 log = logging.getLogger("supervisor.pool")
 
 
@@ -48,8 +48,7 @@ class WorkerPool:
         self.replicas = replicas
         self._make_worker = make_worker
         self._listeners: list[Callable[[], None]] = []
-        self._revivals: dict[Worker, asyncio.Task[None]] = {}
-        self._failures: dict[Worker, int] = {}
+        self._revivals = Revivals(lambda: self.alive, self._lacks_replica)
         self.workers = [self._add(device) for device in devices]
 
     @property
@@ -101,16 +100,18 @@ class WorkerPool:
         exclusive: bool,
         reserved: set[Worker],
         has_room: Callable[[Worker], bool] = lambda _: True,
+        avoided: Worker | None = None,
     ) -> Slot | None:
         """Return a slot of the least loaded worker whose model is loaded, else of one to start; None: wait.
 
         An `exclusive` slot needs a worker without other jobs. One that has some is added to `reserved`, and
-        drains: the caller passes that set along for the other jobs that it tries in the same round.
+        drains: the caller passes that set along for the other jobs that it tries in the same round. The
+        `avoided` worker, where the job's process has died, is for when no other one works.
         """
-        loaded = [
-            each for each in self.workers if each.model_info and not each.problem and each not in reserved
-        ]
-        startable = [worker for worker in self._find_startable() if worker not in reserved]
+        working = [each for each in self.workers if each.model_info and not each.problem]
+        barred = reserved | ({avoided} if set(working) - {avoided} else set())
+        loaded = [worker for worker in working if worker not in barred]
+        startable = [worker for worker in self._find_startable() if worker not in barred]
         usable = [*sorted(loaded, key=lambda worker: worker.in_flight), *filter(has_room, startable)]
         for worker in usable:
             slot = worker.try_acquire(exclusive=exclusive)
@@ -125,11 +126,12 @@ class WorkerPool:
         idle = [worker for worker in self.workers if worker.model_info is None or worker.problem]
         if self.problem is None:
             idle = [worker for worker in idle if worker.problem is None]
-        if self.replicas is not None:
-            resident = sum(worker.resident for worker in self.workers)
-            idle = [worker for worker in idle if worker.resident or resident < self.replicas]
-        if any(worker.alive for worker in self.workers):
-            idle = [worker for worker in idle if worker.state is not WorkerState.FAILED]
+        if not self._lacks_replica():
+            idle = [worker for worker in idle if worker.resident]
+        if self.alive:
+            idle = [
+                each for each in idle if each.state is not WorkerState.FAILED and each not in self._revivals
+            ]
         return sorted(idle, key=lambda worker: (worker.in_flight, worker.state is WorkerState.FAILED))
 
     async def load(self, on_progress: OnProgress, replicas: int | None = None) -> None:
@@ -141,26 +143,24 @@ class WorkerPool:
         first, *_ = self.workers
         if first.device.is_auto:
             await first.load(on_progress)  # says which devices there are
-        wanted = self._choose_workers(replicas)
-        outcomes = await asyncio.gather(
-            *(worker.load(on_progress) for worker in wanted), return_exceptions=True
-        )
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        count = wanted = replicas or self.replicas or len(self.workers)
+        untried = sorted(self.workers, key=lambda worker: not worker.alive)
+        failures: list[BaseException] = []
+        while untried and wanted and not any(isinstance(each, WorkerReplaced) for each in failures):
+            tried, untried = untried[:wanted], untried[wanted:]
+            outcomes = await asyncio.gather(*(one.load(on_progress) for one in tried), return_exceptions=True)
+            wanted -= outcomes.count(None)
+            failures += [outcome for outcome in outcomes if outcome is not None]
         unexpected = [failure for failure in failures if not isinstance(failure, BgremoveError)]
-        if unexpected or len(failures) == len(wanted):
+        if unexpected or wanted == count:
             raise [*unexpected, *failures][0]
-        for worker in wanted:
+        for worker in self.workers:
             if worker.failure is not None:
                 log.warning("device skipped", extra={"worker": worker.name, "reason": worker.failure})
 
-    def _choose_workers(self, replicas: int | None) -> list[Worker]:
-        """Return the workers to load, those first that have the model loaded."""
-        count = replicas or self.replicas or len(self.workers)
-        return sorted(self.workers, key=lambda worker: not worker.alive)[:count]
-
     async def stop(self) -> bool:
         """Kill every worker and wait until all are reaped; False where none ran."""
-        self._cancel_revivals()
+        await self._revivals.cancel()
         return any(await asyncio.gather(*(worker.stop() for worker in self.workers)))
 
     async def memory_bytes(self) -> int:
@@ -174,7 +174,7 @@ class WorkerPool:
     @asynccontextmanager
     async def pause(self) -> AsyncIterator[None]:
         """Keep all workers stopped for the length of a block; those that were loaded are loaded again."""
-        self._cancel_revivals()
+        await self._revivals.cancel()
         async with AsyncExitStack() as stack:
             for worker in self.workers:
                 await stack.enter_async_context(worker.pause())
@@ -183,7 +183,7 @@ class WorkerPool:
     async def close(self) -> None:
         """Kill the workers for good."""
         self._listeners.clear()
-        self._cancel_revivals()
+        await self._revivals.cancel()
         await asyncio.gather(*(worker.close() for worker in self.workers))
 
     def _add(self, device: Device) -> Worker:
@@ -193,38 +193,22 @@ class WorkerPool:
 
     def _handle_change(self, worker: Worker) -> None:
         info = worker.model_info
-        if info is not None:
-            self._failures.pop(worker, None)
-            if worker.device.is_auto:
-                self._expand(worker, info)
-        elif worker.state is WorkerState.FAILED and worker not in self._revivals and self.alive:
-            self._schedule_revival(worker)
+        if info is not None and worker.device.is_auto:
+            self._expand(worker, info)
+        for each in self.workers:
+            self._revivals.schedule(each)
         for listener in self._listeners:
             listener()
 
     def _expand(self, worker: Worker, info: ModelInfo) -> None:
-        """Replace "auto" by the devices that its worker has found: its own, and the others of that kind."""
-        worker.device = Device(info.device_name or info.device, is_auto=True)
+        """Replace "auto" by the devices that its worker has found: its own, and the others of that kind.
+
+        A worker that has such others keeps its device, or it would take one of theirs once its own is lost.
+        """
+        worker.device = Device(info.device_name or info.device, is_auto=not info.other_devices)
         known = {each.device.name for each in self.workers}
         self.workers += [self._add(Device(name)) for name in info.other_devices if name not in known]
 
-    def _schedule_revival(self, worker: Worker) -> None:
-        last = worker.process.last_exit
-        if last is not None and last.reason == OutOfMemory.code:
-            return  # it would evict other models, again and again
-        failures = self._failures[worker] = self._failures.get(worker, 0) + 1
-        wait_s = REVIVAL_S[min(failures, len(REVIVAL_S)) - 1]
-        log.warning("device lost", extra={"worker": worker.name, "retry_s": wait_s})
-        self._revivals[worker] = asyncio.create_task(self._revive(worker, wait_s))
-
-    async def _revive(self, worker: Worker, wait_s: float) -> None:
-        await asyncio.sleep(wait_s)
-        with suppress(BgremoveError):  # its death schedules the next one
-            del self._revivals[worker]
-            if self.alive:
-                await worker.load(lambda _percent, _message: None)
-
-    def _cancel_revivals(self) -> None:
-        for revival in self._revivals.values():
-            revival.cancel()
-        self._revivals.clear()
+    def _lacks_replica(self) -> bool:
+        """Whether fewer devices have the model than may have it."""
+        return self.replicas is None or sum(worker.resident for worker in self.workers) < self.replicas

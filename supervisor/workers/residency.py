@@ -29,7 +29,12 @@ class Residency:
         self._changed.set()
 
     def has_room(self, worker: Worker, claims: Collection[Worker] = ()) -> bool:
-        """Whether the worker's device holds its model, or may hold one more, besides those of `claims`."""
+        """Whether the worker's device holds its model, or may hold one more, besides those of `claims`.
+
+        A worker that is being ended has none: the room that an eviction makes is for another model.
+        """
+        if worker.state is WorkerState.STOPPING:
+            return False
         others = [*self._find_others(worker), *(each for each in claims if self._share_device(each, worker))]
         return worker.resident or len(others) < self._limit
 

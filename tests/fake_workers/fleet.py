@@ -1,7 +1,9 @@
 """Workers of a fleet: each has a device of its own, as its configuration says, and can fail there.
 
-Files in the model's folder say what happens: `lost-DEVICE` ends its worker, `full-DEVICE` leaves no memory
-for the model there, `auto-DEVICES` are what a worker on "auto" finds, separated by commas.
+Files in the model's folder say what happens on a device: with `lost-DEVICE` its worker ends, with
+`breaks-DEVICE` its first job ends it, `full-DEVICE` leaves no memory for the model, `full-once-DEVICE` the
+same for one load. `slow` makes loads take a while. `auto-DEVICES` are what a worker on "auto" finds,
+separated by commas: it takes the first that is not lost.
 """
 
 import os
@@ -11,22 +13,25 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from shared.messages import LoadFailed, WorkerConfig
+from shared.messages import LoadFailed, Loading, WorkerConfig
 from tests.fake_workers.behaviours import obey
 from tests.fake_workers.talk import MODEL, jobs
 
-PHOTO_S = 0.05
+PHOTO_S = 0.015
+LOAD_S = 1.0  # of a slow one
 
 
 def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
     """Take some time for each photo, and do what it says."""
-    folder, devices = Path(config.model_path), [config.device]
-    if config.device == "auto":
-        devices = next(path.name.removeprefix("auto-") for path in folder.glob("auto-*")).split(",")
-    device = devices[0]
-    if (folder / f"lost-{device}").exists():
+    folder = Path(config.model_path)
+    devices = find_devices(folder, config.device)
+    device = next((each for each in devices if not (folder / f"lost-{each}").exists()), None)
+    if device is None:
         os._exit(70)
-    if (folder / f"full-{device}").exists():
+    if (folder / "slow").exists():
+        events.put(Loading(50, "Loading the model"))
+        time.sleep(LOAD_S)
+    if (folder / f"full-{device}").exists() or is_full_once(folder, device):
         events.put(LoadFailed("out_of_memory", f"There is not enough memory for the model on {device}."))
         return
     model = replace(
@@ -34,9 +39,27 @@ def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
         model_id=config.model_id,
         device=device.partition(":")[0],
         device_name=device,
-        other_devices=tuple(devices[1:]),
+        other_devices=tuple(each for each in devices if each != device),
         max_concurrency=2,
     )
     for job in jobs(commands, events, model):
+        if (folder / f"breaks-{device}").exists():
+            os._exit(70)
         time.sleep(PHOTO_S)
         obey(job, events)
+
+
+def find_devices(folder: Path, device: str) -> list[str]:
+    """Return the devices that PyTorch would find, given the configured one."""
+    if device != "auto":
+        return [device]
+    return next(path.name.removeprefix("auto-") for path in folder.glob("auto-*")).split(",")
+
+
+def is_full_once(folder: Path, device: str) -> bool:
+    """Whether this load, and no later one, finds too little memory."""
+    try:
+        (folder / f"full-once-{device}").unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,15 +1,18 @@
 """Fixtures that the tests of several routes share."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.integration import removebg_cases
+from tests.integration.fleet_service import fleet_settings, make_model
 from tests.photos import encoded, wish
+from tests.service import Service
 
 FILES = {
     "/holiday.png": wish(),
@@ -44,3 +47,19 @@ def pictures() -> Iterator[str]:
 def destination(tmp_path: Path) -> Path:
     """Where a fetched image goes."""
     return tmp_path / "upload"
+
+
+@pytest.fixture
+def fleet_folder(tmp_path: Path) -> Path:
+    """The folder of a model called `fleet`, whose files say what its fake workers do."""
+    return make_model(tmp_path / "fleet")
+
+
+@pytest.fixture
+def start_fleet(start: Callable[..., Service], fleet_folder: Path) -> Callable[..., Service]:
+    """Start a service with that model on some devices."""
+
+    def begin(device: str, **settings: Any) -> Service:
+        return start(**fleet_settings(fleet_folder, device), **settings)
+
+    return begin

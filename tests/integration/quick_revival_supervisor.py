@@ -4,7 +4,7 @@ if __name__ == "__main__":
     import sys
 
     from supervisor.server import main
-    from supervisor.workers import pool
+    from supervisor.workers import revival
 
-    pool.REVIVAL_S = (0.1, 0.2, 0.4, 0.4, 0.4)
+    revival.REVIVAL_S = (0.1, 0.2, 0.4, 0.4, 0.4)
     main(sys.argv[1:])

@@ -158,6 +158,33 @@ def test_no_job_is_overtaken_by_more_than_its_bound(tmp_path: Path) -> None:
     with_models(tmp_path, "ab", 1, scenario)
 
 
+def test_the_room_for_a_job_that_is_due_goes_to_no_other_one(tmp_path: Path) -> None:
+    """Though its client had a turn on another device meanwhile: the eviction would have been for nothing."""
+
+    async def scenario(bench: Bench, models: ManyModels) -> None:
+        models.workers["c"].device = Device("cuda:1")
+        first = await submit(bench, "a")
+        many = await submit(bench, "b" + "c" * 45, "two models") + await submit(bench, "a" * 45)
+        await ended(models, first + many)
+        on_gpu = [name for name in models.runs if name != "c"]
+        assert MAX_OVERTAKING // 2 <= on_gpu.index("b") <= MAX_OVERTAKING + 2
+        assert models.workers["a"].loads == 2
+
+    with_models(tmp_path, "abc", 1, scenario)
+
+
+def test_a_model_that_is_being_evicted_gets_no_room_for_itself() -> None:
+    """Its next job would take the room that the eviction makes."""
+    evicted, wanting = (LoadableWorker(name, GPU, []) for name in "ab")
+    evicted.process.state = WorkerState.STOPPING
+    residency = Residency(1, lambda: [evicted, wanting])
+    assert not residency.has_room(evicted)
+    assert not residency.has_room(wanting), "not yet"
+    evicted.process.state = WorkerState.STOPPED
+    assert residency.has_room(evicted)
+    assert residency.has_room(wanting)
+
+
 def test_models_on_devices_of_their_own_do_not_evict_each_other(tmp_path: Path) -> None:
     """The bound is of each device."""
 
