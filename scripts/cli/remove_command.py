@@ -11,6 +11,7 @@ import bootstrap
 from cli.batch import run_batch
 from cli.batch_plan import Plan, make_plan
 from cli.batch_report import Report
+from cli.cluster_batch import run_on_cluster
 from cli.command_errors import CommandFailed, Terminated, usage_error
 from cli.connect import Service, add_server_flags, connect, ensure_environment, read_token, start_service
 from cli.inputs import describe_unread
@@ -41,7 +42,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add = parser.add_argument
     add("images", metavar="IMAGE", nargs="*", help="a file, a folder, a glob pattern, a URL, or -")
     add("-o", "--out", metavar="FILE", help="output file of a single image; - for standard output")
-    add("--out-dir", metavar="FOLDER", type=Path, help="output folder; created if missing")
+    add("--out-dir", metavar="FOLDER", type=_parse_out_dir, help="output folder; created if missing")
     add("--suffix", help="suffix of the results' names (default: -cutout, -mask, -both or -layers)")
     add("--recursive", action="store_true", help="include subfolders, which --out-dir reproduces")
     add("--overwrite", action="store_true", help="also process images whose result is up to date")
@@ -60,6 +61,12 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     add("--json", action="store_true", help="print one JSON object per image on standard output")
     add_server_flags(parser)
+    add(
+        "--cluster",
+        metavar="HOST:PORT",
+        help="remove on the nodes of a Ray cluster, which read the images and write to --out-dir themselves: "
+        "paths that every node has, or URLs such as s3://bucket/folder",
+    )
     add_options(parser)
     parser.set_defaults(run=run)
 
@@ -73,7 +80,12 @@ def run(arguments: argparse.Namespace) -> int:
         token = read_token(arguments.token)
         if arguments.model and not arguments.server:
             check_model_name(arguments.model)
-        plan = make_plan(arguments, _read_preset(arguments, token))
+        preset = _read_preset(arguments, token)
+        if arguments.cluster:
+            return run_on_cluster(arguments, preset)
+        if isinstance(arguments.out_dir, str):
+            raise usage_error(f"--out-dir {arguments.out_dir}: a URL needs --cluster")
+        plan = make_plan(arguments, preset)
         if plan.watched:
             return _run_watch(arguments, plan, plan.watched, report)
         return _run_single(arguments, plan, report) if plan.single else _run_batch(arguments, plan, report)
@@ -175,6 +187,11 @@ def _open_service(
 def _ensure_environment(arguments: argparse.Namespace) -> Path:
     lists = [bootstrap.SUPERVISOR] if arguments.server else [bootstrap.SUPERVISOR, bootstrap.BUILTIN_MODEL]
     return ensure_environment(*lists)
+
+
+def _parse_out_dir(value: str) -> Path | str:
+    """Return a folder, or its URL as it is."""
+    return value if "://" in value else Path(value)
 
 
 def _parse_jobs(value: str) -> int:

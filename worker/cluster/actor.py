@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shared.errors import BgremoveError, ModelUnavailable, OutOfMemory, WorkerStartFailed
+from shared.errors import BgremoveError, ModelUnavailable, OutOfMemory, StorageFailed, WorkerStartFailed
 from shared.messages import Event, Failed, Finished, ModelInfo, Progress, RemovalJob, WorkerConfig
 from shared.version import VERSION
+from worker.cluster.file_access import read_file, write_file
 from worker.engines import loaders
 from worker.imaging import decode
 from worker.imaging.parallel import limit_cores
@@ -104,6 +105,23 @@ class RemovalActor:
         finally:
             del self._events[job.task_id]
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def remove_file(self, job: RemovalJob, source: str, target: str) -> Event:
+        """Remove the background of a file that this node can read, write the result, and return the end."""
+        try:
+            photo = await asyncio.to_thread(read_file, source)
+        except Exception as error:  # noqa: BLE001  # each file system has errors of its own
+            return Failed(job.task_id, StorageFailed.code, f"The photo cannot be read: {error}")
+        last = None
+        async for remote in self.remove(job, photo, None):
+            last = remote
+        if last is None or last.result is None:
+            return last.event if last else Failed(job.task_id, WorkerStartFailed.code, "There is no result.")
+        try:
+            await asyncio.to_thread(write_file, target, last.result)
+        except Exception as error:  # noqa: BLE001  # as above
+            return Failed(job.task_id, StorageFailed.code, f"The result cannot be written: {error}")
+        return last.event
 
     async def cancel(self, task_id: str) -> None:
         """Stop a job at its next step."""

@@ -47,7 +47,7 @@ def serve(
     try:
         import ray  # noqa: PLC0415  # slow, and in this process alone
 
-        _check_reachable(config.cluster.address)
+        check_reachable(config.cluster.address)
         # Ray puts this process's folder before the nodes' PYTHONPATH: their versions could not differ.
         with contextlib.chdir(os.sep):
             ray.init(
@@ -65,7 +65,7 @@ def serve(
     ray.shutdown()
 
 
-def _check_reachable(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Raise OSError for an address that nobody listens on: Ray itself would try that for minutes."""
     host, _, port = address.rpartition(":")
     if host:
