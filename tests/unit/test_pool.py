@@ -20,9 +20,16 @@ def pool_of(*concurrency: int) -> tuple[WorkerPool, list[ScriptedWorker]]:
     return make_pool(workers), workers
 
 
-def acquire(pool: WorkerPool, *, exclusive: bool = False, reserved: set[Worker] | None = None) -> Slot | None:
+def acquire(
+    pool: WorkerPool,
+    *,
+    exclusive: bool = False,
+    reserved: set[Worker] | None = None,
+    avoided: Worker | None = None,
+) -> Slot | None:
     """Acquire a slot in a round of its own."""
-    return pool.try_acquire(exclusive=exclusive, reserved=set() if reserved is None else reserved)
+    reserved = set() if reserved is None else reserved
+    return pool.try_acquire(exclusive=exclusive, reserved=reserved, avoided=avoided)
 
 
 def break_down(worker: Worker) -> None:
@@ -79,6 +86,22 @@ def test_an_exclusive_slot_reserves_the_worker_that_is_free_first() -> None:
     assert acquire(pool) is None, "nobody joins"
     alone.release()
     assert acquire(pool) is not None
+
+
+def test_a_retry_avoids_the_worker_that_died_while_another_one_works() -> None:
+    """Its device may break at each job; but there may be no other one."""
+    pool, (broken, healthy) = pool_of(1, 1)
+    busy = healthy.try_acquire(exclusive=False)
+    assert busy is not None
+    assert acquire(pool, exclusive=True, avoided=broken) is None, "it waits for the other one"
+    busy.release()
+    slot = acquire(pool, exclusive=True, avoided=broken)
+    assert slot is not None
+    assert slot.worker is healthy
+    break_down(healthy)
+    slot = acquire(pool, exclusive=True, avoided=broken)
+    assert slot is not None
+    assert slot.worker is broken
 
 
 def test_a_worker_without_its_model_takes_one_job() -> None:
