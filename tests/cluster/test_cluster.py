@@ -13,7 +13,7 @@ from tests.cluster.conftest import JOIN_TIMEOUT_S, RayCluster, actors, bridge, l
 from tests.integration.test_metrics import scraped, value
 from tests.service import ROOT, Service, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(240)]
 OnCluster = Callable[..., Service]
 
 

@@ -10,7 +10,7 @@ from tests.cluster.conftest import RayCluster, actors
 from tests.integration.commands import ENVIRONMENT, Run, bgremove, command
 from tests.service import Service, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture

@@ -184,6 +184,7 @@ def test_a_photo_that_ends_the_worker_is_given_up_after_two_attempts(restarts: R
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_kill_between_any_two_steps_loses_nothing(restarts: Restarts, moment: str) -> None:
     """Whatever is on the disk then: an answered id completes, an unanswered upload leaves nothing."""
