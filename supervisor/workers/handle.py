@@ -3,10 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from shared.errors import (
     BgremoveError,
@@ -35,6 +34,7 @@ from shared.messages import (
 )
 from supervisor.workers.deadline import Deadline
 from supervisor.workers.exit_diagnosis import ExitDiagnosis
+from supervisor.workers.in_flight import InFlight, mark_retrieved, settle
 from supervisor.workers.process import WorkerProcess
 from supervisor.workers.spec import OnProgress, WorkerExit, WorkerSpec
 from supervisor.workers.state import WorkerEvent
@@ -44,17 +44,6 @@ CANCEL_GRACE_S = 2.0
 # Errors of a job that the worker process has logged with their cause.
 LOGGED = frozenset({BgremoveError.code, StorageFailed.code})
 log = logging.getLogger("supervisor.worker")
-
-
-@dataclass(slots=True)
-class _InFlight:
-    """A job that was sent to the process and is not answered."""
-
-    answer: asyncio.Future[RemovalResult]
-    on_progress: OnProgress
-    deadline: Deadline
-    started: bool = False
-    abandoned: bool = False
 
 
 class WorkerHandle:
@@ -75,7 +64,7 @@ class WorkerHandle:
         self._log_path = log_path
         self._on_change = on_change
         self._ready: asyncio.Future[ModelInfo] = self._loop.create_future()
-        self._in_flight: dict[str, _InFlight] = {}
+        self._in_flight: dict[str, InFlight] = {}
         self._nodes: dict[str, NodeStatus] = {}
         self._load_listeners: list[OnProgress] = []
         self._cause: BgremoveError | None = None
@@ -125,7 +114,7 @@ class WorkerHandle:
             self._on_change(WorkerEvent.JOB_STARTED)
         answer: asyncio.Future[RemovalResult] = self._loop.create_future()
         answer.add_done_callback(lambda _: self._forget(job.task_id))
-        self._in_flight[job.task_id] = _InFlight(answer, on_progress, self._start_deadline(job.task_id))
+        self._in_flight[job.task_id] = InFlight(answer, on_progress, self._start_deadline(job.task_id))
         try:
             self._process.send(Remove(job))
             return await asyncio.shield(answer)
@@ -160,7 +149,7 @@ class WorkerHandle:
     def _forget(self, task_id: str) -> None:
         in_flight = self._in_flight.pop(task_id)
         in_flight.deadline.cancel()
-        _mark_retrieved(in_flight.answer)
+        mark_retrieved(in_flight.answer)
         if self.terminating:
             return
         if not self._in_flight:
@@ -188,7 +177,7 @@ class WorkerHandle:
                 case Progress(task_id, percent, message) if task_id in self._in_flight:
                     self._handle_progress(self._in_flight[task_id], percent, message)
                 case Finished(task_id, result) if task_id in self._in_flight:
-                    _settle(self._in_flight[task_id].answer, result)
+                    settle(self._in_flight[task_id].answer, result)
                 case Failed(task_id, code, detail) if task_id in self._in_flight:
                     self._handle_failure(self._in_flight[task_id], task_id, error_from(code, detail))
                 case _:
@@ -201,18 +190,18 @@ class WorkerHandle:
             self.model_info = replace(self.model_info, max_concurrency=event.max_concurrency)
             self._on_change(WorkerEvent.RESIZED)
 
-    def _handle_progress(self, in_flight: _InFlight, percent: float, message: str) -> None:
+    def _handle_progress(self, in_flight: InFlight, percent: float, message: str) -> None:
         if not in_flight.started:  # the timeout of a job counts from its start in the worker
             in_flight.started = True
             in_flight.deadline.cancel()
             in_flight.deadline = self._job_deadline()
         in_flight.on_progress(percent, message)
 
-    def _handle_failure(self, in_flight: _InFlight, task_id: str, error: BgremoveError) -> None:
+    def _handle_failure(self, in_flight: InFlight, task_id: str, error: BgremoveError) -> None:
         if error.code in LOGGED and not in_flight.abandoned:  # before the process's log is deleted
             stderr_tail = "\n".join(read_tail(self._log_path))
             log.warning("removal failed in worker", extra={"task_id": task_id, "stderr_tail": stderr_tail})
-        _settle(in_flight.answer, error)
+        settle(in_flight.answer, error)
 
     def _handle_exit(self, code: int | None) -> None:
         self._load_deadline.cancel()
@@ -220,11 +209,11 @@ class WorkerHandle:
         error = self._cause or self._diagnosis.explain(self._process, code, loaded=loaded)
         self.exit = self._diagnosis.describe(self.generation, self._process, code, error)
         delete(self._log_path)
-        _settle(self._ready, error)
+        settle(self._ready, error)
         for in_flight in list(self._in_flight.values()):
-            _settle(in_flight.answer, error)
+            settle(in_flight.answer, error)
         self.exited.set()
-        _mark_retrieved(self._ready)
+        mark_retrieved(self._ready)
         self._on_change(WorkerEvent.EXITED)
 
     def _start_deadline(self, task_id: str) -> Deadline:
@@ -244,18 +233,3 @@ class WorkerHandle:
     def _deadline(self, timeout_s: float, what: str) -> Deadline:
         error = WorkerTimeout(f"The worker {what} within {timeout_s:g} s and was ended.")
         return Deadline(timeout_s, partial(self.kill, error))
-
-
-def _settle(future: asyncio.Future[Any], outcome: ModelInfo | RemovalResult | BgremoveError) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, BgremoveError):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
-
-
-def _mark_retrieved(future: asyncio.Future[Any]) -> None:
-    """Mark a future's error as retrieved: nobody may await it any more."""
-    if future.done() and not future.cancelled():
-        future.exception()

@@ -142,7 +142,11 @@ class WorkerPool:
         """
         first, *_ = self.workers
         if first.device.is_auto:
-            await first.load(on_progress)  # says which devices there are
+            try:
+                await first.load(on_progress)  # says which devices there are
+            except BgremoveError as error:
+                if len(self.workers) == 1 or isinstance(error, WorkerReplaced):
+                    raise
         count = wanted = replicas or self.replicas or len(self.workers)
         untried = sorted(self.workers, key=lambda worker: not worker.alive)
         failures: list[BaseException] = []

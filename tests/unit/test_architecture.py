@@ -140,7 +140,7 @@ FOLDERS = {
     "platform": set[str](),
     "web": set[str](),
 }
-ROOT_MODULES = {"settings"}  # which any folder may import
+ROOT_MODULES = {"settings", "setting_types"}  # which any folder may import
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
