@@ -15,6 +15,7 @@ import httpx2
 from benches import BenchFailed, positive_int
 from benches.bench_server import run_server
 from benches.clients import FIRST_TIMEOUT_S
+from benches.cluster_fleet import measure_cluster
 from benches.load_generator import Target, bgremove_target, run_clients
 from benches.photos import Photo, make_photos
 from benches.sleeping_worker import PHOTO_S
@@ -39,21 +40,30 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=positive_int, default=ROUNDS, help=f"rounds of each measurement (default {ROUNDS})"
     )
+    parser.add_argument(
+        "--cluster", action="store_true", help="measure the actors of a Ray cluster on this machine instead"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure, print the tables, and return all measurements."""
     try:
         photos = make_photos()[::-1]
+        if arguments.cluster:
+            return measure_cluster([_echo(photo) for photo in photos], arguments.rounds)
         fleet = {photo.name: _measure_fleet(photo, arguments.rounds) for photo in photos}
         return {"fleet": fleet, "shared_cpu": _measure_shared_cpu(photos[0], arguments.rounds)}
     except httpx2.HTTPError as error:
         raise BenchFailed(f"A server failed: {error}") from error
 
 
+def _echo(photo: Photo) -> Photo:
+    return EchoedPhoto(photo.name, photo.width, photo.height, photo.jpeg)
+
+
 def _measure_fleet(photo: Photo, rounds: int) -> dict[int, dict[str, float]]:
     """Return throughput and the supervisor's time per photo, by the number of devices."""
-    echoed = EchoedPhoto(photo.name, photo.width, photo.height, photo.jpeg)
+    echoed = _echo(photo)
     print(f"\n{photo.name}, {len(photo.jpeg) / 1e6:.1f} MB, workers that sleep {PHOTO_S * 1000:g} ms")
     print("devices  photos/s  of linear  supervisor ms/photo  its limit, photos/s")
     measured: dict[int, dict[str, float]] = {}

@@ -48,10 +48,13 @@ def _absolute_path(name: str, value: str) -> str:
 class ServerProcess:
     """A supervisor started by the constructor and stopped at the end of the `with` block.
 
-    `settings` are environment variables for it. Raises CommandFailed if the process cannot be started.
+    `settings` are environment variables for it, `module` is what Python runs. Raises CommandFailed if the
+    process cannot be started.
     """
 
-    def __init__(self, python: Path, root: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, python: Path, root: Path, settings: Mapping[str, str], module: str = "supervisor"
+    ) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._started = time.monotonic()
@@ -59,7 +62,7 @@ class ServerProcess:
         inherited = {name: _absolute_path(name, os.environ[name]) for name in names}
         try:
             self._process = subprocess.Popen(
-                [python, "-m", "supervisor", "--port", "0", "--exit-on-stdin-eof"],
+                [python, "-m", module, "--port", "0", "--exit-on-stdin-eof"],
                 cwd=root,
                 env=inherited | UTF_8 | TRANSIENT | dict(settings),
                 stdin=subprocess.PIPE,
