@@ -20,6 +20,7 @@ from supervisor.jobs.webhook import Webhooks
 from supervisor.models.registry import Models
 from supervisor.observability.metrics import Metrics
 from supervisor.settings import Settings
+from supervisor.tasks.ids import set_instance
 from supervisor.tasks.task_store import TaskStore
 
 DRAIN_S = 1.5  # for running jobs at the end of the service, which has five seconds in all
@@ -45,6 +46,7 @@ class Container:
         self.address = address
         self.started_at = time.monotonic()
         self.metrics = Metrics()
+        set_instance(settings.instance)
         self.tasks = TaskStore(settings.retention_s)
         self.run_directory = RunDirectory(settings.temp_dir)
         self._claim = claim_spool_folder(settings.spool_folder) if settings.durable else None

@@ -185,6 +185,13 @@ class Settings(BaseSettings):
     birefnet_worker: str = Field(
         "worker.main:serve", description="entry point of BiRefNet's worker (for tests)"
     )
+    instance: int | None = Field(
+        None,
+        ge=0,
+        le=255,
+        description="number of this service among several behind one proxy: ids of tasks and files end in it, "
+        "as two hexadecimal digits (default: none)",
+    )
     exit_on_stdin_eof: bool = Field(
         default=False, description="exit when stdin closes, for embedding in a parent process"
     )
