@@ -189,7 +189,7 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=255,
-        description="number of this service among several behind one proxy: ids of tasks and files end in it, "
+        description="number of this service among several behind a proxy: ids of tasks and files end in it, "
         "as two hexadecimal digits (default: none)",
     )
     exit_on_stdin_eof: bool = Field(
