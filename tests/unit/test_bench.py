@@ -1,6 +1,7 @@
 """Arithmetic and chart of the benchmarks: a wrong roofline would mislead optimisation."""
 
 import argparse
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from benches.roofline import (
     shares,
     throughput_retention,
 )
+from benches.sleeping_actor import SleepingActor
+from benches.sleeping_worker import SLEEP_FILE
+from shared.messages import Finished, RemovalJob, WorkerConfig
+from shared.options import RemovalOptions
+from worker.cluster.actor import RemoteEvent
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMPONENTS = ("stage 0", "stage 1", "stage 2", "stage 3", "squeeze", "decoder 4", "decoder 1", "head")
@@ -180,3 +186,18 @@ def test_cached_seeded_weights_are_not_written_again(tmp_path: Path) -> None:
     (root / "snapshots" / "abc" / "model.safetensors").write_bytes(b"there")
     assert checkpoints.ensure_snapshot("swin_v1_t", tmp_path) == root / "snapshots" / "abc"
     assert (root / "snapshots" / "abc" / "model.safetensors").read_bytes() == b"there"
+
+
+def test_the_sleeping_actor_answers_as_an_actor_does(tmp_path: Path) -> None:
+    """It replaces the actor's constructor: an attribute that is added there would be missing."""
+    (tmp_path / SLEEP_FILE).write_text("0.001")
+    actor = SleepingActor(WorkerConfig("native", str(tmp_path), 100), "")
+    job = RemovalJob("task", "", "", RemovalOptions())
+
+    async def remove() -> list[RemoteEvent]:
+        assert (await actor.report()).model
+        return [event async for event in actor.remove(job, b"photo", None)]
+
+    *_, last = asyncio.run(remove())
+    assert isinstance(last.event, Finished)
+    assert last.result == b"photo"
