@@ -43,7 +43,9 @@ class Models:
         self._listeners: list[Callable[[], None]] = []
         self._paused = False  # while packages are installed
         self._by_name: dict[str, ModelLifecycle] = {}
-        self.residency = Residency(settings.max_loaded_models, self._list_workers)
+        self.residency = Residency(
+            settings.max_loaded_models, self._list_workers, int(1 / settings.cluster_gpus_per_actor)
+        )
         self._default_spec = find_model(settings.model)
         self.default = self._add(self._default_spec)
         for spec in (BUILTIN, *ALL_MODELS):

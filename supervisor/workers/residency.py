@@ -15,11 +15,15 @@ log = logging.getLogger("supervisor.residency")
 class Residency:
     """Bounds the number of models on each device to `limit`. Lives on the event loop.
 
-    `list_workers` returns the workers of every model.
+    `list_workers` returns the workers of every model. `cluster_limit` is the bound for the cluster, whose
+    actors reserve what they take.
     """
 
-    def __init__(self, limit: int, list_workers: Callable[[], Iterable[Worker]]) -> None:
+    def __init__(
+        self, limit: int, list_workers: Callable[[], Iterable[Worker]], cluster_limit: int = 1
+    ) -> None:
         self._limit = limit
+        self._cluster_limit = cluster_limit
         self._list_workers = list_workers
         self._changed = asyncio.Event()
         self.auto: Device | None = None  # the device that "auto" has turned out to be
@@ -36,7 +40,7 @@ class Residency:
         if worker.state is WorkerState.STOPPING:
             return False
         others = [*self._find_others(worker), *(each for each in claims if self._share_device(each, worker))]
-        return worker.resident or len(others) < self._limit
+        return worker.resident or len(others) < self._find_limit(worker)
 
     def find_idle(self, worker: Worker, spared: Container[str] = ()) -> Worker | None:
         """Return the idle worker to evict for another one: the least recently used; None where none is.
@@ -60,7 +64,7 @@ class Residency:
 
     async def make_room(self, worker: Worker) -> None:
         """Return once the worker's device may hold its model, for which idle models are evicted."""
-        while not worker.alive and len(self._find_others(worker)) >= self._limit:
+        while not worker.alive and len(self._find_others(worker)) >= self._find_limit(worker):
             self._changed.clear()
             victim = self.find_idle(worker)
             if victim is not None:
@@ -80,6 +84,9 @@ class Residency:
             self.evict(victim, worker)
         await asyncio.gather(*(victim.stop() for victim in idle))
         return bool(idle)
+
+    def _find_limit(self, worker: Worker) -> int:
+        return self._cluster_limit if worker.device.is_cluster else self._limit
 
     def _find_others(self, worker: Worker) -> list[Worker]:
         """Return the other workers that their device, which is also this worker's, holds."""

@@ -257,3 +257,13 @@ def test_auto_counts_as_the_device_that_it_turned_out_to_be() -> None:
     assert residency.has_room(automatic), "it may be a GPU"
     residency.auto = Device("cpu", is_auto=True)
     assert not residency.has_room(automatic)
+
+
+def test_a_cluster_holds_as_many_models_as_its_actors_leave_room_for() -> None:
+    """An actor that finds no free GPU would wait for ever."""
+    loaded = LoadableWorker("a", Device("cluster"), [])
+    loaded.process.state = WorkerState.READY
+    wanting = LoadableWorker("b", Device("cluster"), [])
+    for cluster_limit, has_room in ((1, False), (2, True)):
+        residency = Residency(3, lambda: [loaded, wanting], cluster_limit)
+        assert residency.has_room(wanting) is has_room

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
@@ -31,6 +32,8 @@ from worker.event_sender import EventSender
 NAMESPACE = "bgremove"
 POLL_S = 0.5
 CONNECT_TIMEOUT_S = 5.0
+JOIN_GRACE_S = 10.0  # for nodes that join at the same time
+ACTOR_TIMEOUT_S = 180.0  # for the resources of the first actor, and its model
 
 
 def serve(
@@ -96,9 +99,17 @@ async def _serve(
     bridge = Bridge(nodes, events.put, cluster.job_timeout_s)
     watching = asyncio.create_task(nodes.watch())
     try:
+        started_s = time.monotonic()
         while not (any(actor.info for actor in nodes.actors)):
-            if nodes.settled and nodes.describe_failures():
+            waited_s = time.monotonic() - started_s
+            if waited_s > JOIN_GRACE_S and nodes.settled and nodes.describe_failures():
                 events.put(LoadFailed(ModelUnavailable.code, nodes.describe_failures()[:500]))
+                return
+            if waited_s > ACTOR_TIMEOUT_S:
+                text = (
+                    f"No actor was started within {ACTOR_TIMEOUT_S:g} s: others hold the cluster's resources."
+                )
+                events.put(LoadFailed(WorkerStartFailed.code, text))
                 return
             events.put(Loading(10, "Loading the model on the cluster"))
             await asyncio.sleep(POLL_S)

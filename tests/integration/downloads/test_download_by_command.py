@@ -53,7 +53,7 @@ def test_the_command_line_downloads_and_copies(bgremove: Bgremove, hub: Hub, tmp
     assert len(hub.paths) == asked
     failed = bgremove("three", "download", "--from", record.parent)
     assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
-    assert "has no *.safetensors file" in failed.stderr
+    assert "not a folder with a *.safetensors file" in failed.stderr
 
 
 def test_a_named_model_is_downloaded_listed_and_deleted(bgremove: Bgremove, hub: Hub) -> None:
