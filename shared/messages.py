@@ -179,6 +179,7 @@ class NodeStatus:
     state: NodeState
     detail: str = ""
     device: str = ""
+    device_memory_bytes: int = 0
     jobs_done: int = 0
 
 

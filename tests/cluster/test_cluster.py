@@ -90,6 +90,19 @@ def test_a_cancelled_removal_stops_on_its_node(
     assert len(actors(cluster)) == 1, "the first bridge's actors are gone"
 
 
+def test_a_removal_that_takes_too_long_ends_its_actor_only(
+    cluster: RayCluster, on_cluster: OnCluster, astronaut: bytes
+) -> None:
+    """The bridge and the other removals go on."""
+    cluster.add_node()
+    service = on_cluster(job_timeout_s=0.1)
+    load(service, ready=1)
+    task = service.finished(service.upload(astronaut, "a.jpg", model="builtin", detail="high"), 60)
+    assert task["code"] == "worker_timeout"
+    assert bridge(service)["restarts"] == 0
+    wait_for(lambda: list(nodes(service).values()).count("ready") == 1, 20)
+
+
 def test_a_node_with_another_version_or_without_the_model_is_left_out_by_name(
     cluster: RayCluster, on_cluster: OnCluster, tmp_path: Path
 ) -> None:

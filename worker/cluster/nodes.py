@@ -150,9 +150,21 @@ class ClusterNodes:
                 actor.info = report.model
                 if actor not in self.actors:
                     self.actors.append(actor)
-                known = self._known[actor.node_id]
-                self._report(actor.node_id, replace(known, state="ready", device=report.model.device))
+                self._report_ready(actor.node_id, report.model)
             return
+
+    def _report_ready(self, node_id: str, model: ModelInfo) -> None:
+        memory_bytes = sum(
+            actor.info.device_memory_bytes for actor in self.actors if actor.info and actor.node_id == node_id
+        )
+        ready = replace(
+            self._known[node_id],
+            state="ready",
+            detail="",
+            device=model.device,
+            device_memory_bytes=memory_bytes,
+        )
+        self._report(node_id, ready)
 
     def _leave_out(self, actor: RemoteActor, detail: str) -> None:
         log.warning("cluster node left out", extra={"node": actor.node, "reason": detail})
