@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.errors import BgremoveError, Cancelled, DownloadFailed, ModelUnusable, StillRunning, Stopping
 from shared.messages import DownloadConfig
+from supervisor.models.model_files import follow
 from supervisor.models.store import ModelStore
 from supervisor.platform.private_dir import make_private_dir
 from supervisor.tasks.task import Task, TaskKind
@@ -13,7 +14,6 @@ from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.download_process import DownloadProcess
 from supervisor.workers.spec import OnProgress
 
-FOLLOW_INTERVAL_S = 0.3
 log = logging.getLogger("supervisor.downloads")
 
 
@@ -74,9 +74,7 @@ class HubFiles:
         """
         task = await self.start()
         if task is not None:
-            async for update in task.updates(FOLLOW_INTERVAL_S):
-                on_progress(update["percent"], update["message"])
-            task.raise_failure()
+            await follow(task, on_progress)
         if await self.store.refresh() is None:
             raise DownloadFailed("The model's files were changed while they were downloaded.")
 

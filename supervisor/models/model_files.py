@@ -7,6 +7,15 @@ from shared.catalog import ModelSpec
 from supervisor.tasks.task import Task
 from supervisor.workers.spec import OnProgress
 
+FOLLOW_INTERVAL_S = 0.3
+
+
+async def follow(task: Task, on_progress: OnProgress) -> None:
+    """Report a download's progress until its end. Raises the error that it ended with."""
+    async for update in task.updates(FOLLOW_INTERVAL_S):
+        on_progress(update["percent"], update["message"])
+    task.raise_failure()
+
 
 class ModelFiles(Protocol):
     """One model's files. Other processes may change them: `refresh` looks at the disk, on a thread."""

