@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,8 +175,9 @@ def test_a_signal_during_a_removal_ends_the_watch_cleanly(folder: Path, number: 
 
 def test_a_deleted_folder_ends_the_watch_with_an_error(folder: Path) -> None:
     """Otherwise it would wait forever."""
+    (folder / "there.jpg").write_bytes(b"there")
     with watching(Script(), folder) as one:
-        threading.Event().wait(1)
-        folder.rmdir()
+        wait_for(lambda: one.names("width"), TIMEOUT_S)
+        shutil.rmtree(folder)
         assert one.process.wait(TIMEOUT_S) == 1
     assert "cannot read the folder" in one.lines[-1]["error"]["detail"]

@@ -30,8 +30,8 @@ def be_idle(service: Service) -> None:
 
 def be_loading(service: Service) -> None:
     """Have a worker in the middle of its load."""
-    service.client.post("/remove/load?model=builtin")
-    wait_for(lambda: service.worker()["state"] == "starting")
+    task_id = service.client.post("/remove/load?model=builtin").json()["task_id"]
+    wait_for(lambda: service.task(task_id)["percent"] > 0)  # killed earlier, it logs a traceback
 
 
 def be_removing(service: Service) -> None:
