@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bootstrap
-from cli.command_errors import EXIT_FAILED, CommandFailed, usage_error
-from cli.option_flags import Options, get_output_extension, get_output_kind, read_options
-from cli.progress_line import Progress
+from cli.batch_report import RESULT_FIELDS
+from cli.command_errors import EXIT_FAILED, CommandFailed, Terminated, usage_error
+from cli.option_flags import Options, read_option_files, read_options, use_flag_names
+from cli.outputs import Naming
+from cli.progress_line import LINE_INTERVAL_S, Progress, replace_controls
 from shared.errors import BgremoveError, InvalidOption
 from shared.messages import Finished, RemovalJob, WorkerConfig
 from shared.option_validation import validate_options
@@ -23,81 +26,115 @@ from shared.options import RemovalOptions
 from shared.presets import Preset
 
 if TYPE_CHECKING:
+    from cli.cluster_files import Photo
     from worker.cluster.offline import FileJob, FileOutcome
 
 NAMESPACE = "bgremove"
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".gif", ".tif", ".tiff", ".bmp")
 
 
 class ClusterReport:
-    """Counts and reports the files of a batch, of which there may be millions."""
+    """Counts and reports the files of a batch, of which there may be millions, and keeps no names."""
 
     def __init__(self, progress: Progress, *, as_json: bool) -> None:
-        self.skipped = 0
-        self._written = self._failed = 0
+        self._written = self._failed = self._skipped = 0
         self._progress = progress
         self._as_json = as_json
-        self._started = time.monotonic()
+        self._started_s = time.monotonic()
+        self._shown_s = 0.0
 
     def add(self, outcome: "FileOutcome") -> None:
         """Report the end of one file."""
         job, event = outcome.job, outcome.event
         if isinstance(event, Finished):
             self._written += 1
-            made = event.result
-            facts = {"width": made.width, "height": made.height, "device": made.device}
-            self._emit({"input": job.source, "output": job.target, **facts})
+            fields = {name: getattr(event.result, name) for name in RESULT_FIELDS}
+            fields["timings_ms"] = {step: round(ms, 1) for step, ms in event.result.timings_ms.items()}
+            fields |= {"warnings": list(event.result.warnings), "seconds": round(outcome.seconds, 3)}
+            self._emit({"input": job.source, "output": job.target, **fields})
+            for warning in event.result.warnings:
+                self._note(f"{job.source}: {warning}")
         else:
             self._failed += 1
             error = {"code": getattr(event, "code", ""), "detail": getattr(event, "detail", "")}
             self._emit({"error": error, "input": job.source})
-            if not self._as_json:
-                self._progress.clear()
-                bootstrap.print_message(f"failed: {job.source}: {error['detail']}")
-        done = self._written + self._failed
-        rate = done / max(time.monotonic() - self._started, 0.001)
-        self._progress.show(0, f"{done} done, {self._failed} failed, {rate:.1f} photos/s")
+            self._note(f"failed: {job.source}: {error['detail']}")
+        now_s = time.monotonic()
+        if self._progress.terminal or now_s >= self._shown_s + LINE_INTERVAL_S:
+            self._shown_s = now_s
+            self._progress.show(0, f"{self._count_done()}, {self._rate():.1f} photos/s")
+
+    def add_up_to_date(self, photo: "Photo") -> None:
+        """Report a photo whose result is up to date; as text only the summary counts it."""
+        self._skipped += 1
+        self._emit({"input": photo.source, "output": photo.target, "skipped": True})
+
+    @property
+    def count(self) -> int:
+        """How many photos were processed or skipped."""
+        return self._written + self._failed + self._skipped
 
     def summarise(self) -> int:
         """Print the counts, and return the exit code."""
+        seconds = time.monotonic() - self._started_s
         self._progress.clear()
-        seconds = time.monotonic() - self._started
-        parts = [f"wrote {self._written}"]
-        if self.skipped:
-            parts.append(f"skipped {self.skipped} up to date (--overwrite processes them again)")
-        if self._failed:
-            parts.append(f"{self._failed} failed")
-        rate = (self._written + self._failed) / max(seconds, 0.001)
-        bootstrap.print_message(f"{', '.join(parts)}, in {seconds:.1f} s, {rate:.1f} photos/s")
+        bootstrap.print_message(f"{self._count_done()}, in {seconds:.1f} s, {self._rate():.1f} photos/s")
         return EXIT_FAILED if self._failed else 0
 
+    def _count_done(self) -> str:
+        parts = [f"wrote {self._written}"]
+        if self._skipped:
+            parts.append(f"skipped {self._skipped} up to date (--overwrite processes them again)")
+        if self._failed:
+            parts.append(f"{self._failed} failed")
+        return ", ".join(parts)
+
+    def _rate(self) -> float:
+        return (self._written + self._failed) / max(time.monotonic() - self._started_s, 0.001)
+
     def _emit(self, record: dict[str, Any]) -> None:
-        if self._as_json:
-            print(json.dumps(record), flush=True)
+        if self._as_json:  # one write: two threads report
+            print(f"{json.dumps(record)}\n", end="", flush=True)
+
+    def _note(self, line: str) -> None:
+        if not self._as_json:
+            self._progress.clear()
+            bootstrap.print_message(replace_controls(line))
 
 
 def run_on_cluster(arguments: argparse.Namespace, preset: Preset) -> int:
-    """Remove the backgrounds of all files below the inputs, on the cluster, and return the exit code."""
+    """Remove the backgrounds of a folder's photos, on the cluster, and return the exit code."""
     if arguments.out_dir is None or arguments.out or arguments.watch or arguments.server:
         raise usage_error("--cluster needs --out-dir, and excludes -o, --watch and --server")
-    options = read_options(arguments, preset)
-    removal = _to_removal_options(options)
+    if len(arguments.images) != 1:
+        raise usage_error("--cluster takes one folder or file, for the nodes to read: name the folder")
+    options, files = read_options(arguments, preset), read_option_files(arguments)
+    removal = _to_removal_options(options, has_background_file=bool(files))
+    naming = Naming(options, None, arguments.suffix)
     python = bootstrap.ensure(bootstrap.SUPERVISOR, bootstrap.BUILTIN_MODEL, bootstrap.CLUSTER)
     bootstrap.reexec(python)
-    os.environ |= {"BGREMOVE_CLUSTER": arguments.cluster, "BGREMOVE_DEVICE": "none"}
     progress = Progress(quiet=arguments.json)
     report = ClusterReport(progress, as_json=arguments.json)
     try:
-        asyncio.run(_run(arguments, options, removal, progress, report))
+        jobs = _iterate_jobs(arguments, naming, report)
+        first = next(jobs, None)
+        if first is not None:  # else no actor has to load the model
+            background = next((path.read_bytes() for path in files.values()), None)
+            jobs = itertools.chain([first], jobs)
+            asyncio.run(_run(arguments.cluster, removal, background, jobs, progress, report))
+    except (CommandFailed, KeyboardInterrupt, Terminated):
+        if report.count:
+            report.summarise()
+        raise
     finally:
         progress.clear()
     return report.summarise()
 
 
 async def _run(
-    arguments: argparse.Namespace,
-    options: Options,
+    address: str,
     removal: RemovalOptions,
+    background: bytes | None,
+    jobs: "Iterator[FileJob]",
     progress: Progress,
     report: ClusterReport,
 ) -> None:
@@ -109,21 +146,20 @@ async def _run(
     from worker.cluster.offline import NoActors, OfflineBatch, ignore_change  # noqa: PLC0415
 
     progress.show(0, "Joining the cluster")
+    os.environ |= {"BGREMOVE_CLUSTER": address, "BGREMOVE_DEVICE": "none", "RAY_USAGE_STATS_ENABLED": "0"}
     config = await _make_config(removal.model, progress)
     try:
-        check_reachable(arguments.cluster)
+        check_reachable(address)
         with contextlib.chdir(os.sep):  # which Ray puts before the nodes' PYTHONPATH
-            ray.init(arguments.cluster, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
-        raise CommandFailed(
-            f"the cluster {arguments.cluster} cannot be joined: {error}", "unreachable"
-        ) from error
+        raise CommandFailed(f"the cluster {address} cannot be joined: {error}", "unreachable") from error
     if config.cluster is None:
         raise ValueError("there is no cluster in the configuration")
     nodes = ClusterNodes(config, config.cluster, ignore_change)
     watching = asyncio.create_task(nodes.watch())
-    jobs = _iterate_jobs(arguments, options, report)
-    batch = OfflineBatch(nodes, RemovalJob("", "", "", removal))
+    stored = None if background is None else ray.put(background)
+    batch = OfflineBatch(nodes, RemovalJob("", "", "", removal), config.cluster.job_timeout_s, stored)
     try:
         async for outcome in batch.run(jobs):
             report.add(outcome)
@@ -155,44 +191,38 @@ async def _make_config(model_name: str, progress: Progress) -> WorkerConfig:
 
 
 def _iterate_jobs(
-    arguments: argparse.Namespace, options: Options, report: ClusterReport
+    arguments: argparse.Namespace, naming: Naming, report: ClusterReport
 ) -> "Iterator[FileJob]":
-    """Yield a job for each image below the inputs, as they are listed; count those that are done already."""
-    import fsspec  # noqa: PLC0415
+    """Yield a job for each photo, as they are listed; report those whose result is up to date.
 
+    Raises a usage error if there is no photo.
+    """
+    # Imported here: only .venv's Python has their packages.
+    from cli.cluster_files import PhotoFolder  # noqa: PLC0415
+    from supervisor.jobs.filenames import name_stem, sanitize_name  # noqa: PLC0415
     from worker.cluster.offline import FileJob  # noqa: PLC0415
 
-    out_system, out_root = fsspec.core.url_to_fs(_to_url(str(arguments.out_dir)))
-    suffix = arguments.suffix or f"-{get_output_kind(options)}"
-    for source_root in map(_to_url, arguments.images):
-        system, root = fsspec.core.url_to_fs(source_root)
-        for path in _iterate_files(system, root):
-            relative = path.removeprefix(root).lstrip("/") or path.rpartition("/")[2]
-            stem = relative.rpartition(".")[0]
-            target = f"{out_root}/{stem}{suffix}{get_output_extension(options)}"
-            if not arguments.overwrite and out_system.exists(target):
-                report.skipped += 1
-            else:
-                yield FileJob(system.unstrip_protocol(path), out_system.unstrip_protocol(target))
+    (source,) = arguments.images
+    try:
+        photos = PhotoFolder(source, str(arguments.out_dir), naming)
+    except (ImportError, OSError, ValueError) as error:  # fsspec's, such as for a missing package
+        raise usage_error(f"{source}: {error}") from error
+    found = False
+    for photo in photos.iterate_photos(recursive=arguments.recursive):
+        found = True
+        if not arguments.overwrite and photo.up_to_date:
+            report.add_up_to_date(photo)
+        else:
+            yield FileJob(photo.source, photo.target, name_stem(sanitize_name(photo.name)))
+    if not found:
+        hint = "" if arguments.recursive else "; use --recursive to include subfolders"
+        raise usage_error(f"there is no image in {source}{hint}")
 
 
-def _iterate_files(system: Any, root: str) -> Iterator[str]:  # noqa: ANN401  # fsspec has no types
-    if not system.isdir(root):
-        yield root
-        return
-    for folder, _, names in system.walk(root):
-        yield from (f"{folder}/{name}" for name in sorted(names) if name.lower().endswith(IMAGE_ENDINGS))
-
-
-def _to_url(path: str) -> str:
-    """Return a URL as it is, and a path made absolute: the nodes have other working folders."""
-    return path if "://" in path else str(Path(path).absolute())
-
-
-def _to_removal_options(options: Options) -> RemovalOptions:
+def _to_removal_options(options: Options, *, has_background_file: bool) -> RemovalOptions:
     try:
         removal = RemovalOptions(**options)  # type: ignore[arg-type]  # validated next
-        validate_options(removal)
+        validate_options(removal, has_background_file=has_background_file)
     except InvalidOption as error:
-        raise usage_error(error.detail) from error
+        raise usage_error(use_flag_names(error.detail)) from error
     return removal

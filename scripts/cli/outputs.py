@@ -52,6 +52,11 @@ class Naming:
         """Return the output file of an image."""
         return self._output_path(source, source.stem)
 
+    def make_name(self, stem: str) -> str:
+        """Return the file name of the result of an image with this name."""
+        suffix = f"-{get_output_kind(self.options)}" if self.suffix is None else self.suffix
+        return f"{stem}{suffix}{get_output_extension(self.options)}"
+
     def make_jobs(self, sources: Iterable[Source]) -> list[Job]:
         """Return a job for each image.
 
@@ -67,8 +72,7 @@ class Naming:
         return [Job(s, short if counts[key(short)] == 1 else full) for s, short, full in named]
 
     def _output_path(self, source: Source, name: str) -> Path:
-        suffix = f"-{get_output_kind(self.options)}" if self.suffix is None else self.suffix
-        return self._output_folder(source) / f"{name}{suffix}{get_output_extension(self.options)}"
+        return self._output_folder(source) / self.make_name(name)
 
     def is_result(self, source: Source) -> bool:
         """Whether a file matches the output naming pattern, so is the result of an earlier run."""

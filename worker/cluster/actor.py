@@ -106,14 +106,17 @@ class RemovalActor:
             del self._events[job.task_id]
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def remove_file(self, job: RemovalJob, source: str, target: str) -> Event:
-        """Remove the background of a file that this node can read, write the result, and return the end."""
+    async def remove_file(self, job: RemovalJob, source: str, target: str, background: bytes | None) -> Event:
+        """Remove the background of a file that this node can read, write the result, and return the end.
+
+        `background` is the content of an image to put behind the subject.
+        """
         try:
             photo = await asyncio.to_thread(read_file, source)
         except Exception as error:  # noqa: BLE001  # each file system has errors of its own
             return Failed(job.task_id, StorageFailed.code, f"The photo cannot be read: {error}")
         last = None
-        async for remote in self.remove(job, photo, None):
+        async for remote in self.remove(job, photo, background):
             last = remote
         if last is None or last.result is None:
             return last.event if last else Failed(job.task_id, WorkerStartFailed.code, "There is no result.")
