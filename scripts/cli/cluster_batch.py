@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ class ClusterReport:
     def __init__(self, progress: Progress, *, as_json: bool) -> None:
         self._written = self._failed = self._skipped = 0
         self._progress = progress
-        self._as_json = as_json
+        self._output = sys.stdout if as_json else None
         self._started_s = time.monotonic()
         self._shown_s = 0.0
 
@@ -92,11 +93,11 @@ class ClusterReport:
         return (self._written + self._failed) / max(time.monotonic() - self._started_s, 0.001)
 
     def _emit(self, record: dict[str, Any]) -> None:
-        if self._as_json:  # one write: two threads report
-            print(f"{json.dumps(record)}\n", end="", flush=True)
+        if self._output:  # one write: two threads report
+            print(f"{json.dumps(record)}\n", end="", file=self._output, flush=True)
 
     def _note(self, line: str) -> None:
-        if not self._as_json:
+        if not self._output:
             self._progress.clear()
             bootstrap.print_message(replace_controls(line))
 
@@ -120,7 +121,8 @@ def run_on_cluster(arguments: argparse.Namespace, preset: Preset) -> int:
         if first is not None:  # else no actor has to load the model
             background = next((path.read_bytes() for path in files.values()), None)
             jobs = itertools.chain([first], jobs)
-            asyncio.run(_run(arguments.cluster, removal, background, jobs, progress, report))
+            with contextlib.redirect_stdout(sys.stderr):  # Ray prints there when actors die
+                asyncio.run(_run(arguments.cluster, removal, background, jobs, progress, report))
     except (CommandFailed, KeyboardInterrupt, Terminated):
         if report.count:
             report.summarise()

@@ -129,3 +129,19 @@ def test_a_node_that_is_killed_costs_no_photo(
         _, errors = batch.communicate(timeout=120)
     assert batch.returncode == 0, errors
     assert len(list(tmp_path.rglob("*-cutout.png"))) == PHOTOS
+
+
+def test_the_only_actor_that_is_killed_costs_no_photo(
+    cluster: RayCluster, data_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Ray makes it again, and what Ray prints about that is not among the lines for programs."""
+    cluster.add_node()
+    line = command("remove", photos, "--cluster", cluster.address, "--out-dir", tmp_path / "out", "--json")
+    variables = {**ENVIRONMENT, "BGREMOVE_DATA_DIR": str(data_dir)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, env=variables, stdout=pipe, stderr=pipe, text=True) as batch:
+        wait_for(lambda: list(tmp_path.rglob("*-cutout.png")), 60)
+        actors(cluster)[0].kill()
+        output, errors = batch.communicate(timeout=120)
+    assert batch.returncode == 0, errors
+    assert len([json.loads(record)["output"] for record in output.splitlines()]) == PHOTOS // 2
