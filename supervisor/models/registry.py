@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.catalog import ALL_MODELS, BUILTIN, DEFAULT_REVISION, ModelSpec, find_model, find_named_model
 from shared.errors import ModelUnavailable, NotReady, StillRunning
-from shared.hub_cache import cache_root, list_models
+from shared.hub_cache import cache_root, list_repositories
 from supervisor.models.hub_files import HubFiles
 from supervisor.models.lifecycle import ModelLifecycle, Unloaded
 from supervisor.models.model_files import ModelFiles
@@ -98,8 +98,11 @@ class Models:
 
     async def check_available(self, choice: str) -> None:
         """Raise UnknownModel, or ModelUnavailable for a model that would have to be downloaded first."""
+        known = None if choice == "auto" else self._by_name.get(self._find_spec(choice).name)
+        if choice == "auto" or (known and (known.may_download or known.live)):
+            return  # without a look at the disk: that is for every upload
         model = await self.look_up(choice)
-        if not (model.may_download or model.live or model.on_disk):
+        if not (model.may_download or model.on_disk):
             step = "download it first, or set BGREMOVE_AUTO_DOWNLOAD=true"
             if not is_downloadable(model.files.spec):
                 step = f"put its file {model.files.spec.onnx_name}.onnx into a folder of rembg's"
@@ -129,7 +132,7 @@ class Models:
 
     async def list_all(self) -> list[ModelLifecycle]:
         """Return every model of the catalogue that can be had here, and every one found on disk."""
-        for found in await asyncio.to_thread(list_models, cache_root(self._settings.data_dir)):
+        for found in await asyncio.to_thread(list_repositories, cache_root(self._settings.data_dir)):
             if not self._paused:
                 self.find(found)
         await asyncio.gather(*(model.files.refresh() for model in self))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.hub_cache import HubCache, list_models
+from shared.hub_cache import HubCache, list_repositories
 
 COMMIT = "a" * 40
 
@@ -122,7 +122,7 @@ def test_two_deletions_at_the_same_time_both_succeed(root: Path, monkeypatch: py
 
 def test_only_models_with_a_readable_manifest_and_a_snapshot_are_listed(root: Path) -> None:
     """One bad file must not hide the others, nor the whole list."""
-    assert list_models(root) == []
+    assert list_repositories(root) == []
     fill(root, "me/shoes")
     fill(root, "me/shoes", "v2")
     fill(root, "me-/hats")
@@ -131,4 +131,4 @@ def test_only_models_with_a_readable_manifest_and_a_snapshot_are_listed(root: Pa
     for number, fields in enumerate([{"repo_id": "shoes"}, {"repo_id": 3}, {"commit": 4}]):
         (root / "records" / f"models--bad--{number}@main.json").write_text(json.dumps(record | fields))
     (root / "records" / "models--torn--record@main.json").write_text("{")
-    assert list_models(root) == ["me-/hats", "me/shoes"]
+    assert list_repositories(root) == ["me-/hats", "me/shoes"]

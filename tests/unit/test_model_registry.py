@@ -241,3 +241,18 @@ def test_no_model_is_added_while_packages_are_installed(tmp_path: Path) -> None:
         await models.check_available("me/shoes")
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("choice", ["auto", "birefnet", "builtin"])
+def test_an_upload_for_a_main_model_waits_for_no_look_at_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    """The dispatcher looks when the job's turn comes; a slow disk would delay every answer."""
+
+    async def look(_: object) -> None:
+        raise AssertionError("it looked at the disk")
+
+    models = models_of(tmp_path)
+    for files in (models.default.files, models.builtin.files):
+        monkeypatch.setattr(type(files), "refresh", look)
+    asyncio.run(models.check_available(choice))

@@ -260,7 +260,7 @@ def test_auto_counts_as_the_device_that_it_turned_out_to_be() -> None:
 
 
 def test_a_cluster_holds_as_many_models_as_its_actors_leave_room_for() -> None:
-    """An actor that finds no free GPU would wait for ever."""
+    """An actor that finds no free GPU would wait without end."""
     loaded = LoadableWorker("a", Device("cluster"), [])
     loaded.process.state = WorkerState.READY
     wanting = LoadableWorker("b", Device("cluster"), [])

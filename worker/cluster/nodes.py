@@ -58,7 +58,7 @@ class ClusterNodes:
         self._starting: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
-        """Look for nodes that have joined or left, for ever."""
+        """Look for nodes that have joined or left, until it is cancelled."""
         while True:
             await self.refresh()
             for node_id, status in list(self._known.items()):

@@ -101,7 +101,8 @@ async def status(container: ContainerDep) -> Status:
     models, queue = container.models, container.dispatcher.queue
     default = await read_default_model(container.settings, models)
     has_builtin = await models.builtin.files.refresh() is not None
-    first, *_ = await models.resolve("auto").pool.status()
+    workers = await models.worker_status()
+    chosen = models.resolve("auto").pool.name
     return {
         "server": {
             "host": container.address.host,
@@ -111,12 +112,9 @@ async def status(container: ContainerDep) -> Status:
             "uptime_s": container.uptime_s,
         },
         "models": {"background_removal": default},
-        "builtin": {
-            "model_id": BUILTIN.model_id,
-            "available": has_builtin,
-        },
-        "worker": first,
-        "workers": await models.worker_status(),
+        "builtin": {"model_id": BUILTIN.model_id, "available": has_builtin},
+        "worker": next(worker for worker in workers if worker["model"] == chosen),
+        "workers": workers,
         "queue": {"length": len(queue), "limit": queue.limit},
     }
 
