@@ -148,8 +148,7 @@ class Loading:
 class ModelInfo:
     """The loaded model: its name, the device and dtype it computes with, and its capacity.
 
-    `device` is "cuda", "mps" or "cpu", `device_name` says which of several, as "cuda:0". `other_devices` are
-    the machine's other ones of that kind; whether they work is not known yet.
+    `device` is "cuda", "mps" or "cpu".
     """
 
     model_id: str
@@ -157,8 +156,18 @@ class ModelInfo:
     dtype: str
     device_memory_bytes: int = 0  # on a GPU, in addition to the process's own memory
     max_concurrency: int = 1  # one removal is computed while others are decoded and encoded
-    device_name: str = ""
-    other_devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSelected:
+    """The worker loads its model on the device of that name, such as "cuda:0".
+
+    `others` are the machine's other ones of that kind; whether they work is not known yet. Comes before the
+    load, which may fail there for lack of memory.
+    """
+
+    name: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +270,7 @@ class NotDownloaded:
 
 Event = (
     Loading
+    | DeviceSelected
     | Ready
     | NodeChanged
     | Resized

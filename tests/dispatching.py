@@ -63,6 +63,9 @@ class ScriptedWorker(Worker):
             else None
         )
 
+    async def ensure_loaded(self, _: OnProgress) -> Any:  # the handle of a process
+        """Start no process."""
+
     async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
         """Run a job as the test says."""
         return await self._behave(job, on_progress)

@@ -11,7 +11,17 @@ from multiprocessing.queues import SimpleQueue
 
 from shared import logs
 from shared.errors import BgremoveError, OutOfMemory
-from shared.messages import Cancel, Command, Event, LoadFailed, Loading, Ready, Remove, WorkerConfig
+from shared.messages import (
+    Cancel,
+    Command,
+    DeviceSelected,
+    Event,
+    LoadFailed,
+    Loading,
+    Ready,
+    Remove,
+    WorkerConfig,
+)
 from worker.engines import loaders
 from worker.event_sender import EventSender
 from worker.imaging import decode
@@ -31,7 +41,11 @@ def serve(
     with InferenceThread() as model:
         try:
             model.load(
-                lambda: loaders.load(config, lambda percent, message: events.put(Loading(percent, message)))
+                lambda: loaders.load(
+                    config,
+                    lambda percent, message: events.put(Loading(percent, message)),
+                    lambda name, others: events.put(DeviceSelected(name, others)),
+                )
             )
         except BgremoveError as error:
             events.put(LoadFailed(error.code, error.detail))

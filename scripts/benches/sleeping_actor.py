@@ -39,7 +39,7 @@ class SleepingActor(RemovalActor):
     """Takes photos and gives results as an actor does, without a model."""
 
     def __init__(self, config: WorkerConfig, _data_dir: str) -> None:
-        info = ModelInfo(config.model_id, "cpu", "float32", device_name="cpu", max_concurrency=CONCURRENCY)
+        info = ModelInfo(config.model_id, "cpu", "float32", max_concurrency=CONCURRENCY)
         self._report = ActorReport(VERSION, os.getpid(), info)
         self._events = {}
         self._loop = None

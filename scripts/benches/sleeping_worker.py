@@ -26,13 +26,7 @@ def serve(commands: "Connection[Remove, Remove]", events: Any, config: WorkerCon
     """Answer each removal with the photo itself, one after the other, until the pipe closes."""
     kind = config.device.partition(":")[0]
     sleep_s = read_sleep_s(config)
-    events.put(
-        Ready(
-            ModelInfo(
-                config.model_id, kind, "float32", device_name=config.device, max_concurrency=CONCURRENCY
-            )
-        )
-    )
+    events.put(Ready(ModelInfo(config.model_id, kind, "float32", max_concurrency=CONCURRENCY)))
     while True:
         try:
             job = commands.recv().job

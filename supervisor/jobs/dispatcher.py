@@ -178,6 +178,10 @@ class Dispatcher:
         except WorkerFailed as error:
             if self._closed and self._keeps(entry):
                 await self._suspend(entry)
+            elif not slot.loaded and model.pool.has_alternative(slot.worker):
+                await self._spool.unmark_attempt(job)
+                entry.avoided = slot.worker
+                self._retry(entry, job)
             elif job.attempt + 1 == MAX_ATTEMPTS:
                 await self._fail(entry, error)
             else:

@@ -72,12 +72,12 @@ class ModelLifecycle:
         return self.pool.last_failure or self._load_error
 
     def load(self, replicas: int | None = None) -> Task | None:
-        """Start a load and return its task, or the running one's; None if the model is loaded.
+        """Start a load and return its task, or the running one's; None if there is nothing left to load.
 
         `replicas` is how many devices are to have it. Raises ModelUnavailable for a model that has to be
         downloaded first, Stopping.
         """
-        if self.loading or (self.pool.model_info and replicas is None):
+        if self.loading or (self.pool.is_loaded and replicas is None):
             return self.loading
         self._check_on_disk()
         return self._begin(restart=False, replicas=replicas)

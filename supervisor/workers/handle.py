@@ -17,6 +17,7 @@ from shared.errors import (
 )
 from shared.messages import (
     Cancel,
+    DeviceSelected,
     Event,
     Failed,
     Finished,
@@ -58,6 +59,7 @@ class WorkerHandle:
         self._loop = asyncio.get_running_loop()
         self.generation = generation
         self.model_info: ModelInfo | None = None
+        self.selected: DeviceSelected | None = None
         self.exit: WorkerExit | None = None
         self.exited = asyncio.Event()
         self._spec = spec
@@ -160,20 +162,11 @@ class WorkerHandle:
     def _handle_events(self, events: list[Event]) -> None:
         for event in events:
             match event:
-                case Loading(percent, message):
-                    self._load_deadline.cancel()
-                    self._load_deadline = self._deadline(self._spec.load_timeout_s, "stopped loading")
-                    for listener in self._load_listeners:
-                        listener(percent, message)
-                case Ready(model) if not self._ready.done() and not self.terminating:
-                    self._load_deadline.cancel()
-                    self.model_info = model
-                    self._ready.set_result(model)
-                    self._on_change(WorkerEvent.LOADED)
+                case Loading() | DeviceSelected() | Ready() | LoadFailed():
+                    if not (self._ready.done() or self.terminating):
+                        self._handle_load(event)
                 case NodeChanged() | Resized():
                     self._handle_cluster(event)
-                case LoadFailed(code, detail):
-                    self.kill(error_from(code, detail))
                 case Progress(task_id, percent, message) if task_id in self._in_flight:
                     self._handle_progress(self._in_flight[task_id], percent, message)
                 case Finished(task_id, result) if task_id in self._in_flight:
@@ -182,6 +175,24 @@ class WorkerHandle:
                     self._handle_failure(self._in_flight[task_id], task_id, error_from(code, detail))
                 case _:
                     pass  # a late answer, which nobody awaits any more
+
+    def _handle_load(self, event: Loading | DeviceSelected | Ready | LoadFailed) -> None:
+        match event:
+            case Loading(percent, message):
+                self._load_deadline.cancel()
+                self._load_deadline = self._deadline(self._spec.load_timeout_s, "stopped loading")
+                for listener in self._load_listeners:
+                    listener(percent, message)
+            case DeviceSelected():
+                self.selected = event
+                self._on_change(WorkerEvent.DEVICE_SELECTED)
+            case Ready(model):
+                self._load_deadline.cancel()
+                self.model_info = model
+                self._ready.set_result(model)
+                self._on_change(WorkerEvent.LOADED)
+            case LoadFailed(code, detail):
+                self.kill(error_from(code, detail))
 
     def _handle_cluster(self, event: NodeChanged | Resized) -> None:
         if isinstance(event, NodeChanged):

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from shared.errors import BgremoveError, WorkerReplaced
-from shared.messages import ModelInfo
+from shared.messages import DeviceSelected, ModelInfo
 from supervisor.workers.device import Device
 from supervisor.workers.revival import Revivals
 from supervisor.workers.slots import Slot
@@ -34,7 +34,7 @@ class WorkerPool:
     A dead worker makes the pool smaller, never ends it: the pool has a problem when all its workers have one.
     While others work, a dead one is started again in the background, with back-off. At most `replicas`
     workers live at the same time, None for one on each device. The device "auto" is replaced by the devices
-    that its worker reports.
+    that its worker reports before it loads the model, which may fail on its own.
     """
 
     def __init__(
@@ -60,6 +60,11 @@ class WorkerPool:
     def model_info(self) -> ModelInfo | None:
         """The loaded model's information, while a worker has one loaded."""
         return next((worker.model_info for worker in self.workers if worker.model_info), None)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether every device has the model that may have it, but for those where it could not be loaded."""
+        return self.model_info is not None and not self._can_grow()
 
     @property
     def alive(self) -> bool:
@@ -134,6 +139,11 @@ class WorkerPool:
             ]
         return sorted(idle, key=lambda worker: (worker.in_flight, worker.state is WorkerState.FAILED))
 
+    def has_alternative(self, failed: Worker) -> bool:
+        """Whether a job may go to another worker than one that could not load the model."""
+        others = [each for each in self.workers if each is not failed]
+        return any(each.resident and each.problem is None for each in others) or self._can_grow()
+
     async def load(self, on_progress: OnProgress, replicas: int | None = None) -> None:
         """Start the workers, whatever happened before, and wait until the model is loaded.
 
@@ -196,22 +206,26 @@ class WorkerPool:
         return worker
 
     def _handle_change(self, worker: Worker) -> None:
-        info = worker.model_info
-        if info is not None and worker.device.is_auto:
-            self._expand(worker, info)
+        selected = worker.selected
+        if selected is not None and worker.device.is_auto:
+            self._expand(worker, selected)
         for each in self.workers:
             self._revivals.schedule(each)
         for listener in self._listeners:
             listener()
 
-    def _expand(self, worker: Worker, info: ModelInfo) -> None:
+    def _expand(self, worker: Worker, selected: DeviceSelected) -> None:
         """Replace "auto" by the devices that its worker has found: its own, and the others of that kind.
 
         A worker that has such others keeps its device, or it would take one of theirs once its own is lost.
         """
-        worker.device = Device(info.device_name or info.device, is_auto=not info.other_devices)
+        worker.device = Device(selected.name, is_auto=not selected.others)
         known = {each.device.name for each in self.workers}
-        self.workers += [self._add(Device(name)) for name in info.other_devices if name not in known]
+        self.workers += [self._add(Device(name)) for name in selected.others if name not in known]
+
+    def _can_grow(self) -> bool:
+        """Whether a device that has not been tried may have the model too."""
+        return self._lacks_replica() and any(each.state is WorkerState.STOPPED for each in self.workers)
 
     def _lacks_replica(self) -> bool:
         """Whether fewer devices have the model than may have it."""

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """The right to run one job on a worker at a time. An `exclusive` one allows no other job there."""
+    """The right to run one job on a worker at a time. An `exclusive` one allows no other job there.
+
+    `loaded`: the worker had its model when it was given the job; if it failed before, that is not the job's
+    doing.
+    """
 
     worker: Worker
     exclusive: bool
+    loaded: bool = False
 
     async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
         """Run a job, starting the worker first if need be.
@@ -24,6 +29,8 @@ class Slot:
         Raises the job's own error, WorkerReplaced if the worker was ended on request, or another WorkerFailed
         if it died. Cancelling stops the job.
         """
+        await self.worker.ensure_loaded(on_progress)
+        self.loaded = True
         return await self.worker.run(job, on_progress)
 
     def release(self) -> None:

@@ -24,6 +24,7 @@ class WorkerEvent(StrEnum):
     """What can happen to a worker."""
 
     START = "start"
+    DEVICE_SELECTED = "device_selected"
     LOADED = "loaded"
     JOB_STARTED = "job_started"
     JOBS_DONE = "jobs_done"
@@ -42,6 +43,7 @@ _S, _E = WorkerState, WorkerEvent
 TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_S.STOPPED, _E.START): _S.STARTING,
     (_S.FAILED, _E.START): _S.STARTING,
+    (_S.STARTING, _E.DEVICE_SELECTED): _S.STARTING,
     (_S.STARTING, _E.LOADED): _S.READY,
     (_S.READY, _E.JOB_STARTED): _S.BUSY,
     (_S.BUSY, _E.JOBS_DONE): _S.READY,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import BgremoveError, OutOfMemory, WorkerReplaced
-from shared.messages import ModelInfo, RemovalJob, RemovalResult
+from shared.messages import DeviceSelected, ModelInfo, RemovalJob, RemovalResult
 from supervisor.platform.process_memory import rss_bytes
 from supervisor.workers.device import Device
 from supervisor.workers.handle import WorkerHandle
@@ -94,6 +94,11 @@ class Worker:
         return self.process.handle.model_info if loaded and self.process.handle else None
 
     @property
+    def selected(self) -> DeviceSelected | None:
+        """The device that the process has selected, while there is a process that had to."""
+        return self.process.handle.selected if self.process.handle else None
+
+    @property
     def problem(self) -> str | None:
         """Why no process is started any more, in a sentence; None where one would be."""
         return self.process.problem
@@ -131,7 +136,7 @@ class Worker:
 
     async def run(self, job: RemovalJob, on_progress: OnProgress) -> RemovalResult:
         """Run a job, as `Slot.run` does."""
-        handle = await self._load(on_progress)
+        handle = await self.ensure_loaded(on_progress)
         result = await handle.run(job, on_progress)
         self.process.policy.reset()
         self.jobs_done += 1
@@ -147,12 +152,12 @@ class Worker:
             await self._residency.make_room(self)
         self._loads += 1
         try:
-            await self._load(on_progress)
+            await self.ensure_loaded(on_progress)
         finally:
             self._loads -= 1
             self._notify()
 
-    async def _load(self, on_progress: OnProgress) -> WorkerHandle:
+    async def ensure_loaded(self, on_progress: OnProgress) -> WorkerHandle:
         """Return the handle of a process with the model loaded.
 
         A load that fails for memory is tried once more, if idle models could be evicted for it.

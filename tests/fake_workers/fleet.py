@@ -2,8 +2,8 @@
 
 Files in the model's folder say what happens on a device: with `lost-DEVICE` its worker ends, with
 `breaks-DEVICE` its first job ends it, `full-DEVICE` leaves no memory for the model, `full-once-DEVICE` the
-same for one load. `slow` makes loads take a while. `auto-DEVICES` are what a worker on "auto" finds,
-separated by commas: it takes the first that is not lost.
+same for one load, `lost-while-loading-DEVICE` ends the load. `slow` makes loads take a while. `auto-DEVICES`
+are what a worker on "auto" finds, separated by commas: it takes the first that is not lost.
 """
 
 import os
@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from shared.messages import LoadFailed, Loading, WorkerConfig
+from shared.messages import DeviceSelected, LoadFailed, Loading, WorkerConfig
 from tests.fake_workers.behaviours import obey
 from tests.fake_workers.talk import MODEL, jobs
 
@@ -28,6 +28,9 @@ def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
     device = next((each for each in devices if not (folder / f"lost-{each}").exists()), None)
     if device is None:
         os._exit(70)
+    events.put(DeviceSelected(device, tuple(each for each in devices if each != device)))
+    if (folder / f"lost-while-loading-{device}").exists():
+        os._exit(70)
     if (folder / "slow").exists():
         events.put(Loading(50, "Loading the model"))
         time.sleep(LOAD_S)
@@ -38,8 +41,6 @@ def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
         MODEL,
         model_id=config.model_id,
         device=device.partition(":")[0],
-        device_name=device,
-        other_devices=tuple(each for each in devices if each != device),
         max_concurrency=2,
     )
     for job in jobs(commands, events, model):

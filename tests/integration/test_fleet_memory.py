@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.integration.fleet_service import count_loads, gpus, load, remove_all, states, workers
 from tests.photos import wish
 from tests.service import Service
@@ -85,3 +87,35 @@ def test_two_clients_with_two_models_do_not_make_a_device_load_them_in_turns(sta
     assert count_loads(service) + count_loads(service, "builtin") <= 6
     both = (*workers(service).values(), *workers(service, "builtin").values())
     assert len([worker for worker in both if worker["pid"]]) == 1
+
+
+@pytest.mark.parametrize("trouble", ["full", "lost-while-loading"])
+def test_auto_goes_on_where_the_first_device_cannot_load_the_model(
+    start_fleet: Start, fleet_folder: Path, trouble: str
+) -> None:
+    """Another process may hold that GPU's memory; the machine has others, which nobody has to name."""
+    (fleet_folder / "auto-cuda:0,cuda:1").touch()
+    (fleet_folder / f"{trouble}-cuda:0").touch()
+    service = start_fleet("auto")
+    assert load(service)["status"] == "complete"
+    assert states(service) == {"cuda:0": "failed", "cuda:1": "ready"}
+    remove_all(service, 4)
+
+
+def test_a_photo_loads_its_model_where_there_is_memory(start_fleet: Start, fleet_folder: Path) -> None:
+    """Without a load on request before it, however many devices have none: that is not the photo's doing."""
+    (fleet_folder / "auto-cuda:0,cuda:1,cuda:2,cuda:3").touch()
+    for device in ("cuda:0", "cuda:1", "cuda:2"):
+        (fleet_folder / f"full-{device}").touch()
+    service = start_fleet("auto")
+    remove_all(service, 1)
+    assert states(service) == {**dict.fromkeys(("cuda:0", "cuda:1", "cuda:2"), "failed"), "cuda:3": "ready"}
+
+
+def test_a_photo_fails_where_no_device_has_the_memory(start_fleet: Start, fleet_folder: Path) -> None:
+    """With that reason, after each was tried."""
+    for device in ("cuda:0", "cuda:1", "cuda:2"):
+        (fleet_folder / f"full-{device}").touch()
+    service = start_fleet(gpus(3))
+    assert service.finished(service.upload(wish(), model="birefnet"))["code"] == "out_of_memory"
+    assert set(states(service).values()) == {"failed"}

@@ -114,7 +114,7 @@ async def _serve(
             events.put(Loading(10, "Loading the model on the cluster"))
             await asyncio.sleep(POLL_S)
         info = next(actor.info for actor in nodes.actors if actor.info)
-        events.put(Ready(replace(info, device_name="cluster", max_concurrency=size)))
+        events.put(Ready(replace(info, max_concurrency=size)))
         await _read_commands(commands, bridge)
     finally:
         watching.cancel()

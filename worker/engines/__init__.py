@@ -12,11 +12,17 @@ from worker.imaging.geometry import Box, Pixels
 
 # (percent, message): progress of a model's load, 0 to 100.
 LoadProgressFn = Callable[[float, str], None]
+# (name, others): the device that is selected, and the machine's other ones of that kind.
+DeviceFn = Callable[[str, tuple[str, ...]], None]
 # (share): progress of a forward pass, 0 to 1; may raise to cancel it.
 ProgressFn = Callable[[float], None]
 
 MEAN = np.array(IMAGENET_MEAN, dtype=np.float32)
 STD = np.array(IMAGENET_STD, dtype=np.float32)
+
+
+def ignore_device(_name: str, _others: tuple[str, ...]) -> None:
+    """Do nothing: for a process that has one device."""
 
 
 class DeviceContextLost(RuntimeError):

@@ -17,7 +17,15 @@ from shared.errors import OutOfMemory
 from shared.messages import ModelInfo, WorkerConfig
 from worker.birefnet.cuda_graph import CudaGraph
 from worker.birefnet.progress_hooks import progress_hooks
-from worker.engines import MEAN, STD, DeviceContextLost, LoadProgressFn, ProgressFn
+from worker.engines import (
+    MEAN,
+    STD,
+    DeviceContextLost,
+    DeviceFn,
+    LoadProgressFn,
+    ProgressFn,
+    ignore_device,
+)
 from worker.engines.torch_device import (
     best_dtype,
     choose_device,
@@ -39,7 +47,13 @@ NetworkLoader = Callable[[Path, torch.device, torch.dtype, LoadProgressFn], nn.M
 class BirefnetEngine:
     """A loaded BiRefNet."""
 
-    def __init__(self, config: WorkerConfig, load: NetworkLoader, on_progress: LoadProgressFn) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        load: NetworkLoader,
+        on_progress: LoadProgressFn,
+        on_device: DeviceFn = ignore_device,
+    ) -> None:
         retain_freed_memory()
         torch.set_num_threads(available_cores())
         self._config = config
@@ -47,6 +61,7 @@ class BirefnetEngine:
         self._device, self._dtype = choose_device(
             config.device, config.dtype, trust_remote_code=trust_remote_code
         )
+        on_device(str(self._device), other_devices(self._device))
         if self._device.index is not None:
             # CUDA graphs, Triton kernels and memory statistics use the current device of this thread, which
             # runs the inference.
@@ -55,9 +70,7 @@ class BirefnetEngine:
             self._network = load(Path(config.model_path), self._device, self._dtype, on_progress)
         except RuntimeError as error:
             if is_out_of_memory(error):
-                raise OutOfMemory(
-                    f"There is not enough memory for the model on {self._device.type}."
-                ) from error
+                raise OutOfMemory(f"There is not enough memory for the model on {self._device}.") from error
             raise
         self._cuda_graph = self._capture_cuda_graph()
         self.model_info = ModelInfo(
@@ -65,8 +78,6 @@ class BirefnetEngine:
             device=self._device.type,
             dtype=_dtype_name(self._dtype),
             device_memory_bytes=torch.cuda.memory_reserved() if self._device.type == "cuda" else 0,
-            device_name=str(self._device),
-            other_devices=other_devices(self._device),
         )
 
     def preprocess(self, image: ModelInput, box: Box | None = None) -> Pixels:
