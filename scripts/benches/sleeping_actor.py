@@ -41,7 +41,8 @@ class SleepingActor(RemovalActor):
     def __init__(self, config: WorkerConfig, _data_dir: str) -> None:
         info = ModelInfo(config.model_id, "cpu", "float32", max_concurrency=CONCURRENCY)
         self._report = ActorReport(VERSION, os.getpid(), info)
-        self._events = {}
+        self._ends = {}
+        self._progress = {}
         self._loop = None
         self._runner = SleepingRunner(self, config)  # type: ignore[assignment]  # has what the actor calls
 

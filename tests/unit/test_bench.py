@@ -24,7 +24,6 @@ from benches.sleeping_actor import SleepingActor
 from benches.sleeping_worker import SLEEP_FILE
 from shared.messages import Finished, RemovalJob, WorkerConfig
 from shared.options import RemovalOptions
-from worker.cluster.actor import RemoteEvent
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMPONENTS = ("stage 0", "stage 1", "stage 2", "stage 3", "squeeze", "decoder 4", "decoder 1", "head")
@@ -194,10 +193,10 @@ def test_the_sleeping_actor_answers_as_an_actor_does(tmp_path: Path) -> None:
     actor = SleepingActor(WorkerConfig("native", str(tmp_path), 100), "")
     job = RemovalJob("task", "", "", RemovalOptions())
 
-    async def remove() -> list[RemoteEvent]:
+    async def remove() -> list[Any]:
         assert (await actor.report()).model
-        return [event async for event in actor.remove(job, b"photo", None)]
+        return await actor.remove(job, None, b"pho", b"to")
 
-    *_, last = asyncio.run(remove())
-    assert isinstance(last.event, Finished)
-    assert last.result == b"photo"
+    end, result, *others = asyncio.run(remove())
+    assert isinstance(end.event, Finished)
+    assert (end.parts, result, set(others)) == (1, b"photo", {None})

@@ -7,7 +7,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 from shared.errors import BgremoveError, ModelUnavailable, OutOfMemory, StorageFailed, WorkerStartFailed
 from shared.messages import Event, Failed, Finished, ModelInfo, Progress, RemovalJob, WorkerConfig
 from shared.version import VERSION
+from worker.cluster.byte_parts import MAX_PARTS, join_parts, split_bytes
 from worker.cluster.file_access import read_file, write_file
 from worker.engines import loaders
 from worker.imaging import decode
@@ -39,11 +39,11 @@ class ActorReport:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteEvent:
-    """An event of a job, and the result's bytes with the last one."""
+class RemoteEnd:
+    """The end of a job, and in how many of the following values its result is."""
 
-    event: Event
-    result: bytes | None = None
+    event: Finished | Failed
+    parts: int = 0
 
 
 class RemovalActor:
@@ -53,7 +53,8 @@ class RemovalActor:
         limit_cores(config.threads)
         decode.configure()
         self._model = InferenceThread()
-        self._events: dict[str, asyncio.Queue[Event]] = {}
+        self._ends: dict[str, asyncio.Future[Finished | Failed]] = {}
+        self._progress: dict[str, Progress] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: JobRunner | None = None
         try:
@@ -76,35 +77,20 @@ class RemovalActor:
         return self._report
 
     async def remove(
-        self, job: RemovalJob, photo: bytes, background: bytes | None
-    ) -> AsyncIterator[RemoteEvent]:
-        """Remove the background of a photo; yield its progress, and at last its end."""
-        runner = self._runner
-        if runner is None:  # it was made again, without memory for the model
-            yield RemoteEvent(Failed(job.task_id, WorkerStartFailed.code, self._report.detail))
-            return
-        self._loop = asyncio.get_running_loop()
-        queue = self._events[job.task_id] = asyncio.Queue()
-        folder = Path(tempfile.mkdtemp(prefix="bgremove-"))
-        last_s = 0.0
-        try:
-            local = await asyncio.to_thread(_store, folder, job, photo, background)
-            runner.submit(local)
-            while True:
-                event = await queue.get()
-                if isinstance(event, Finished):
-                    result = await asyncio.to_thread(Path(local.result_path).read_bytes)
-                    yield RemoteEvent(event, result)
-                    return
-                if isinstance(event, Failed):
-                    yield RemoteEvent(event)
-                    return
-                if time.monotonic() >= last_s + PROGRESS_INTERVAL_S:
-                    last_s = time.monotonic()
-                    yield RemoteEvent(event)
-        finally:
-            del self._events[job.task_id]
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        self, job: RemovalJob, background: bytes | None, *photo_parts: bytes
+    ) -> list[RemoteEnd | bytes | None]:
+        """Remove the background of a photo; return its end, and `MAX_PARTS` parts of the result or None."""
+        event, result = await self._remove(job, join_parts(photo_parts), background)
+        parts = [] if result is None else split_bytes(result)
+        return [RemoteEnd(event, len(parts)), *parts, *[None] * (MAX_PARTS - len(parts))]
+
+    async def follow_progress(self) -> AsyncIterator[list[Progress]]:
+        """Yield the last progress of the jobs that run, at an interval: short ones end without any."""
+        while True:
+            await asyncio.sleep(PROGRESS_INTERVAL_S)
+            if self._progress:
+                events, self._progress = list(self._progress.values()), {}
+                yield events
 
     async def remove_file(self, job: RemovalJob, source: str, target: str, background: bytes | None) -> Event:
         """Remove the background of a file that this node can read, write the result, and return the end.
@@ -115,16 +101,14 @@ class RemovalActor:
             photo = await asyncio.to_thread(read_file, source)
         except Exception as error:  # noqa: BLE001  # each file system has errors of its own
             return Failed(job.task_id, StorageFailed.code, f"The photo cannot be read: {error}")
-        last = None
-        async for remote in self.remove(job, photo, background):
-            last = remote
-        if last is None or last.result is None:
-            return last.event if last else Failed(job.task_id, WorkerStartFailed.code, "There is no result.")
+        event, result = await self._remove(job, photo, background)
+        if result is None:
+            return event
         try:
-            await asyncio.to_thread(write_file, target, last.result)
+            await asyncio.to_thread(write_file, target, result)
         except Exception as error:  # noqa: BLE001  # as above
             return Failed(job.task_id, StorageFailed.code, f"The result cannot be written: {error}")
-        return last.event
+        return event
 
     async def cancel(self, task_id: str) -> None:
         """Stop a job at its next step."""
@@ -133,8 +117,36 @@ class RemovalActor:
 
     def put(self, event: Event) -> None:
         """Take an event of the runner's threads to its job."""
-        if isinstance(event, Progress | Finished | Failed) and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._events[event.task_id].put_nowait, event)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._handle, event)
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.task_id in self._ends:
+            self._progress[event.task_id] = event
+        elif isinstance(event, Finished | Failed) and event.task_id in self._ends:
+            self._ends[event.task_id].set_result(event)
+
+    async def _remove(
+        self, job: RemovalJob, photo: bytes, background: bytes | None
+    ) -> tuple[Finished | Failed, bytes | None]:
+        """Return the end of a removal, and the result if it has succeeded."""
+        runner = self._runner
+        if runner is None:  # it was made again, without memory for the model
+            return Failed(job.task_id, WorkerStartFailed.code, self._report.detail), None
+        self._loop = asyncio.get_running_loop()
+        end = self._ends[job.task_id] = self._loop.create_future()
+        folder = Path(tempfile.mkdtemp(prefix="bgremove-"))
+        try:
+            local = await asyncio.to_thread(_store, folder, job, photo, background)
+            runner.submit(local)
+            event = await end
+            if isinstance(event, Failed):
+                return event, None
+            return event, await asyncio.to_thread(Path(local.result_path).read_bytes)
+        finally:
+            del self._ends[job.task_id]
+            self._progress.pop(job.task_id, None)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def find_model_path(path: Path, data_dir: Path) -> Path:

@@ -9,8 +9,9 @@ from pathlib import Path
 from ray.exceptions import RayError
 
 from shared.errors import Cancelled, OutOfMemory, StorageFailed, WorkerCrashed, WorkerTimeout
-from shared.messages import Event, Failed, Finished, NodeStatus, Progress, RemovalJob
-from worker.cluster.actor import RemoteEvent
+from shared.messages import Event, Failed, Finished, RemovalJob
+from worker.cluster.actor import RemoteEnd
+from worker.cluster.byte_parts import MAX_PARTS, join_parts, split_bytes
 from worker.cluster.nodes import ClusterNodes, RemoteActor
 
 CANCEL_GRACE_S = 1.5  # less than the supervisor's, which would then end the bridge
@@ -23,6 +24,7 @@ class _Running:
 
     actor: RemoteActor
     task: asyncio.Task[None]
+    deadline: asyncio.Timeout
     cause: Failed | None = None
 
 
@@ -38,6 +40,7 @@ class Bridge:
         self._job_timeout_s = job_timeout_s
         self._waiting: dict[str, RemovalJob] = {}
         self._running: dict[str, _Running] = {}
+        self._followers: dict[RemoteActor, asyncio.Task[None]] = {}
 
     def submit(self, job: RemovalJob) -> None:
         """Run a job as soon as an actor takes it."""
@@ -59,13 +62,17 @@ class Bridge:
 
     def assign(self) -> None:
         """Give the waiting jobs, in their order, to the actors that have free slots."""
+        for actor in self._nodes.actors:
+            if actor.info is not None and actor not in self._followers:
+                self._followers[actor] = asyncio.ensure_future(self._follow_progress(actor))
         for job in list(self._waiting.values()):
-            actor = self._choose(job)
-            if actor is not None:
+            chosen = self._choose(job)
+            if chosen is not None:
                 del self._waiting[job.task_id]
-                actor.jobs.add(job.task_id)
-                task = asyncio.ensure_future(self._run(job, actor))
-                self._running[job.task_id] = _Running(actor, task)
+                chosen.jobs.add(job.task_id)
+                deadline = asyncio.timeout(None)
+                task = asyncio.ensure_future(self._run(job, chosen, deadline))
+                self._running[job.task_id] = _Running(chosen, task, deadline)
 
     def _choose(self, job: RemovalJob) -> RemoteActor | None:
         ready = [actor for actor in self._nodes.actors if actor.info is not None]
@@ -77,10 +84,26 @@ class Bridge:
             least.runs_alone = True  # it drains, if others run there
         return None if least is None or least.jobs else least
 
-    async def _run(self, job: RemovalJob, actor: RemoteActor) -> None:
+    async def _follow_progress(self, actor: RemoteActor) -> None:
+        """Forward the progress of an actor's jobs until it dies. A job's deadline counts from the first."""
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(None) as deadline:
-                last = await self._follow(job, actor, deadline)
+            async for reference in actor.handle.follow_progress.options(num_returns="streaming").remote():
+                for event in await reference:
+                    running = self._running.get(event.task_id)
+                    if running is not None and running.actor is actor:
+                        if running.deadline.when() is None:
+                            running.deadline.reschedule(loop.time() + self._job_timeout_s)
+                        self._send(event)
+        except RayError:
+            pass  # each of its jobs reports that
+        finally:
+            del self._followers[actor]
+
+    async def _run(self, job: RemovalJob, actor: RemoteActor, deadline: asyncio.Timeout) -> None:
+        try:
+            async with deadline:
+                last = await self._remove(job, actor)
         except TimeoutError:
             running = self._running[job.task_id]
             text = f"The removal took longer than {self._job_timeout_s:g} s on {actor.node} and was ended."
@@ -105,32 +128,23 @@ class Bridge:
         self._send(last)
         self.assign()
 
-    async def _follow(self, job: RemovalJob, actor: RemoteActor, deadline: asyncio.Timeout) -> Event:
-        """Send a job to an actor, forward its progress, store its result, and return its last event."""
+    async def _remove(self, job: RemovalJob, actor: RemoteActor) -> Event:
+        """Send a job to an actor, store its result, and return its end."""
         photo = await asyncio.to_thread(Path(job.source_path).read_bytes)
         background = None
         if job.background_path is not None:
             background = await asyncio.to_thread(Path(job.background_path).read_bytes)
-        events = actor.handle.remove.options(num_returns="streaming").remote(job, photo, background)
+        remove = actor.handle.remove.options(num_returns=1 + MAX_PARTS)
+        first, *others = remove.remote(job, background, *split_bytes(photo))
         del photo, background
-        async for reference in events:
-            remote: RemoteEvent = await reference
-            if isinstance(remote.event, Progress):
-                if deadline.when() is None:  # it counts from the job's start
-                    deadline.reschedule(asyncio.get_running_loop().time() + self._job_timeout_s)
-                self._send(remote.event)
-                continue
-            if isinstance(remote.event, Finished) and remote.result is not None:
-                await asyncio.to_thread(Path(job.result_path).write_bytes, remote.result)
-                self._nodes.count_job(actor)
-            return remote.event
-        return Failed(job.task_id, WorkerCrashed.code, f"The worker on {actor.node} gave no result.")
+        end: RemoteEnd = await first
+        if isinstance(end.event, Finished):
+            parts = await asyncio.gather(*others[: end.parts])
+            await asyncio.to_thread(Path(job.result_path).write_bytes, join_parts(parts))
+            self._nodes.count_job(actor)
+        return end.event
 
     def _kill(self, running: _Running, cause: Failed) -> None:
         running.cause = cause
         self._nodes.kill(running.actor)
         self._nodes.recover(running.actor)
-
-    def note_change(self, _: NodeStatus) -> None:
-        """Give jobs to actors that have come."""
-        self.assign()
