@@ -8,7 +8,7 @@ from unittest import mock
 
 from shared.messages import ModelInfo, WorkerConfig
 from worker import main
-from worker.engines import Engine, LoadProgressFn, ProgressFn, loaders
+from worker.engines import Engine, ProgressFn, loaders
 from worker.imaging.geometry import Pixels
 
 
@@ -38,7 +38,5 @@ def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
         main.serve(commands, events, config)
 
 
-def _load(
-    load: Callable[[WorkerConfig, LoadProgressFn], Engine], config: WorkerConfig, on_progress: LoadProgressFn
-) -> Remembering:
-    return Remembering(load(config, on_progress))
+def _load(load: Callable[..., Engine], config: WorkerConfig, *listeners: Any) -> Remembering:
+    return Remembering(load(config, *listeners))
