@@ -1,4 +1,4 @@
-"""The files for one service in scripts/deploy: each is checked by the program that reads it, where that is here."""
+"""The files for one service in scripts/deploy, each checked by the program that reads it."""
 
 import json
 import re
