@@ -18,6 +18,7 @@ from typing import NoReturn
 import bootstrap  # first: it exits with a message if this Python is too old to parse the other modules
 from cli import install_command, models_command, remove_command, service_commands
 from cli.command_errors import EXIT_FAILED, Terminated
+from cli.unknown_flags import refuse_unknown
 
 COMMANDS = (remove_command, models_command, install_command, service_commands)
 
@@ -36,7 +37,9 @@ def main() -> int:
     for command in COMMANDS:
         command.add_to(subparsers)
     words, flags = _split_server_flags(_join_suffix_value(sys.argv[1:]))
-    arguments = parser.parse_args(words, argparse.Namespace(flags=flags))
+    arguments, unknown = parser.parse_known_args(words, argparse.Namespace(flags=flags))
+    if unknown:
+        refuse_unknown(parser, words, unknown)
     run: Callable[[argparse.Namespace], int] = arguments.run
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
