@@ -27,6 +27,7 @@ def add_to(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     load.add_argument("model", metavar="NAME", nargs="?", default="birefnet", help="default: birefnet")
     unload = _add_client(subparsers, "unload", "free a model's memory", "unload birefnet", _unload)
     unload.add_argument("model", metavar="NAME", nargs="?", help="default: all models")
+    unload.add_argument("--cancel-queued", action="store_true", help="cancel the removals that need it")
     restart = _add_client(
         subparsers, "restart-worker", "end a model's worker and start a new one", "restart-worker", _restart
     )
@@ -116,11 +117,14 @@ def _restart(service: Service, arguments: argparse.Namespace) -> str:
 
 def _unload(service: Service, arguments: argparse.Namespace) -> str:
     query = {"model": arguments.model} if arguments.model else {}
+    if arguments.cancel_queued:
+        query["cancel_queued"] = "true"
     answer = service.client.call("POST", "remove/unload", "unloaded", **query)
     name = arguments.model or "every model"
     if not answer["unloaded"]:
         return f"{name} was not loaded"
-    return f"{name} is unloaded, {format_bytes(answer['freed_bytes'] or 0)} are free"
+    again = f"; {answer['queued']} removals will load it again" if answer.get("queued") else ""
+    return f"{name} is unloaded, {format_bytes(answer['freed_bytes'] or 0)} are free{again}"
 
 
 def _follow(service: Service, path: str, model: str, outcome: str) -> str:

@@ -109,6 +109,20 @@ class Dispatcher:
             self._enqueue(entry)
         return task
 
+    def count_jobs(self, model: str | None) -> int:
+        """Return how many jobs wait for this model, or for any, or run on it."""
+        return len(self._find_entries(model))
+
+    async def cancel_jobs(self, model: str | None) -> int:
+        """Cancel the jobs that wait for this model, or for any, or run on it; return their number."""
+        entries = self._find_entries(model)
+        await asyncio.gather(*(self._cancel_for_client(entry) for entry in entries))
+        return len(entries)
+
+    def _find_entries(self, model: str | None) -> list[Entry]:
+        entries = self._entries.values()
+        return [e for e in entries if model in (None, self._models.resolve(e.job.model).pool.name)]
+
     async def drain(self, timeout_s: float) -> None:
         """Accept and start no more jobs, and give the running ones that the spool keeps time to end."""
         self._closed = True

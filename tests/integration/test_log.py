@@ -88,6 +88,17 @@ def test_a_result_that_cannot_be_written_is_logged_too(
     assert logged(service, f"removal failed task_id={task['task_id']} error=storage_failed")
 
 
+def test_an_unload_says_what_loads_the_model_again(start: Callable[..., Service]) -> None:
+    """It seemed to do nothing: the next waiting removal loaded the model at once."""
+    service = start(builtin_worker=OBEYS)
+    tasks = [service.upload(wish("sleep 30")) for _ in range(3)]
+    answer = service.client.post("/remove/unload").json()
+    assert (answer["queued"], answer["cancelled"]) == (3, 0)
+    answer = service.client.post("/remove/unload?cancel_queued=true").json()
+    assert (answer["queued"], answer["cancelled"]) == (0, 3)
+    assert {service.finished(task)["code"] for task in tasks} == {"cancelled"}
+
+
 def limit_files(pid: int) -> None:
     """Have a process's writes fail beyond some length, as on a disk that is full."""
     psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (100_000, psutil.RLIM_INFINITY))
