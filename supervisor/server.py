@@ -135,7 +135,7 @@ class Server(uvicorn.Server):
     # Repeated signals are ignored: the shutdown is always graceful.
     def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002  # uvicorn's signature
         """Start the shutdown."""
-        log.info("shutdown started", extra={"signal": sig})
+        log.info("shutdown started", extra={"signal": signal.Signals(sig).name})
         self.stop()
 
     def stop(self) -> None:

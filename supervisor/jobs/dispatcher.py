@@ -199,9 +199,7 @@ class Dispatcher:
             elif job.attempt + 1 == MAX_ATTEMPTS:
                 await self._fail(entry, error)
             else:
-                log.warning(
-                    "job requeued after worker failure", extra={"task_id": job.id, "reason": error.code}
-                )
+                log.warning("removal will be repeated", extra={"task_id": job.id, "reason": error.code})
                 entry.avoided = slot.worker
                 self._retry(entry, replace(job, attempt=job.attempt + 1, exclusive=True))
         except BgremoveError as error:

@@ -135,7 +135,9 @@ class SupervisedProcess:
 
     def _log_change(self, event: WorkerEvent, pid: int | None) -> None:
         """Log a start, a load and an end with its cause; the death of a process has a line of its own."""
-        details: dict[str, object] = {"worker": self._owner.name, "state": self.state, "pid": pid}
+        details: dict[str, object] = {"worker": self._owner.name, "state": self.state}
+        if pid is not None:  # a start has none yet
+            details["pid"] = pid
         if event is WorkerEvent.KILL and self.handle is not None:
             details["cause"] = self.handle.cause
         if event in MESSAGES and self.state is not WorkerState.FAILED:
