@@ -16,22 +16,30 @@ from types import FrameType
 from typing import NoReturn
 
 import bootstrap  # first: it exits with a message if this Python is too old to parse the other modules
-from cli import install_command, models_command, remove_command
+from cli import install_command, models_command, remove_command, service_commands
 from cli.command_errors import EXIT_FAILED, Terminated
+from cli.unknown_flags import refuse_unknown
 
-COMMANDS = (remove_command, models_command, install_command)
+COMMANDS = (remove_command, models_command, install_command, service_commands)
 
 
 def main() -> int:
     """Parse the arguments and run the subcommand."""
     _reopen_closed_streams()
     parser = argparse.ArgumentParser(
-        prog="bgremove", description="Remove the background of photos.", allow_abbrev=False
+        prog="bgremove",
+        description="Remove the background of photos.",
+        epilog="example:\n  python3 scripts/bgremove.py remove photo.jpg -o cutout.png",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_to(subparsers)
-    arguments = parser.parse_args(_join_suffix_value(sys.argv[1:]))
+    words, flags = _split_server_flags(_join_suffix_value(sys.argv[1:]))
+    arguments, unknown = parser.parse_known_args(words, argparse.Namespace(flags=flags))
+    if unknown:
+        refuse_unknown(parser, words, unknown)
     run: Callable[[argparse.Namespace], int] = arguments.run
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -52,6 +60,13 @@ def _reopen_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open until exit
+
+
+def _split_server_flags(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words to parse, and those behind `serve`, which the server parses itself."""
+    if words[:1] == ["serve"] and words[1:2] not in (["-h"], ["--help"]):
+        return words[:1], words[1:]
+    return words, []
 
 
 def _join_suffix_value(words: list[str]) -> list[str]:

@@ -101,6 +101,8 @@ def configure(level: str, log_format: LogFormat = "text") -> None:
         handler = NonBlockingHandler(STDERR)
     handler.setFormatter(JsonFormatter() if log_format == "json" else LogfmtFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What it says at a start is in the service's own words already; its logger's name looks like an error.
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def drain(timeout_s: float) -> None:

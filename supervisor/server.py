@@ -21,6 +21,7 @@ from shared.errors import StorageFailed
 from shared.presets import InvalidPresets
 from supervisor import __version__
 from supervisor.app import create_app
+from supervisor.banner import make_banner
 from supervisor.container import Address, Container
 from supervisor.environment.requirements import PackageLists
 from supervisor.platform import windows_loop
@@ -82,7 +83,7 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
         http=cast("type[asyncio.Protocol]", ConnectionLimits(compute_max_connections()).make_protocol),
         server_header=False,
     )
-    server = Server(config, address)
+    server = Server(config, address, make_banner(settings, address))
     _handle_sighup(server)
     if stdin is not None:
         threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
@@ -96,9 +97,10 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
 class Server(uvicorn.Server):
     """uvicorn's server, with a ready line for the parent process and an ordered shutdown."""
 
-    def __init__(self, config: uvicorn.Config, address: Address) -> None:
+    def __init__(self, config: uvicorn.Config, address: Address, banner: str = "") -> None:
         super().__init__(config)
         self._address = address
+        self._banner = banner
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then write the ready line, JSON, to stdout."""
@@ -114,6 +116,8 @@ class Server(uvicorn.Server):
             print(json.dumps(ready), flush=True)  # noqa: T201  # unlike write(), does nothing without a stdout
         except OSError as error:
             log.warning("ready line not written", extra={"reason": str(error)})
+        if sys.stderr is not None and sys.stderr.isatty():
+            sys.stderr.write(self._banner)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop the container before the connections: open streams end with their tasks."""
@@ -131,7 +135,7 @@ class Server(uvicorn.Server):
     # Repeated signals are ignored: the shutdown is always graceful.
     def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002  # uvicorn's signature
         """Start the shutdown."""
-        log.info("shutdown started", extra={"signal": sig})
+        log.info("shutdown started", extra={"signal": signal.Signals(sig).name})
         self.stop()
 
     def stop(self) -> None:

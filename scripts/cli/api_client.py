@@ -111,6 +111,11 @@ class Client:
             response = self._http.delete(f"{API}/models/{quote(model)}")
             return int(self._parse(response, "freed_bytes")["freed_bytes"])
 
+    def call(self, method: str, path: str, required: str, **query: str) -> Payload:
+        """Return the JSON object that a route of the API answers with, which must have the key `required`."""
+        with self._translate_errors():
+            return self._parse(self._http.request(method, f"{API}/{path}", params=query), required)
+
     def wait_for_task(self, task_id: str, show: Callable[[float, str], None], kind: str = "remove") -> None:
         """Follow a task to its end and show its progress. Raises CommandFailed if the task fails."""
         for state in self.follow(task_id, kind):

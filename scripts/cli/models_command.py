@@ -68,6 +68,8 @@ def run_remove(arguments: argparse.Namespace) -> int:
 def run_download(arguments: argparse.Namespace) -> int:
     """Download or import a model and return the exit code."""
     progress = Progress(quiet=False)
+    if arguments.folder and not progress.terminal:  # its percentages would be thousands of lines
+        progress = Progress(quiet=True)
     try:
         outcome = _import(arguments, progress) if arguments.folder else _download(arguments, progress)
     except CommandFailed as error:

@@ -90,12 +90,17 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def _replace_alias(value: str) -> str:
+    """Return the API's name of a choice: jpeg for jpg."""
+    return "jpeg" if value == "jpg" else value
+
+
 def _argument_settings(option: Option) -> dict[str, Any]:
     default = "" if option.default is None else f" (default: {str(option.default).lower()})"
     settings: dict[str, Any] = {"help": (option.help + default).replace("%", "%%"), "default": None}
     match option.kind:
         case "choice" if option.choices:
-            return settings | {"choices": option.choices}
+            return settings | {"choices": option.choices, "type": _replace_alias}
         case "choice":
             return settings | {"metavar": "NAME"}
         case "boolean":

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from shared.errors import (
     BadInput,
@@ -29,6 +30,7 @@ from shared.errors import (
 from shared.option_descriptions import BACKGROUND_FILE, describe_options
 from supervisor.api.field_limits import quote_text
 from supervisor.api.rate_limit import RateLimitExceeded
+from supervisor.api.refusal_log import log_refusal
 
 RETRY_AFTER_S = 2
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # of all routes
@@ -75,9 +77,10 @@ def make_retry_headers(error: BgremoveError) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
-def render_error_for(path: str, error: BgremoveError, formats: ErrorFormats) -> Response:
-    """Return the response for `error` in the format of the routes below the prefix of `path`."""
-    renderers = (render for prefix, render in formats.items() if path.startswith(prefix))
+def render_error_for(scope: Scope, error: BgremoveError, formats: ErrorFormats) -> Response:
+    """Return the response for `error`, in the format of the path's routes, and log a refusal."""
+    log_refusal(scope, error)
+    renderers = (render for prefix, render in formats.items() if scope["path"].startswith(prefix))
     return next(renderers, render_error)(error)
 
 
@@ -88,7 +91,7 @@ def install_error_handlers(app: FastAPI, formats: ErrorFormats) -> None:
         if isinstance(error, StorageFailed):
             reason = {"detail": error.detail, "reason": error.__cause__}
             log.warning("storage failed", extra={"path": request.url.path, **reason})
-        return render_error_for(request.url.path, error, formats)
+        return render_error_for(request.scope, error, formats)
 
     @app.exception_handler(BgremoveError)
     async def handle_known(request: Request, error: BgremoveError) -> Response:

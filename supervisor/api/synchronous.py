@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.options import RemovalOptions
 from supervisor.api.dependencies import ClientDep, SpoolDep, TasksDep, UploadsDep
+from supervisor.api.refusal_log import LOGGED_FLAG
 from supervisor.api.responses import StoredFileResponse
 from supervisor.api.uploads import InputImage, Submission
 from supervisor.jobs.published import StoredFile
@@ -51,6 +52,7 @@ class SynchronousRemoval:
                 await self._tasks.cancel(task)
         if disconnected in done:
             disconnected.result()  # raises what made the rest of the request unreadable
+        self._request.scope[LOGGED_FLAG] = True
         task.raise_failure()
         return self._spool.result(task.id)
 

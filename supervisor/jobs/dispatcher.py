@@ -109,6 +109,20 @@ class Dispatcher:
             self._enqueue(entry)
         return task
 
+    def count_jobs(self, model: str | None) -> int:
+        """Return how many jobs wait for this model, or for any, or run on it."""
+        return len(self._find_entries(model))
+
+    async def cancel_jobs(self, model: str | None) -> int:
+        """Cancel the jobs that wait for this model, or for any, or run on it; return their number."""
+        entries = self._find_entries(model)
+        await asyncio.gather(*(self._cancel_for_client(entry) for entry in entries))
+        return len(entries)
+
+    def _find_entries(self, model: str | None) -> list[Entry]:
+        entries = self._entries.values()
+        return [e for e in entries if model in (None, self._models.resolve(e.job.model).pool.name)]
+
     async def drain(self, timeout_s: float) -> None:
         """Accept and start no more jobs, and give the running ones that the spool keeps time to end."""
         self._closed = True
@@ -185,9 +199,7 @@ class Dispatcher:
             elif job.attempt + 1 == MAX_ATTEMPTS:
                 await self._fail(entry, error)
             else:
-                log.warning(
-                    "job requeued after worker failure", extra={"task_id": job.id, "reason": error.code}
-                )
+                log.warning("removal will be repeated", extra={"task_id": job.id, "reason": error.code})
                 entry.avoided = slot.worker
                 self._retry(entry, replace(job, attempt=job.attempt + 1, exclusive=True))
         except BgremoveError as error:

@@ -1,21 +1,20 @@
 """The ends of jobs: recorded in the spool first, then told to the client."""
 
 import asyncio
-import logging
+import contextlib
 import time
 from dataclasses import dataclass
 
 from shared.errors import BgremoveError
 from shared.messages import RemovalResult
-from supervisor.jobs.job import Job
+from supervisor.jobs.job import RESULT, Job
+from supervisor.jobs.removal_log import log_failure, log_success
 from supervisor.jobs.result import STEPS
 from supervisor.jobs.spool import Spool
 from supervisor.jobs.webhook import Webhooks
 from supervisor.observability.metrics import Metrics
 from supervisor.tasks.task import Task
 from supervisor.workers.worker import Worker
-
-log = logging.getLogger("supervisor.dispatcher")
 
 
 @dataclass(slots=True)
@@ -48,6 +47,10 @@ class JobEnds:
         timings_ms = {step: round(spent_ms[step], 1) for step in STEPS if step in spent_ms}
         await self._spool.finish(entry.job, made, timings_ms, entry.task.payload()["logs"])
         self._metrics.observe_timings(model, timings_ms)
+        size_bytes = None
+        with contextlib.suppress(OSError):  # deleted already
+            size_bytes = self._spool.path(entry.job.id, RESULT).stat().st_size
+        log_success(entry.job, model, made, timings_ms, size_bytes)
 
     def succeed(self, entry: Entry) -> None:
         """Tell the client that its result is there."""
@@ -61,9 +64,8 @@ class JobEnds:
         `is_closing`: the service ends, which is no failure to log, and no end to POST.
         """
         self._metrics.count_removal(failure.code)
-        if failure.status >= 500 and not is_closing:
-            details = {"task_id": entry.job.id, "error": failure.code, "detail": failure.detail}
-            log.warning("removal failed", extra={**details, "reason": failure.__cause__})
+        if not is_closing:
+            log_failure(entry.job, failure, time.monotonic() - entry.submitted_at_s)
         try:
             await self._spool.fail(entry.job, failure, entry.task.payload()["logs"])
         finally:

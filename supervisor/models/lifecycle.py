@@ -103,7 +103,7 @@ class ModelLifecycle:
         loading = self.loading
         if loading:
             await self._tasks.cancel(loading)
-        if not await self.pool.stop() and not loading:
+        if not await self.pool.stop("unload on request") and not loading:
             return {"unloaded": False, "freed_bytes": None}
         return {"unloaded": True, "freed_bytes": held_bytes}
 
@@ -131,7 +131,7 @@ class ModelLifecycle:
         try:
             if restart:
                 task.progress(0, "Ending the worker")
-                await self.pool.stop()
+                await self.pool.stop("restart on request")
             task.progress(0, "Starting the worker")
             self._check_on_disk()
             await self.files.ensure(task.progress)
@@ -139,7 +139,7 @@ class ModelLifecycle:
             task.complete("Model loaded")
         except asyncio.CancelledError:
             if task is self._load:  # else another load has taken the workers over
-                await self.pool.stop()
+                await self.pool.stop("its load was cancelled")
             task.fail(Cancelled())
         except WorkerReplaced:  # by an unload or an install
             task.fail(Cancelled())

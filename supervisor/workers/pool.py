@@ -172,10 +172,10 @@ class WorkerPool:
             if worker.failure is not None:
                 log.warning("device skipped", extra={"worker": worker.name, "reason": worker.failure})
 
-    async def stop(self) -> bool:
-        """Kill every worker and wait until all are reaped; False where none ran."""
+    async def stop(self, cause: str) -> bool:
+        """Kill every worker for this cause and wait until all are reaped; False where none ran."""
         await self._revivals.cancel()
-        return any(await asyncio.gather(*(worker.stop() for worker in self.workers)))
+        return any(await asyncio.gather(*(worker.stop(cause) for worker in self.workers)))
 
     async def memory_bytes(self) -> int:
         """Return the memory that the workers hold, on this machine and on devices of their own."""

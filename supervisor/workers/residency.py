@@ -82,7 +82,7 @@ class Residency:
         ]
         for victim in idle:
             self.evict(victim, worker)
-        await asyncio.gather(*(victim.stop() for victim in idle))
+        await asyncio.gather(*(victim.stop(f"eviction for {worker.model}") for victim in idle))
         return bool(idle)
 
     def _find_limit(self, worker: Worker) -> int:

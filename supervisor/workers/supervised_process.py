@@ -21,6 +21,13 @@ SUSPENDED = (
 )
 _UNSAFE = re.compile(r"[^\w.@-]")  # in a file's name, on any system
 log = logging.getLogger("supervisor.worker")
+MESSAGES = {
+    WorkerEvent.START: "process starting",
+    WorkerEvent.LOADED: "model loaded",
+    WorkerEvent.KILL: "process stopping",
+    WorkerEvent.EXITED: "process stopped",
+    WorkerEvent.RESET: "failure reset",
+}
 
 
 class Owner(Protocol):
@@ -84,14 +91,14 @@ class SupervisedProcess:
         if self.handle is not None:
             self.handle.kill(cause)
 
-    async def stop(self) -> bool:
-        """Kill the process and wait until it is reaped; False where none ran."""
+    async def stop(self, cause: str) -> bool:
+        """Kill the process for this cause and wait until it is reaped; False where none ran."""
         handle = self.handle
         if handle is None:
             if self.state is WorkerState.FAILED:
                 self._change(WorkerEvent.RESET)
             return False
-        handle.kill(WorkerReplaced())
+        handle.kill(WorkerReplaced(f"The worker process was stopped: {cause}."))
         await handle.exited.wait()
         return True
 
@@ -100,7 +107,7 @@ class SupervisedProcess:
         """Keep the process stopped for the length of a block, which gets whether its model was loaded."""
         async with self._starting:
             loaded = self.state in (WorkerState.STARTING, WorkerState.READY, WorkerState.BUSY)
-            await self.stop()
+            await self.stop("installation of packages")
             yield loaded
 
     def _start(self, spec: WorkerSpec) -> WorkerHandle:
@@ -119,13 +126,24 @@ class SupervisedProcess:
     def _change(self, event: WorkerEvent) -> None:
         before, self.state = self.state, transition(self.state, event)
         pid = self.handle.pid if self.handle else None
-        states = {"from": before, "to": self.state}
-        log.info("worker state changed", extra={"worker": self._owner.name, **states, "pid": pid})
+        self._log_change(event, pid)
         if event is WorkerEvent.EXITED and self.handle is not None:
             self.last_exit, self.handle = self.handle.exit, None
             if self.state is WorkerState.FAILED and self.last_exit is not None:
                 self._record_death(self.last_exit, had_jobs=before is WorkerState.BUSY)
         self._owner.handle_change()
+
+    def _log_change(self, event: WorkerEvent, pid: int | None) -> None:
+        """Log a start, a load and an end with its cause; the death of a process has a line of its own."""
+        details: dict[str, object] = {"worker": self._owner.name, "state": self.state}
+        if pid is not None:  # a start has none yet
+            details["pid"] = pid
+        if event is WorkerEvent.KILL and self.handle is not None:
+            details["cause"] = self.handle.cause
+        if event in MESSAGES and self.state is not WorkerState.FAILED:
+            log.info(MESSAGES[event], extra=details)
+        else:
+            log.debug("state changed", extra=details | {"event": event})
 
     def _record_death(self, last: WorkerExit, *, had_jobs: bool) -> None:
         if last.code is None:

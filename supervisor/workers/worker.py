@@ -176,9 +176,9 @@ class Worker:
         """Kill the process, if there is one; it is reaped later."""
         self.process.kill(cause)
 
-    async def stop(self) -> bool:
-        """Kill the process and wait until it is reaped; False where none ran."""
-        return await self.process.stop()
+    async def stop(self, cause: str) -> bool:
+        """Kill the process for this cause and wait until it is reaped; False where none ran."""
+        return await self.process.stop(cause)
 
     @asynccontextmanager
     async def pause(self) -> AsyncIterator[None]:
@@ -202,7 +202,7 @@ class Worker:
         """Kill the process for good."""
         if self._reloading is not None:
             self._reloading.cancel()
-        await self.stop()
+        await self.stop("end of the service")
 
     async def memory_bytes(self) -> int:
         """Return the memory that the process holds, on this machine and on a device of its own."""

@@ -119,3 +119,26 @@ def test_a_folder_without_search_permission_is_named(photos: Path) -> None:
         photos.chmod(0o700)
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["detail"] == f"cannot access {photos}/one.jpg: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (("remove", "p.png", "--fromat", "png"), "--format"),
+        (("download", "--modle=x"), "--model"),
+        (("models", "list", "--jsno"), "--json"),
+    ],
+)
+def test_an_unknown_flag_is_refused_with_a_near_name(words: tuple[str, ...], near: str) -> None:
+    """The usage is the subcommand's, which has the flags."""
+    done = bgremove(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"usage: bgremove {words[0]}")
+    assert f"did you mean {near}?" in done.stderr
+
+
+def test_jpg_is_jpeg(tmp_path: Path) -> None:
+    """It was refused as no format, before anything was started."""
+    done = bgremove("remove", tmp_path / "missing.png", "--format", "jpg")
+    assert "invalid choice" not in done.stderr
+    assert "missing.png" in done.stderr

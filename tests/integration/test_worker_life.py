@@ -48,7 +48,12 @@ def refuse(service: Service) -> None:
 def test_unload_answers_when_the_process_is_gone_and_tells_what_came_back(fake: Service) -> None:
     """The user unloads to get memory back, and sees how much."""
     fake.client.post("/remove/unload")
-    assert fake.client.post("/remove/unload").json() == {"unloaded": False, "freed_bytes": None}
+    assert fake.client.post("/remove/unload").json() == {
+        "unloaded": False,
+        "freed_bytes": None,
+        "queued": 0,
+        "cancelled": 0,
+    }
     fake.cut(wish())
     pid = fake.worker()["pid"]
     answer = fake.client.post("/remove/unload").json()

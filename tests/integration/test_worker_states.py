@@ -65,7 +65,7 @@ class WorkerMachine(RuleBasedStateMachine):
     def unload(self) -> None:
         """An unload always ends with no process."""
         was_live = self.worker.state in LIVE
-        assert self.do(self.worker.stop()) is was_live
+        assert self.do(self.worker.stop("test")) is was_live
         assert self.worker.state is WorkerState.STOPPED
 
     @rule(together=st.integers(1, 3))
@@ -98,7 +98,7 @@ class WorkerMachine(RuleBasedStateMachine):
         async def both() -> None:
             removal = asyncio.create_task(self.bench.remove("sleep 0.2"))
             await asyncio.sleep(0.1)
-            await self.worker.stop()
+            await self.worker.stop("test")
             await removal
 
         if self.worker.problem is None:

@@ -38,7 +38,7 @@ class AuthMiddleware:
             try:
                 self._check(scope["method"], scope["path"], Headers(scope=scope))
             except BgremoveError as error:
-                await render_error_for(scope["path"], error, self._formats)(scope, receive, send)
+                await render_error_for(scope, error, self._formats)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

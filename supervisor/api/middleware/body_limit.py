@@ -69,7 +69,7 @@ class BodyLimitMiddleware:
             _check_charset(headers.get("content-type", ""))
             _check_encoding(headers.get("content-encoding", ""))
         except BgremoveError as error:
-            await render_error_for(scope["path"], error, self._formats)(scope, receive, send)
+            await render_error_for(scope, error, self._formats)(scope, receive, send)
             return
         body = _Body(receive, limit_bytes, self._stall_timeout_s)
         if limit_bytes == self._max_base64_bytes:

@@ -34,4 +34,4 @@ class ShutdownMiddleware:
             await self._app(scope, receive, note_and_send)
         except asyncio.CancelledError:
             if not begun:
-                await render_error_for(scope["path"], Stopping(), self._formats)(scope, receive, send)
+                await render_error_for(scope, Stopping(), self._formats)(scope, receive, send)

@@ -26,7 +26,7 @@ class TrustedHostMiddleware:
         app = self._app
         if scope["type"] == "http" and "*" not in self._hosts:
             known = parse_host_name(Headers(scope=scope).get("host", "")) in self._hosts
-            app = app if known else render_error_for(scope["path"], HostRefused(), self._formats)
+            app = app if known else render_error_for(scope, HostRefused(), self._formats)
         await app(scope, receive, send)
 
 

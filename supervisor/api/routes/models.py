@@ -13,10 +13,12 @@ from shared.errors import (
     StorageFailed,
     UnknownModel,
 )
-from supervisor.api.dependencies import ModelsDep, NoBody, Started
+from supervisor.api.dependencies import DispatcherDep, ModelsDep, NoBody, Started
 from supervisor.api.error_handlers import describe_errors
+from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.models.lifecycle import Unloaded
 from supervisor.models.model_status import ListedModel, list_models
+from supervisor.models.registry import Models
 from supervisor.tasks.task import Task
 
 router = APIRouter(prefix="/remove", tags=["remove"])
@@ -26,6 +28,7 @@ models_router = APIRouter(prefix="/models", tags=["models"])
 _MODELS = "a name in the catalogue, a hub id owner/name, builtin, or birefnet, which is the default model"
 _ToLoad = Annotated[str, Query(description=f"which model to load: {_MODELS}")]
 _ToUnload = Annotated[str | None, Query(description="which model to unload; left out: all")]
+_CancelQueued = Annotated[bool, Query(description="cancel the model's removals, which would load it again")]
 _ToRestart = Annotated[
     str, Query(description="which model's workers; auto: of the model that auto resolves to now")
 ]
@@ -39,6 +42,13 @@ class ModelList(TypedDict):
     """Every model that can be had here."""
 
     models: list[ListedModel]
+
+
+class UnloadedWithQueue(Unloaded):
+    """Also how many removals will load the model again, and how many were cancelled."""
+
+    queued: int
+    cancelled: int
 
 
 class Deleted(TypedDict):
@@ -62,12 +72,19 @@ async def load(
 
 
 @router.post("/unload", responses=describe_errors(UnknownModel))
-async def unload(models: ModelsDep, model: _ToUnload = None, _: NoBody = None) -> Unloaded:
+async def unload(
+    models: ModelsDep,
+    dispatcher: DispatcherDep,
+    model: _ToUnload = None,
+    _: NoBody = None,
+    *,
+    cancel_queued: _CancelQueued = False,
+) -> UnloadedWithQueue:
     """Kill a model's workers, or every one, which frees all memory; answer when they are gone.
 
-    Removals that still wait, and those that ran, load the model again.
+    Removals that still wait, and those that ran, load the model again, unless `cancel_queued` is true.
     """
-    return await models.unload(model)
+    return await _unload(models, dispatcher, model, cancel_queued=cancel_queued)
 
 
 @worker_router.post("/restart", responses=describe_errors(UnknownModel, ModelUnavailable, Stopping))
@@ -97,15 +114,31 @@ async def load_model(models: ModelsDep, name: _Name, replicas: _Replicas = None,
 
 
 @models_router.post("/{name:path}/unload", responses=describe_errors(UnknownModel))
-async def unload_model(models: ModelsDep, name: _Name, _: NoBody = None) -> Unloaded:
+async def unload_model(
+    models: ModelsDep,
+    dispatcher: DispatcherDep,
+    name: _Name,
+    _: NoBody = None,
+    *,
+    cancel_queued: _CancelQueued = False,
+) -> UnloadedWithQueue:
     """Kill a model's workers, which frees all its memory; answer when they are gone."""
-    return await models.unload(name)
+    return await _unload(models, dispatcher, name, cancel_queued=cancel_queued)
 
 
 @models_router.delete("/{name:path}", responses=describe_errors(UnknownModel, ModelUnusable, StillRunning))
 async def delete_model(models: ModelsDep, name: _Name) -> Deleted:
     """Delete a model's downloaded files from the disk."""
     return {"freed_bytes": await models.delete(name)}
+
+
+async def _unload(
+    models: Models, dispatcher: Dispatcher, name: str | None, *, cancel_queued: bool
+) -> UnloadedWithQueue:
+    wanted = None if name is None else models.find(name).pool.name
+    cancelled = await dispatcher.cancel_jobs(wanted) if cancel_queued else 0
+    done = await models.unload(name)
+    return {**done, "queued": dispatcher.count_jobs(wanted), "cancelled": cancelled}
 
 
 def _describe_task(task: Task | None) -> Started:
