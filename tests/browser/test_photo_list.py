@@ -128,3 +128,33 @@ def test_the_focus_stays_in_the_list(visit: Open, obeying: Service) -> None:
     expect(pick["two.png"]).to_be_focused()
     page.button("Clear").press("Enter")
     expect(page.button("Choose photos")).to_be_focused()
+
+
+def test_the_stage_moves_on_from_a_photo_that_fails(visit: Open, obeying: Service) -> None:
+    """To the first that worked, unless the user has selected one; the tab's title tells the progress."""
+    page = visit(obeying.url)
+    title = page.page.title()
+    page.drop(
+        ("bad.png", "image/png", wish("fail")),
+        ("good.png", "image/png", wish("sleep 0.5")),
+        ("slow.png", "image/png", wish("sleep 60")),
+    )
+    expect(page.done("good.png").locator(".pick")).to_have_attribute("aria-current", "true")
+    expect(page.page).to_have_title(f"(2/3) {title}")
+    page.photo("bad.png").locator(".pick").click()
+    page.button("Cancel slow.png").click()
+    expect(page.photo("slow.png")).to_contain_text("Cancelled")
+    expect(page.photo("bad.png").locator(".pick")).to_have_attribute("aria-current", "true")
+    expect(page.page).to_have_title(title)
+
+
+def test_the_delete_key_cancels_and_removes_a_photo(visit: Open, obeying: Service) -> None:
+    """As the buttons of its row do; the focus goes to the next photo."""
+    page = visit(obeying.url)
+    page.drop(("slow.png", "image/png", wish("sleep 60")), ("good.png", "image/png", wish()))
+    expect(page.photo("slow.png")).to_contain_text("Sleeping")
+    page.photo("slow.png").locator(".pick").press("Delete")
+    expect(page.photo("slow.png")).to_contain_text("Cancelled")
+    page.photo("slow.png").locator(".pick").press("Delete")
+    expect(page.photo("slow.png")).to_have_count(0)
+    expect(page.photo("good.png").locator(".pick")).to_be_focused()

@@ -19,7 +19,7 @@ const queue = new Queue();
 function submit(sources, changes = {}) {
   const current = options.values();
   const [first] = queue.add(sources, { ...current, fields: { ...current.fields, ...changes } });
-  if (first) list.select(first);
+  if (first) list.follow(first);
 }
 
 /** Submit a photo again with the current options. Its previous job is removed unless it has a result. */

@@ -1,28 +1,39 @@
 // Photo list: one row per job, with thumbnail, progress, error message and buttons.
-import { announce, byId, delay, formatBytes, h, iconButton, isDisabled, keepFocus, setDisabled } from './dom.js';
-import { download } from './save.js';
+import { announce, byId, formatBytes, h, iconButton, isDisabled, keepFocus, setDisabled } from './dom.js';
+import { download, downloadAll } from './save.js';
 import { drawThumbnail } from './thumbnail.js';
 
 const CROSS_ICON = 'M6 6l12 12M18 6L6 18';
 const RETRY_ICON = 'M20 11a8 8 0 1 0-2.3 6M20 5v6h-6';
 const SAVE_ICON = 'M12 4v11M7 11l5 5 5-5M5 20h14';
 const NO_SUBJECT = 'No subject was found';
-const DOWNLOAD_INTERVAL_MS = 300; // browsers drop downloads that follow each other too quickly
+const TITLE = document.title;
 
 /** `select` shows a job, or null, in the viewer; `retry` submits its photo again. */
 export class QueueView {
   #rows = new Map();
+  #follows = false; // the selection moves on from a photo that fails: the user has not selected one since
   selected = null;
 
   constructor(queue, { select, retry }) {
     Object.assign(this, { queue, onSelect: select, onRetry: retry });
     queue.addEventListener('change', () => this.render());
-    queue.addEventListener('ended', ({ job }) => announce(`${job.name}: ${describeOutcome(job)}`));
+    queue.addEventListener('ended', ({ job }) => {
+      announce(`${job.name}: ${describeOutcome(job)}`);
+      this.#moveOn();
+    });
     byId('clear').addEventListener('click', () => this.#clear());
     byId('download-all').addEventListener('click', ({ currentTarget }) => this.#downloadAll(currentTarget));
   }
 
+  /** Select the first of the photos that were just added, and the first that succeeds if that one fails. */
+  follow(job) {
+    this.select(job);
+    this.#follows = true;
+  }
+
   select(job) {
+    this.#follows = false;
     this.selected = job;
     keepFocus(() => {
       this.onSelect(job);
@@ -40,10 +51,18 @@ export class QueueView {
     }, () => rows[Math.min(index, rows.length - 1)]?.querySelector('.pick'));
   }
 
+  #moveOn() {
+    const { jobs } = this.queue;
+    if (!this.#follows || this.selected?.state !== 'failed') return;
+    const success = jobs.slice(jobs.indexOf(this.selected)).find((job) => job.state === 'done');
+    if (success) this.select(success);
+  }
+
   #show({ jobs, done }) {
     byId('queue-box').hidden = jobs.length === 0;
     const ended = jobs.filter((job) => job.ended).length;
     byId('queue-title').textContent = jobs.length > 1 ? `Photos: ${ended} of ${jobs.length}` : 'Photos';
+    document.title = ended < jobs.length ? `(${ended}/${jobs.length}) ${TITLE}` : TITLE;
     byId('clear').hidden = ended === 0;
     byId('download-all').hidden = done.length < 2;
     for (const [job, row] of this.#rows) {
@@ -77,10 +96,7 @@ export class QueueView {
   async #downloadAll(button) {
     if (isDisabled(button)) return; // a double click would save each photo twice
     setDisabled(button, true);
-    for (const job of this.queue.done) {
-      download(job);
-      await delay(DOWNLOAD_INTERVAL_MS);
-    }
+    await downloadAll(this.queue.done);
     setDisabled(button, false);
   }
 }
@@ -95,7 +111,9 @@ class PhotoRow {
     this.text = h('span');
     this.bar = h('progress', { max: 100 });
     this.details = h('span', { className: 'details' }, this.text, this.bar);
-    this.pick = h('button', { type: 'button', className: 'pick', onclick: select }, this.canvas, this.name, this.details);
+    this.pick = h('button', { type: 'button', className: 'pick', onclick: select, 'aria-keyshortcuts': 'Delete',
+      onkeydown: ({ key }) => { if (key === 'Delete') (job.ended ? remove : () => job.cancel())(); },
+    }, this.canvas, this.name, this.details);
     this.cancel = iconButton(`Cancel ${job.name}`, CROSS_ICON, () => job.cancel());
     this.retry = iconButton(`Try ${job.name} again`, RETRY_ICON, retry);
     this.save = iconButton(`Download ${job.name}`, SAVE_ICON, () => download(job));

@@ -1,13 +1,25 @@
-// Saving results: download as a file, or copy to the clipboard.
+// Saving results: download as a file or all as a zip, or copy to the clipboard.
 import { h } from './dom.js';
+import { zip } from './zip.js';
 
 const REVOKE_DELAY_MS = 30_000; // the browser may still be writing the file
 
 /** Download a finished job's result under the file name that the service chose. */
 export function download(job) {
-  const url = URL.createObjectURL(job.cutout);
-  h('a', { href: url, download: job.fileName }).click();
+  save(job.cutout, job.fileName);
   job.saved = true;
+}
+
+/** Download the results of finished jobs as one zip; as several, if they have more than 4 GB. */
+export async function downloadAll(jobs) {
+  const zips = await zip(jobs.map(({ fileName, cutout }) => ({ name: fileName, blob: cutout })));
+  zips.forEach((blob, index) => save(blob, index ? `cutouts-${index + 1}.zip` : 'cutouts.zip'));
+  for (const job of jobs) job.saved = true;
+}
+
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  h('a', { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), REVOKE_DELAY_MS);
 }
 
