@@ -1,5 +1,6 @@
 """Where a removal's matte comes from, a network or a mask that the client sent, and how it is kept."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from shared.messages import ModelInfo, RemovalJob
 from worker.engines import Engine, ProgressFn
 from worker.imaging import decode
 from worker.imaging.encoding import Encoder, OutputImage
+from worker.imaging.exif_tags import DECODE_ERRORS
 from worker.imaging.geometry import Box, Pixels
 from worker.imaging.matting import compute_matte
 from worker.imaging.parallel import resize
@@ -49,6 +51,9 @@ def read_mask(path: Path, size: tuple[int, int], max_pixels: int) -> Pixels:
     Its alpha channel counts where that is transparent anywhere, else its grey. Raises MaskSizeMismatch for
     another aspect ratio, and what `decode` raises.
     """
+    grey_png = _read_grey_png(path, size)
+    if grey_png is not None:
+        return grey_png
     mask = decode.decode(path, max_pixels)
     width, height = mask.rgb.size
     if abs(width * size[1] / (height * size[0]) - 1) > MAX_ASPECT_ERROR:
@@ -61,16 +66,41 @@ def read_mask(path: Path, size: tuple[int, int], max_pixels: int) -> Pixels:
     return np.array(grey) if grey.size == size else resize(grey, size, Image.Resampling.BICUBIC)
 
 
+def _read_grey_png(path: Path, size: tuple[int, int]) -> Pixels | None:
+    """Return a grey PNG of that size, as `keep_matte` writes it: `decode` takes twice as long; else None."""
+    if not _is_grey_png(path, size):
+        return None
+    try:
+        with Image.open(path) as image:
+            return np.array(image)
+    except DECODE_ERRORS:
+        return None  # which `decode` then reports
+
+
+def _is_grey_png(path: Path, size: tuple[int, ...]) -> bool:
+    """Whether a file's header is that of a grey PNG of that size, which no other field changes."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            is_plain = not {"exif", "transparency"} & image.info.keys()
+            return image.mode == "L" and image.size == size and is_plain
+    except DECODE_ERRORS:
+        return False
+
+
 def keep_matte(job: RemovalJob, alpha: Pixels) -> None:
     """Write the matte as a grey PNG to `job.alpha_path`, if it is to be kept. Raises StorageFailed."""
     if job.alpha_path is None:
         return
     path = Path(job.alpha_path)
     part = path.with_name(path.name + ".part")
+    is_unchanged = job.options.roi is None and job.mask_path is not None
     try:
-        with part.open("wb") as stream:
-            rows = OutputImage(alpha.shape, lambda top, bottom: alpha[top:bottom], None, None)
-            Encoder("png").write(rows, stream)
+        if is_unchanged and job.mask_path and _is_grey_png(Path(job.mask_path), alpha.shape[::-1]):
+            shutil.copyfile(job.mask_path, part)
+        else:
+            with part.open("wb") as stream:
+                rows = OutputImage(alpha.shape, lambda top, bottom: alpha[top:bottom], None, None)
+                Encoder("png").write(rows, stream)
         replace_with_retry(part, path)
     except OSError as error:
         raise StorageFailed from error
