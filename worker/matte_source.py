@@ -11,12 +11,11 @@ from shared.errors import MaskSizeMismatch, StorageFailed
 from shared.file_replace import replace_with_retry
 from shared.messages import ModelInfo, RemovalJob
 from worker.engines import Engine, ProgressFn
-from worker.imaging import decode
-from worker.imaging.encoding import Encoder, OutputImage
+from worker.imaging import decode, png_writer
 from worker.imaging.exif_tags import DECODE_ERRORS
 from worker.imaging.geometry import Box, Pixels
 from worker.imaging.matting import compute_matte
-from worker.imaging.parallel import resize
+from worker.imaging.parallel import available_cores, resize
 
 MASK = ModelInfo(NO_MODEL, "cpu", "uint8")  # stands for the model where there is none
 MAX_ASPECT_ERROR = 0.01
@@ -99,8 +98,13 @@ def keep_matte(job: RemovalJob, alpha: Pixels) -> None:
             shutil.copyfile(job.mask_path, part)
         else:
             with part.open("wb") as stream:
-                rows = OutputImage(alpha.shape, lambda top, bottom: alpha[top:bottom], None, None)
-                Encoder("png").write(rows, stream)
+                png_writer.encode(
+                    alpha.shape,
+                    lambda top, bottom: alpha[top:bottom],
+                    stream,
+                    threads=available_cores(),
+                    fast=True,
+                )
         replace_with_retry(part, path)
     except OSError as error:
         raise StorageFailed from error

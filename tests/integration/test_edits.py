@@ -1,5 +1,6 @@
 """Masks that clients send, and edits of finished removals, through HTTP and the real worker."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,15 @@ def test_a_repeated_edit_gets_the_same_task(service: Service) -> None:
         service.client.post(path, data={"background": "white"}, headers=headers).json() for _ in range(2)
     ]
     assert answers[0] == answers[1]
+
+
+def test_a_mask_may_be_at_a_url(start: Callable[..., Service], pictures: str) -> None:
+    """A program that names its photo by URL has its mask at one, too."""
+    service = start(url_allow_private=True)
+    body = {"url": f"{pictures}/blue.png", "mask_url": f"{pictures}/blue.png"}
+    task_id = service.client.post("/remove/url", json=body).json()["task_id"]
+    assert service.finished(task_id)["status"] == "complete"
+    result = service.client.get(f"/remove/result/{task_id}").json()
+    assert result["model_id"] == "mask"
+    blue_in_grey = 29
+    assert (alpha_of(download(service, result)) == blue_in_grey).all()
