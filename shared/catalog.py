@@ -171,6 +171,9 @@ def find_model(wanted: str) -> ModelSpec:
     return find_named_model(wanted)
 
 
+NO_MODEL = "mask"  # asked for by a removal whose matte is a mask, and the model id of its result
+
+
 def find_named_model(wanted: str) -> ModelSpec:
     """Return the model for a name in the catalogue, in any case, or a hub id "owner/name".
 

@@ -90,6 +90,10 @@ class RoiExceedsBounds(BadInput, code="roi_exceeds_bounds"):
     default_detail = "The region of interest ('roi') reaches beyond the image."
 
 
+class MaskSizeMismatch(BadInput, code="mask_size_mismatch"):
+    default_detail = "The mask does not have the photo's aspect ratio."
+
+
 class RoiRegionEmpty(BadInput, code="roi_region_empty"):
     default_detail = "The region of interest ('roi') is empty: write left top right bottom."
 

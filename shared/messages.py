@@ -60,9 +60,10 @@ class WorkerConfig:
 class RemovalJob:
     """One removal, as a worker gets it: the image's path, and the path to write the result to.
 
-    `background_path` is the image to put behind the subject, if there is one. `stem` is the image's file
-    name without its extension, for the names of files within a zip. `alone`: it has killed a worker, and is
-    to share none again.
+    `background_path` is the image to put behind the subject, if there is one. `mask_path` is the matte's
+    image, where no model is to make one, and `alpha_path` where to keep the matte, if anywhere. `stem` is the
+    image's file name without its extension, for the names of files within a zip. `alone`: it has killed a
+    worker, and is to share none again.
     """
 
     task_id: str
@@ -70,6 +71,8 @@ class RemovalJob:
     result_path: str
     options: RemovalOptions
     background_path: str | None = None
+    mask_path: str | None = None
+    alpha_path: str | None = None
     stem: str = "image"
     alone: bool = False
 

@@ -14,8 +14,9 @@ from worker.imaging.binary_mask import binarise
 from worker.imaging.encoding import Encoder
 from worker.imaging.geometry import Box, Pixels
 from worker.imaging.matted_image import MattedImage
-from worker.imaging.matting import compute_matte, find_region, multiply_alpha
+from worker.imaging.matting import find_region, multiply_alpha
 from worker.imaging.shadow import find_shadow_extent, render_shadow
+from worker.matte_source import keep_matte, make_matte
 from worker.result_images import compose_images, save_images
 
 INFERENCE_PERCENT, REFINE_PERCENT, SAVE_PERCENT = 45, 80, 85
@@ -69,10 +70,12 @@ def remove(job: RemovalJob, engine: Engine, max_pixels: int, report: ReportFn) -
     report_inference = _make_inference_reporter(report)
     report_inference(0)
     with timer.measure("inference"):
-        alpha, model = compute_matte(image.to_model_input(), engine, report_inference, options.detail, region)
-        alpha = binarise(alpha) if options.post_process_mask else alpha
+        alpha, model = make_matte(job, image, engine, region, max_pixels, report_inference)
+    with timer.measure("encode"):
+        keep_matte(job, alpha)  # as it is before any option changes it: an edit may change them
     report(REFINE_PERCENT, "Laying out the result")
     with timer.measure("encode"):
+        alpha = binarise(alpha) if options.post_process_mask else alpha
         placement, piece = _lay_out(_apply_input_alpha(image, alpha), options, max_pixels)
         profile, dpi, warnings = image.icc_profile, image.dpi, image.warnings
         del image, alpha  # here and below: whole images, and encoding takes much memory

@@ -1,5 +1,7 @@
 """The forms of a removal: the multipart form of an upload, and the JSON of a URL."""
 
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import UploadFile
@@ -68,12 +70,39 @@ class OptionFields(BaseModel):
 CALLBACK_URL: Any = Field(None, description="URL to POST the end of the removal to (webhook), http or https")
 
 
+MASK_HELP = "the matte, of the photo's aspect ratio: its alpha channel, else its grey; no model runs"
+
+
 class UploadForm(OptionFields):
     """The multipart form of `POST /remove/upload`."""
 
     file: UploadFile = Field(description="the photo")
     callback_url: str | None = CALLBACK_URL
     background_file: UploadFile | None = Field(None, description=BACKGROUND_FILE.help)
+    mask_file: UploadFile | None = Field(None, description=MASK_HELP)
+
+
+class EditForm(OptionFields):
+    """The multipart form of `POST /remove/edit/{task_id}`: what is not sent stays as it was."""
+
+    callback_url: str | None = CALLBACK_URL
+    background_file: UploadFile | None = Field(None, description=BACKGROUND_FILE.help)
+    mask_file: UploadFile | None = Field(None, description=MASK_HELP)
+
+    def edit(self, before: RemovalOptions, unset: AbstractSet[str], presets: Presets) -> RemovalOptions:
+        """Return the options `before` with those sent instead, and with those `unset` at their defaults.
+
+        Raises InvalidOption.
+        """
+        sent = self.model_dump(include=self.model_fields_set & set(_OPTIONS))
+        has_background_file = self.background_file is not None
+        if self.preset is not None:
+            preset = find_preset(presets, self.preset)
+            sent = apply_preset(preset, sent, has_background_file=has_background_file)
+        kept = {name: value for name, value in asdict(before).items() if name not in unset}
+        if has_background_file:
+            kept.pop("background", None)
+        return RemovalOptions(**kept | sent)
 
 
 class UrlRequest(OptionFields):
@@ -83,6 +112,7 @@ class UrlRequest(OptionFields):
 
     url: str = Field(strict=True, description="URL of the photo, http or https")
     callback_url: str | None = CALLBACK_URL
+    mask_url: str | None = Field(None, strict=True, examples=[""], description=f"URL of {MASK_HELP}")
 
     @model_validator(mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from typing import IO
 
 from starlette.datastructures import UploadFile
 
-from shared.errors import BadInput, NotAnImage, Stopping, UploadTooLarge
+from shared.errors import BadInput, Expired, NotAnImage, Stopping, UploadTooLarge
 from shared.formats import SIGNATURE_BYTES, detect_format
 from shared.option_validation import validate_options
 from shared.options import RemovalOptions
@@ -22,7 +23,16 @@ from supervisor.jobs.dispatcher import Dispatcher
 from supervisor.jobs.filenames import sanitize_name
 from supervisor.jobs.idempotency import IdempotencyKeys
 from supervisor.jobs.image_fetch import in_field
-from supervisor.jobs.job import BACKGROUND, SOURCE, Callback, IdempotencyKey, Job, RemoteImage, StoredImage
+from supervisor.jobs.job import (
+    BACKGROUND,
+    MASK,
+    SOURCE,
+    Callback,
+    IdempotencyKey,
+    Job,
+    RemoteImage,
+    StoredImage,
+)
 from supervisor.jobs.spool import SaveImage, Spool
 from supervisor.models.registry import Models
 from supervisor.net.url_fetch import check_url
@@ -32,19 +42,31 @@ from supervisor.tasks.task import Task, TaskKind, new_task_id
 
 @dataclass(frozen=True, slots=True)
 class InputImage:
-    """An image that a client sent in the request's `field`: the file itself, or its URL."""
+    """An image of a request's `field`: the file itself, its URL, or the path of one of a finished job.
+
+    `name` is the file's, if it is not the upload's own.
+    """
 
     field: str
-    content: UploadFile | str
+    content: UploadFile | str | Path
+    name: str | None = None
 
     @property
     def file_name(self) -> str:
         """The image's name; "image" for one that is still to be fetched."""
-        return "image" if isinstance(self.content, str) else sanitize_name(self.content.filename or "")
+        if isinstance(self.content, UploadFile):
+            return sanitize_name(self.content.filename or "")
+        return self.name or "image"
 
     def to_reference(self, name: str) -> StoredImage | RemoteImage:
         """Return the job's reference to the image, whose file in the job's folder is `name`."""
         return RemoteImage(self.content, self.field) if isinstance(self.content, str) else StoredImage(name)
+
+    def describe(self) -> str | list[str | int | None]:
+        """Return what tells the image from another one in a repeated request."""
+        if isinstance(self.content, UploadFile):
+            return [self.file_name, self.content.size]
+        return self.content if isinstance(self.content, str) else [self.content.parent.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +107,9 @@ class Uploads:
         image: InputImage,
         submission: Submission,
         background: InputImage | None = None,
+        mask: InputImage | None = None,
     ) -> Task:
-        """Queue the removal of an image's background, and return its task.
+        """Queue the removal of an image's background, and return its task. With a `mask`, no model runs.
 
         Remote images are fetched as the job's first step. A request with the idempotency key of an earlier
         one gets that one's task. Raises InvalidOption, UnknownModel, ModelUnavailable, UploadTooLarge,
@@ -96,12 +119,14 @@ class Uploads:
         await self._check(image)
         if (callback := submission.callback) is not None:
             check_url(callback.url, "callback_url")
-        if background is not None:
-            try:
-                await self._check(background)
-            except BadInput as error:
-                raise in_field(background.field, error) from error
-        images = {SOURCE: image} if background is None else {SOURCE: image, BACKGROUND: background}
+        images = {SOURCE: image}
+        for name, further in ((BACKGROUND, background), (MASK, mask)):
+            if further is not None:
+                images[name] = further
+                try:
+                    await self._check(further)
+                except BadInput as error:
+                    raise in_field(further.field, error) from error
         key = None
         if submission.key is not None:
             key = IdempotencyKey(submission.key, fingerprint(options, images, callback))
@@ -110,6 +135,7 @@ class Uploads:
             options=options,
             image=image.to_reference(SOURCE),
             background=None if background is None else background.to_reference(BACKGROUND),
+            mask=None if mask is None else mask.to_reference(MASK),
             file_name=image.file_name,
             client=submission.client,
             submitted_at=datetime.now(UTC),
@@ -123,10 +149,12 @@ class Uploads:
 
     async def _submit(self, job: Job, images: Mapping[str, InputImage]) -> Task:
         await self._models.check_available(job.model)
-        uploads = {
-            name: image.content for name, image in images.items() if not isinstance(image.content, str)
-        }
-        saves: dict[str, SaveImage] = {name: partial(_save, file.file) for name, file in uploads.items()}
+        saves: dict[str, SaveImage] = {}
+        for name, image in images.items():
+            if isinstance(image.content, UploadFile):
+                saves[name] = partial(_save, image.content.file)
+            elif isinstance(image.content, Path):
+                saves[name] = partial(_link, image.content)
         try:
             await self._spool.accept(job, saves)
             task = self._dispatcher.submit(job)
@@ -134,8 +162,8 @@ class Uploads:
             await self._spool.delete(job.id)
             raise
         await self._sync(job, task, saves)
-        if SOURCE in uploads:
-            self._metrics.count_received_bytes("upload", uploads[SOURCE].size or 0)
+        if isinstance(source := images[SOURCE].content, UploadFile):
+            self._metrics.count_received_bytes("upload", source.size or 0)
         return task
 
     async def _sync(self, job: Job, task: Task, names: Iterable[str]) -> None:
@@ -164,6 +192,7 @@ class Uploads:
         """Reject an image early: raise UrlRefused for its URL, UploadTooLarge or NotAnImage for its file."""
         if isinstance(image.content, str):
             check_url(image.content)
+        if not isinstance(image.content, UploadFile):
             return
         if image.content.size is not None and image.content.size > self._max_bytes:
             raise UploadTooLarge
@@ -180,10 +209,7 @@ def fingerprint(options: RemovalOptions, images: Mapping[str, InputImage], callb
     values, defaults = asdict(options), asdict(RemovalOptions())
     request = {
         "options": {name: value for name, value in values.items() if value != defaults[name]},
-        "images": {
-            name: image.content if isinstance(image.content, str) else [image.file_name, image.content.size]
-            for name, image in images.items()
-        },
+        "images": {name: image.describe() for name, image in images.items()},
         "callback_url": None if callback is None else callback.url,
     }
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
@@ -196,3 +222,16 @@ def _save(file: IO[bytes], target: Path) -> None:
         return
     with target.open("wb") as copy:
         shutil.copyfileobj(file, copy, 1024**2)
+
+
+def _link(file: Path, target: Path) -> None:
+    """Link or copy a file of a finished job. Raises Expired if it has been deleted."""
+    try:
+        try:
+            os.link(file, target)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without links
+            shutil.copyfile(file, target)
+    except FileNotFoundError as error:
+        raise Expired from error

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.catalog import NO_MODEL
 from shared.errors import (
     BgremoveError,
     Cancelled,
@@ -161,7 +162,7 @@ class Dispatcher:
 
     async def _lease_jobs(self) -> None:
         """Start every waiting job that has a slot now, in the order of the queue."""
-        if any(job.model == "auto" for job in self.queue):
+        if any(job.model in ("auto", NO_MODEL) for job in self.queue):
             await self._models.refresh()
         waiting = [(self._entries[job.id], self._models.resolve(job.model)) for job in self.queue]
         waiting.sort(key=lambda pair: not is_due(pair[0]))  # stable; else the room for it goes to others

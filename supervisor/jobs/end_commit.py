@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.errors import BgremoveError, StorageFailed
 from supervisor.jobs import records
-from supervisor.jobs.job import RESULT
+from supervisor.jobs.job import ALPHA, RESULT
 from supervisor.jobs.records import FORMAT, EndedRecord, ErrorRecord, StoredFileRecord
 from supervisor.jobs.result import Result
 from supervisor.platform.uncancelled import run_in_thread
@@ -31,7 +31,8 @@ def describe_failure(expires_at: float, logs: list[str], error: BgremoveError) -
 
 async def commit_end(folder: Path, record: EndedRecord) -> None:
     """Record the end of the job in `folder`, and wait until it is on the disk. Raises StorageFailed."""
-    results = [folder / RESULT] if record["result"] is not None else []
+    names = {file["name"] for file in record["files"]} & {RESULT, ALPHA}
+    results = [folder / name for name in names] if record["result"] is not None else []
     try:
         await run_in_thread(records.write_ended, folder, record)
         await records.sync_all(*results, folder / records.ENDED, folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.errors import BadInput, BgremoveError, StorageFailed
 from shared.hub_cache import file_size
-from supervisor.jobs.job import BACKGROUND, SOURCE, Job, RemoteImage, StoredImage
+from supervisor.jobs.job import BACKGROUND, MASK, SOURCE, Job, RemoteImage, StoredImage
 from supervisor.jobs.spool import Spool
 from supervisor.net.ssrf_protection import GuardedBackend
 from supervisor.net.url_fetch import fetch
@@ -30,12 +30,18 @@ class ImageFetcher:
             file_name = await self._fetch(job.image, self._spool.path(job.id, SOURCE))
             job = replace(job, image=StoredImage(SOURCE), file_name=file_name)
         if isinstance(job.background, RemoteImage):
-            try:
-                await self._fetch(job.background, self._spool.path(job.id, BACKGROUND))
-            except BadInput as error:
-                raise in_field(job.background.field, error) from error
+            await self._fetch_further(job.background, self._spool.path(job.id, BACKGROUND))
             job = replace(job, background=StoredImage(BACKGROUND))
+        if isinstance(job.mask, RemoteImage):
+            await self._fetch_further(job.mask, self._spool.path(job.id, MASK))
+            job = replace(job, mask=StoredImage(MASK))
         return job
+
+    async def _fetch_further(self, image: RemoteImage, target: Path) -> None:
+        try:
+            await self._fetch(image, target)
+        except BadInput as error:
+            raise in_field(image.field, error) from error
 
     async def _fetch(self, image: RemoteImage, target: Path) -> str:
         backend = GuardedBackend(allow=lambda _: True) if self._allow_private else None

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from shared.catalog import NO_MODEL
 from shared.options import RemovalOptions
 
-# Names of the files in a job's folder; the worker writes the result.
+# Names of the files in a job's folder; the worker writes the result and the alpha.
 SOURCE: Final = "source"
 BACKGROUND: Final = "background"
+MASK: Final = "mask"
 RESULT: Final = "result"
+ALPHA: Final = "alpha"  # the matte, kept for edits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Job:
     `file_name` is the image's name as the client knows it. `client` is the client's key in the
     queue's round robin. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
     job runs with no other job on its worker. The client of a `synchronous` one waits for it, and nobody can
-    ask for it later. With an `idempotency_key`, a repeated request gets this job's task.
+    ask for it later. With a `mask`, no model
+    runs. With an `idempotency_key`, a repeated request gets this job's task.
     """
 
     id: str
@@ -65,13 +69,17 @@ class Job:
     synchronous: bool = False
     idempotency_key: IdempotencyKey | None = None
     callback: Callback | None = None
+    mask: StoredImage | RemoteImage | None = None
 
     @property
     def model(self) -> str:
-        """The name of the model that was asked for; "auto" is resolved when the job is dispatched."""
-        return self.options.model
+        """The name of the model that was asked for; "auto" is resolved when the job is dispatched.
+
+        NO_MODEL for a job with a mask.
+        """
+        return NO_MODEL if self.mask is not None else self.options.model
 
     @property
     def has_remote_images(self) -> bool:
         """Whether an image is still to be fetched."""
-        return any(isinstance(image, RemoteImage) for image in (self.image, self.background))
+        return any(isinstance(image, RemoteImage) for image in (self.image, self.background, self.mask))

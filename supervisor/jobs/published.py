@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import Expired
+from supervisor.jobs.job import Job
 from supervisor.jobs.records import StoredFileRecord
 from supervisor.jobs.result import Result
 from supervisor.tasks.ids import missing_id_error
@@ -25,12 +26,14 @@ class PublishedResults:
     def __init__(self, retention_s: float) -> None:
         self._retention_s = retention_s
         self._results: dict[str, Result] = {}
+        self._jobs: dict[str, Job] = {}  # of the results
         self._files: dict[str, StoredFile | None] = {}  # None for a deleted one
         self._by_job: dict[str, list[str]] = {}
 
-    def publish(self, folder: Path, result: Result, files: list[StoredFileRecord]) -> None:
+    def publish(self, folder: Path, job: Job, result: Result, files: list[StoredFileRecord]) -> None:
         """Add a result and its files, which are in the job's `folder`."""
         self._results[folder.name] = result
+        self._jobs[folder.name] = job
         self._by_job[folder.name] = [file["id"] for file in files]
         for file in files:
             self._files[file["id"]] = StoredFile(
@@ -48,6 +51,12 @@ class PublishedResults:
             raise Expired
         return self._results[job_id]
 
+    def job(self, job_id: str) -> Job:
+        """Return a job that succeeded. Raises Expired when its files are deleted."""
+        if job_id not in self._jobs:
+            raise Expired
+        return self._jobs[job_id]
+
     def file(self, file_id: str) -> StoredFile:
         """Return the file of that id. Raises NotFound, or Expired for a deleted one."""
         if file_id not in self._files:
@@ -63,10 +72,12 @@ class PublishedResults:
         The ids of its files are known until the job expires.
         """
         self._files.update(dict.fromkeys(self._by_job.get(job_id, ())))
+        self._jobs.pop(job_id, None)
         return self._results.pop(job_id, None) is not None
 
     def forget(self, job_id: str) -> None:
         """Remove everything of a job that has expired."""
         self._results.pop(job_id, None)
+        self._jobs.pop(job_id, None)
         for file_id in self._by_job.pop(job_id, ()):
             del self._files[file_id]

@@ -38,7 +38,7 @@ class StoredFileRecord(TypedDict):
     """A file of a finished job that clients may download."""
 
     id: str
-    name: Literal["source", "result"]  # nothing outside the job's folder
+    name: Literal["source", "result", "alpha"]  # nothing outside the job's folder
     media_type: str
     download_name: str
 

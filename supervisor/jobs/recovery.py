@@ -75,7 +75,7 @@ async def _fail(job: Job, error: BgremoveError, spool: Spool, tasks: TaskStore) 
 
 
 def _restore_ended(each: SpooledJob, ended: EndedRecord, spool: Spool, tasks: TaskStore) -> Task:
-    spool.restore(each.job.id, ended)
+    spool.restore(each.job, ended)
     task = tasks.create(TaskKind.REMOVE, each.job.id)
     for line in ended["logs"]:
         task.log(line)

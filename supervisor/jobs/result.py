@@ -1,7 +1,7 @@
 """A finished removal's result, as clients see it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -21,6 +21,10 @@ class Result(TypedDict):
     original_url: str
     result_file_id: str
     result_url: str
+    alpha_file_id: NotRequired[Annotated[str, Field(description="of the kept matte, which edits start from")]]
+    alpha_url: NotRequired[
+        Annotated[str, Field(description="the kept matte: a grey PNG of the upright photo's size")]
+    ]
     width: Annotated[int, Field(description="of the result's picture, in pixels")]
     height: Annotated[int, Field(description="of the result's picture, in pixels")]
     format: Annotated[
@@ -60,12 +64,14 @@ def make_result(
     job_id: str,
     made: RemovalResult,
     timings_ms: Mapping[str, float],
-    file_ids: tuple[str, str],
+    file_ids: tuple[str, str, str | None],
     expires_at: float,
 ) -> Result:
-    """Return the result of a job from what its worker made; `file_ids` are of the original and the result."""
-    original, cutout = file_ids
-    return Result(
+    """Return the result of a job from what its worker made; `file_ids` are of the original, the result and
+    the kept matte, if there is one.
+    """
+    original, cutout, alpha = file_ids
+    result = Result(
         task_id=job_id,
         status="complete",
         original_file_id=original,
@@ -88,3 +94,6 @@ def make_result(
         timings_ms=dict(timings_ms),
         expires_at=round(expires_at, 3),
     )
+    if alpha is not None:
+        result["alpha_file_id"], result["alpha_url"] = alpha, f"/api/v1/files/{alpha}"
+    return result

@@ -24,7 +24,7 @@ from supervisor.jobs.end_commit import (
     describe_success,
 )
 from supervisor.jobs.filenames import name_stem
-from supervisor.jobs.job import BACKGROUND, RESULT, SOURCE, Job
+from supervisor.jobs.job import ALPHA, BACKGROUND, MASK, RESULT, SOURCE, Job
 from supervisor.jobs.published import PublishedResults, StoredFile
 from supervisor.jobs.records import EndedRecord, StoredFileRecord
 from supervisor.jobs.result import Result, make_result
@@ -105,7 +105,8 @@ class Spool:
         if not self.keeps(job):
             return
         folder = self.folder / job.id
-        names = [SOURCE] if job.background is None else [SOURCE, BACKGROUND]
+        images = {SOURCE: job.image, BACKGROUND: job.background, MASK: job.mask}
+        names = [name for name, image in images.items() if image is not None]
         try:
             # First: the record must not promise what may be lost.
             await records.sync_all(*(folder / name for name in names))
@@ -162,6 +163,8 @@ class Spool:
             result_path=str(self.path(job.id, RESULT)),
             options=job.options,
             background_path=str(self.path(job.id, BACKGROUND)) if job.background else None,
+            mask_path=str(self.path(job.id, MASK)) if job.mask else None,
+            alpha_path=None if job.synchronous else str(self.path(job.id, ALPHA)),
             stem=name_stem(job.file_name),
             alone=job.exclusive,
         )
@@ -185,12 +188,19 @@ class Spool:
             ),
         ]
         original, cutout = (file["id"] for file in files)
+        alpha = None
+        if await asyncio.to_thread(self.path(job.id, ALPHA).is_file):
+            alpha = new_id()
+            name = result_name(name_stem(job.file_name), "alpha", "png")
+            files.append(
+                StoredFileRecord(id=alpha, name=ALPHA, media_type=MEDIA_TYPES["png"], download_name=name)
+            )
         expires_at = time.time() + self._retention_s
-        result = make_result(job.id, made, timings_ms, (original, cutout), expires_at)
+        result = make_result(job.id, made, timings_ms, (original, cutout, alpha), expires_at)
         if self.keeps(job):
             record = describe_success(expires_at, logs, result, files)
             await commit_end(self.folder / job.id, record)
-        self.results.publish(self.folder / job.id, result, files)
+        self.results.publish(self.folder / job.id, job, result, files)
         return result
 
     async def fail(self, job: Job, error: BgremoveError, logs: list[str]) -> None:
@@ -201,12 +211,12 @@ class Spool:
         record = describe_failure(time.time() + self._retention_s, logs, error)
         await commit_end_without_images(self.folder / job.id, record)
 
-    def restore(self, job_id: str, record: EndedRecord) -> None:
+    def restore(self, job: Job, record: EndedRecord) -> None:
         """Publish the result of a job that ended before this service started."""
         if record["result"] is not None:
-            self.results.publish(self.folder / job_id, record["result"], record["files"])
+            self.results.publish(self.folder / job.id, job, record["result"], record["files"])
         else:
-            self.results.restore_deleted(job_id, record["files"])
+            self.results.restore_deleted(job.id, record["files"])
 
     def result(self, job_id: str) -> Result:
         """Return the result of a job that succeeded. Raises Expired when its files are deleted."""

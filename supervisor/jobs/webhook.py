@@ -115,7 +115,7 @@ class Webhooks:
         with contextlib.suppress(Expired):  # its client has deleted it
             if task.code is None:
                 result = dict(self._spool.result(task.id))
-                for name in ("original_url", "result_url"):
+                for name in {"original_url", "result_url", "alpha_url"} & result.keys():
                     result[name] = callback.base_url + result[name]
         event = "removal.complete" if task.code is None else "removal.error"
         return {"event": event, "task": task.payload(), "result": result}

@@ -6,7 +6,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from shared.catalog import ALL_MODELS, BUILTIN, DEFAULT_REVISION, ModelSpec, find_model, find_named_model
+from shared.catalog import (
+    ALL_MODELS,
+    BUILTIN,
+    DEFAULT_REVISION,
+    NO_MODEL,
+    ModelSpec,
+    find_model,
+    find_named_model,
+)
 from shared.errors import ModelUnavailable, NotReady, StillRunning
 from shared.hub_cache import cache_root, list_repositories
 from supervisor.models.hub_files import HubFiles
@@ -74,8 +82,11 @@ class Models:
     def resolve(self, choice: str) -> ModelLifecycle:
         """Return the chosen model; "auto" is the default one once it is loaded, or on disk at `refresh`.
 
+        For NO_MODEL it is one that is loaded, whose worker then runs the removal, else the built-in one.
         Raises UnknownModel.
         """
+        if choice == NO_MODEL:
+            return next((each for each in self if each.pool.resident), self.builtin)
         if choice != "auto":
             return self.find(choice)
         return next(each for each in (self.default, self.builtin) if each.live or each.on_disk)
@@ -98,6 +109,8 @@ class Models:
 
     async def check_available(self, choice: str) -> None:
         """Raise UnknownModel, or ModelUnavailable for a model that would have to be downloaded first."""
+        if choice == NO_MODEL:
+            return
         known = None if choice == "auto" else self._by_name.get(self._find_spec(choice).name)
         if choice == "auto" or (known and (known.may_download or known.live)):
             return  # without a look at the disk: that is for every upload

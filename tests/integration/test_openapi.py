@@ -134,7 +134,7 @@ def test_openapi_tells_files_from_texts_and_what_may_be_empty(service: Service) 
     forms.extend(body["schema"] for body in bodies)
     for form in forms:
         for name, field in form["properties"].items():
-            if name in ("file", "background_file", "image_file", "bg_image_file"):
+            if name in ("file", "background_file", "mask_file", "image_file", "bg_image_file"):
                 assert (field["type"], field["format"]) == ("string", "binary"), name
             elif name not in form.get("required", ()):
                 assert "default" in field or field["examples"] == [""], name

@@ -261,3 +261,11 @@ def test_an_error_of_the_stream_propagates() -> None:
     stream.write.side_effect = OSError(28, "No space left on device")
     with pytest.raises(OSError, match="No space left"):
         encode(noise(20, 20, 4), stream)
+
+
+def test_a_fast_png_is_lossless() -> None:
+    """The kept matte is written so."""
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[None], 300, axis=0)
+    stream = io.BytesIO()
+    png_writer.encode(grey.shape, lambda top, bottom: grey[top:bottom], stream, fast=True)
+    assert np.array_equal(np.asarray(Image.open(stream)), grey)

@@ -71,7 +71,7 @@ def test_options_that_are_sent_take_precedence_over_the_preset(
 def test_a_background_image_replaces_the_background_of_a_preset() -> None:
     """The two exclude each other where both were sent."""
     image = UploadFile(None)  # type: ignore[arg-type]
-    form = UploadForm(file=image, background_file=image, preset="marketplace")
+    form = UploadForm(file=image, background_file=image, mask_file=None, preset="marketplace")
     assert form.to_options(BUILT_IN).background is None
     assert form.to_options(BUILT_IN).canvas == "2000x2000"
 

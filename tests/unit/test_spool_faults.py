@@ -154,7 +154,7 @@ def test_a_deleted_result_s_files_stay_known_across_restarts(
         restarted = Spool(tmp_path, 60, durable=True)
         (read,) = read_spool(tmp_path)
         assert read.ended is not None
-        restarted.restore(job.id, read.ended)
+        restarted.restore(job, read.ended)
         assert spool.path(job.id, RESULT).exists() != deleted
         for each in (spool, restarted):
             for file_id in (result["original_file_id"], result["result_file_id"]):

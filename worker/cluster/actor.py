@@ -77,10 +77,10 @@ class RemovalActor:
         return self._report
 
     async def remove(
-        self, job: RemovalJob, background: bytes | None, *photo_parts: bytes
+        self, job: RemovalJob, background: bytes | None, mask: bytes | None, *photo_parts: bytes
     ) -> list[RemoteEnd | bytes | None]:
         """Remove the background of a photo; return its end, and `MAX_PARTS` parts of the result or None."""
-        event, result = await self._remove(job, join_parts(photo_parts), background)
+        event, result = await self._remove(job, join_parts(photo_parts), background, mask)
         parts = [] if result is None else split_bytes(result)
         return [RemoteEnd(event, len(parts)), *parts, *[None] * (MAX_PARTS - len(parts))]
 
@@ -127,7 +127,7 @@ class RemovalActor:
             self._ends[event.task_id].set_result(event)
 
     async def _remove(
-        self, job: RemovalJob, photo: bytes, background: bytes | None
+        self, job: RemovalJob, photo: bytes, background: bytes | None, mask: bytes | None = None
     ) -> tuple[Finished | Failed, bytes | None]:
         """Return the end of a removal, and the result if it has succeeded."""
         runner = self._runner
@@ -137,7 +137,7 @@ class RemovalActor:
         end = self._ends[job.task_id] = self._loop.create_future()
         folder = Path(tempfile.mkdtemp(prefix="bgremove-"))
         try:
-            local = await asyncio.to_thread(_store, folder, job, photo, background)
+            local = await asyncio.to_thread(_store, folder, job, photo, background, mask)
             runner.submit(local)
             event = await end
             if isinstance(event, Failed):
@@ -162,15 +162,21 @@ def find_model_path(path: Path, data_dir: Path) -> Path:
     return path
 
 
-def _store(folder: Path, job: RemovalJob, photo: bytes, background: bytes | None) -> RemovalJob:
+def _store(
+    folder: Path, job: RemovalJob, photo: bytes, background: bytes | None, mask: bytes | None
+) -> RemovalJob:
     """Write a job's photos to a folder of its own, and return the job with the paths there."""
-    source, behind = folder / "source", folder / "background"
+    source, behind, matte = folder / "source", folder / "background", folder / "mask"
     source.write_bytes(photo)
     if background is not None:
         behind.write_bytes(background)
+    if mask is not None:
+        matte.write_bytes(mask)
     return replace(
         job,
         source_path=str(source),
         result_path=str(folder / "result"),
         background_path=None if background is None else str(behind),
+        mask_path=None if mask is None else str(matte),
+        alpha_path=None,  # it is not sent back: an edit infers it again
     )

@@ -134,9 +134,12 @@ class Bridge:
         background = None
         if job.background_path is not None:
             background = await asyncio.to_thread(Path(job.background_path).read_bytes)
+        mask = None
+        if job.mask_path is not None:
+            mask = await asyncio.to_thread(Path(job.mask_path).read_bytes)
         remove = actor.handle.remove.options(num_returns=1 + MAX_PARTS)
-        first, *others = remove.remote(job, background, *split_bytes(photo))
-        del photo, background
+        first, *others = remove.remote(job, background, mask, *split_bytes(photo))
+        del photo, background, mask
         end: RemoteEnd = await first
         if isinstance(end.event, Finished):
             parts = await asyncio.gather(*others[: end.parts])

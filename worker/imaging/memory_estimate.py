@@ -55,6 +55,10 @@ def estimate_removal_bytes(job: RemovalJob, max_pixels: int) -> int:
         if background is not None and background.pixels <= max_pixels:
             # It stays while the image is processed.
             need += background.pixels * max(_estimate_decode_cost(background), 4 + _REFINE)
+    if job.mask_path is not None:
+        mask = read_header(Path(job.mask_path))
+        if mask is not None and mask.pixels <= max_pixels:
+            need += mask.pixels * _estimate_decode_cost(mask)
     return FIXED_BYTES + round(_MARGIN * need)
 
 

@@ -20,6 +20,7 @@ from supervisor.api.error_handlers import ErrorFormats, render_error_for
 from supervisor.api.field_limits import CHARSETS
 
 UPLOAD_PATHS = frozenset({"/api/v1/remove/upload", "/api/remove", "/v1.0/removebg", "/v1.0/improve"})
+EDIT_PATH = "/api/v1/remove/edit/"  # and a task id
 MAX_FILES = 2  # a photo, and an image to put behind it
 OVERHEAD_BYTES = 1024**2  # what a request's other fields may add to its files
 STALL_TIMEOUT_S = 60.0  # without a byte of the body; a client that loses its network sends no FIN
@@ -108,7 +109,7 @@ class BodyLimitMiddleware:
     def _limit_bytes(self, path: str, headers: Headers) -> int:
         """Return a body's maximum size: images go to the disk, all else is held in memory."""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if path in UPLOAD_PATHS and kind.startswith(("multipart/", "image/")):
+        if (path in UPLOAD_PATHS or path.startswith(EDIT_PATH)) and kind.startswith(("multipart/", "image/")):
             return self._max_form_bytes
         return self._max_base64_bytes if path in self._base64_paths else MAX_TEXT_BYTES
 

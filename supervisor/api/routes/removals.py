@@ -1,9 +1,10 @@
 """Routes of removals: a photo by upload or URL, progress as a stream, then the result."""
 
+import asyncio
 from collections.abc import AsyncIterable
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Form, Request
+from fastapi import APIRouter, Body, Depends, Form, Request, UploadFile
 from fastapi.responses import Response
 from fastapi.sse import ServerSentEvent
 
@@ -38,10 +39,11 @@ from supervisor.api.dependencies import (
     add_callback,
 )
 from supervisor.api.error_handlers import describe_errors
-from supervisor.api.removal_forms import UploadForm, UrlRequest
+from supervisor.api.removal_forms import EditForm, UploadForm, UrlRequest
 from supervisor.api.sse import STREAM_RESPONSES, EventStream, refuse_ended, stream_events
 from supervisor.api.upload_route import UploadRoute
 from supervisor.api.uploads import InputImage
+from supervisor.jobs.job import ALPHA, BACKGROUND, SOURCE
 from supervisor.jobs.result import Result
 from supervisor.tasks.task import Task, TaskKind
 
@@ -91,11 +93,54 @@ async def upload(
     presets: PresetsDep,
 ) -> Accepted:
     """Remove the background of an uploaded photo."""
-    file = form.background_file
-    background = None if file is None else InputImage("background_file", file)
-    image = InputImage("file", form.file)
+    task = await uploads.accept(
+        form.to_options(presets),
+        InputImage("file", form.file),
+        add_callback(submission, form.callback_url, request),
+        _find_input("background_file", form.background_file),
+        _find_input("mask_file", form.mask_file),
+    )
+    return {"task_id": task.id}
+
+
+def _find_input(field: str, content: UploadFile | str | None) -> InputImage | None:
+    return None if content is None else InputImage(field, content)
+
+
+@router.post(
+    "/edit/{task_id}",
+    dependencies=[BodyOptionsOnly],
+    responses=_REFUSALS
+    | describe_errors(UploadTooLarge, UploadStalled, NotAnImage, NotFound, StillRunning, Expired),
+)
+async def edit(
+    before: FinishedRemoval,
+    form: Annotated[EditForm, Form(media_type="multipart/form-data")],
+    uploads: UploadsDep,
+    spool: SpoolDep,
+    request: Request,
+    submission: SubmissionDep,
+    presets: PresetsDep,
+) -> Accepted:
+    """Make a new result from a finished removal's photo and matte: no upload, no second inference.
+
+    Options that are sent replace those of the finished removal; an empty field unsets one.
+    """
+    before.raise_failure()
+    finished = spool.results.job(before.id)
+    unset = {name for name, value in (await request.form()).multi_items() if value == ""}
+    options = form.edit(finished.options, unset, presets)
+    background = _find_input("background_file", form.background_file)
+    keeps_background = options.background is None and "background" not in unset
+    if background is None and finished.background is not None and keeps_background:
+        background = InputImage("background_file", spool.path(before.id, BACKGROUND))
+    mask = _find_input("mask_file", form.mask_file)
+    alpha = spool.path(before.id, ALPHA)
+    if mask is None and await asyncio.to_thread(alpha.is_file):  # else a model makes it again
+        mask = InputImage("alpha", alpha)
+    source = InputImage("file", spool.path(before.id, SOURCE), finished.file_name)
     submission = add_callback(submission, form.callback_url, request)
-    task = await uploads.accept(form.to_options(presets), image, submission, background)
+    task = await uploads.accept(options, source, submission, background, mask)
     return {"task_id": task.id}
 
 
@@ -112,6 +157,7 @@ async def url(
         body.to_options(presets),
         InputImage("url", body.url),
         add_callback(submission, body.callback_url, request),
+        mask=_find_input("mask_url", body.mask_url),
     )
     return {"task_id": task.id}
 
