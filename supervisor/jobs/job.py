@@ -53,8 +53,8 @@ class Job:
     `file_name` is the image's name as the client knows it. `client` is the client's key in the
     queue's round robin. `attempt` counts the attempts that ended with the worker's death. An `exclusive`
     job runs with no other job on its worker. The client of a `synchronous` one waits for it, and nobody can
-    ask for it later. With a `mask`, no model
-    runs. With an `idempotency_key`, a repeated request gets this job's task.
+    ask for it later. With a `mask`, no model runs. With an `idempotency_key`, a repeated request gets this
+    job's task.
     """
 
     id: str
