@@ -81,6 +81,29 @@ def test_the_groups_of_the_toolbar_have_no_lines_between_them(viewer: Visit) -> 
     expect(viewer.page.get_by_role("group", name="Zoom")).to_have_css("border-top-width", "0px")
 
 
+def test_the_background_that_is_seen_is_in_the_file(viewer: Visit) -> None:
+    """At once in the view, and from the service in the file; each photo has its own."""
+    page = viewer.page
+    page.get_by_role("slider").press("Home")
+    box = sheet(viewer)
+    for name, colour in (("White", (255, 255, 255)), ("Black", (0, 0, 0))):
+        page.get_by_role("radio", name=name).check(force=True)
+        assert pixel(viewer, box["x"] + box["width"] - 8, box["y"] + 8) == colour
+        _, image = viewer.download(viewer.button("Download"))
+        assert image.convert("RGB").getpixel((image.width - 8, 8)) == colour
+        assert image.mode == "RGB"
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("radio", name="Image").check(force=True)
+    chooser.value.set_files(SAMPLES / "astronaut.jpg")
+    _, image = viewer.download(viewer.button("Download"))
+    assert image.mode == "RGB"
+    assert image.getpixel((image.width - 8, 8)) != (0, 0, 0)
+    page.get_by_role("radio", name="Transparent").check(force=True)
+    _, image = viewer.download(viewer.button("Download"))
+    assert image.mode == "RGBA"
+    assert image.getchannel("A").getpixel((image.width - 8, 8)) == 0
+
+
 def test_the_backdrop_can_be_switched(viewer: Visit) -> None:
     """A halo around hair may be visible on black only."""
     page = viewer.page

@@ -1,5 +1,5 @@
 // Job: the removal of one photo, from upload to result. The photo is uploaded unchanged, never scaled.
-import { downloadFile, get, post, postJson, remove, request } from './api.js';
+import { ApiError, downloadFile, get, post, postJson, remove, request } from './api.js';
 import { delay } from './dom.js';
 import { followTask } from './stream.js';
 import { forget, remember } from './task-memory.js';
@@ -26,6 +26,8 @@ export class Job extends EventTarget {
   awaitsServer = false; // goes on when the server responds
   gone = false; // a task of an earlier visit that the server does not have any more
   saved = false; // downloaded or copied to the clipboard
+  background = null; // chosen for the finished result, as Backdrop describes it; null leaves it as it is
+  #composed = null; // the result with a background: { background, file }, `file` being a promise
   #attempts = 0;
   #aborter = null;
   #taskId = null;
@@ -52,6 +54,25 @@ export class Job extends EventTarget {
   get retrySource() {
     if (this.source instanceof File || !this.original) return this.source;
     return new File([this.original], this.name, { type: this.original.type });
+  }
+
+  /** Whether a background can be chosen: the result is transparent. */
+  get transparent() {
+    const { fields, files } = this.options;
+    const opaque = fields.background || files.background_file || fields.format === 'jpeg';
+    return this.state === 'done' && this.result.format !== 'zip' && fields.output !== 'mask' && !opaque;
+  }
+
+  /** Return the result as it is shown, { blob, name }: with the chosen background. Rejects with ApiError. */
+  async compose() {
+    const { background } = this;
+    if (!background) return { blob: this.cutout, name: this.fileName };
+    if (this.#composed?.background !== background) {
+      const file = this.#edit(background);
+      this.#composed = { background, file };
+      file.catch(() => { this.#composed = null; }); // the next one tries again
+    }
+    return this.#composed.file;
   }
 
   get ended() {
@@ -102,6 +123,17 @@ export class Job extends EventTarget {
     this.#taskId = null;
   }
 
+  /** Return a result with other options, made by the service from the photo and alpha that it has. */
+  async #edit({ fields, files }) {
+    const { task_id: taskId } = await post(`remove/edit/${this.#taskId}`, toForm({ ...fields, ...files }));
+    const task = await followTask('remove', taskId, () => {}, new AbortController().signal);
+    if (task.status === 'error') throw new ApiError(task.message, task.code);
+    const result = await get(`remove/result/${taskId}`);
+    const file = await downloadFile(result.result_file_id);
+    request(`remove/result/${taskId}`, { method: 'DELETE' }).catch(() => {}); // it expires
+    return file;
+  }
+
   get #firstMessage() {
     if (this.#taskId) return 'Reconnecting';
     return this.original ? 'Uploading the photo' : 'Fetching the photo';
@@ -125,9 +157,8 @@ export class Job extends EventTarget {
     const { signal } = this.#aborter;
     const headers = { 'Idempotency-Key': this.#key };
     if (this.source instanceof File) {
-      const form = new FormData();
+      const form = toForm({ ...fields, ...files });
       form.append('file', this.source, this.name);
-      for (const [name, value] of Object.entries({ ...fields, ...files })) form.append(name, value);
       return post('remove/upload', form, signal, headers).catch((error) => rethrowIfReadable(this.source, error));
     }
     if (Object.keys(files).length) throw new Error('A background image can be used with uploaded photos only, not with URLs.');
@@ -171,6 +202,12 @@ export class Job extends EventTarget {
     Object.assign(this, changes);
     this.dispatchEvent(new Event('change'));
   }
+}
+
+function toForm(fields) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  return form;
 }
 
 /** Return 32 hexadecimal digits. crypto.randomUUID() is missing where the page comes by http from another machine. */

@@ -96,7 +96,10 @@ export class QueueView {
   async #downloadAll(button) {
     if (isDisabled(button)) return; // a double click would save each photo twice
     setDisabled(button, true);
-    await downloadAll(this.queue.done);
+    await downloadAll(this.queue.done).catch((error) => {
+      byId('queue-title').textContent = error.message;
+      announce(error.message);
+    });
     setDisabled(button, false);
   }
 }
@@ -116,9 +119,16 @@ class PhotoRow {
     }, this.canvas, this.name, this.details);
     this.cancel = iconButton(`Cancel ${job.name}`, CROSS_ICON, () => job.cancel());
     this.retry = iconButton(`Try ${job.name} again`, RETRY_ICON, retry);
-    this.save = iconButton(`Download ${job.name}`, SAVE_ICON, () => download(job));
+    this.save = iconButton(`Download ${job.name}`, SAVE_ICON, () => this.#save());
     this.remove = iconButton(`Remove ${job.name} from the list`, CROSS_ICON, remove);
     this.node = h('li', {}, this.pick, this.retry, this.save, this.cancel, this.remove);
+  }
+
+  async #save() {
+    await download(this.job).catch((error) => {
+      this.text.textContent = error.message;
+      announce(error.message);
+    });
   }
 
   show(selected) {

@@ -4,15 +4,16 @@ import { zip } from './zip.js';
 
 const REVOKE_DELAY_MS = 30_000; // the browser may still be writing the file
 
-/** Download a finished job's result under the file name that the service chose. */
-export function download(job) {
-  save(job.cutout, job.fileName);
+/** Download a finished job's result, as it is shown, under the file name that the service chose. */
+export async function download(job) {
+  const { blob, name } = await job.compose();
+  save(blob, name);
   job.saved = true;
 }
 
 /** Download the results of finished jobs as one zip; as several, if they have more than 4 GB. */
 export async function downloadAll(jobs) {
-  const zips = await zip(jobs.map(({ fileName, cutout }) => ({ name: fileName, blob: cutout })));
+  const zips = await zip(await Promise.all(jobs.map((job) => job.compose())));
   zips.forEach((blob, index) => save(blob, index ? `cutouts-${index + 1}.zip` : 'cutouts.zip'));
   for (const job of jobs) job.saved = true;
 }
@@ -28,7 +29,7 @@ export const canCopy = () => Boolean(navigator.clipboard?.write && window.Clipbo
 
 /** Copy a finished job's result as PNG, the one image format that every clipboard supports. */
 export async function copy(job) {
-  const png = job.cutout.type === 'image/png' ? job.cutout : convertToPng(job.cutout);
+  const png = job.compose().then(({ blob }) => (blob.type === 'image/png' ? blob : convertToPng(blob)));
   await navigator.clipboard.write([new ClipboardItem({ 'image/png': png })]);
   job.saved = true;
 }

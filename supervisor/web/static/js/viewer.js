@@ -1,6 +1,6 @@
 // Viewer: compares the original and the result of the selected photo, with zoom, backdrop, copy and download.
 import { Backdrop } from './backdrop.js';
-import { byId, h, icon, iconButton, keepFocus, setText } from './dom.js';
+import { announce, byId, h, icon, iconButton, isDisabled, keepFocus, setDisabled, setText } from './dom.js';
 import { addGestures } from './gestures.js';
 import { canCopy, copy, download } from './save.js';
 import { Zoom } from './zoom.js';
@@ -57,6 +57,8 @@ export class Viewer {
     this.jobMessage.textContent = job?.message ?? '';
     this.jobProgress.hidden = job?.ended ?? true;
     this.jobProgress.value = job?.percent ?? 0;
+    this.backdrop.node.hidden = !job?.transparent;
+    this.backdrop.show(job?.background ?? null);
     this.details.show(done ? job : null);
   }
 
@@ -105,8 +107,9 @@ export class Viewer {
       iconButton('Zoom out', MINUS_ICON, () => this.zoom.stepOut()), this.scale,
       iconButton('Zoom in', PLUS_ICON, () => this.zoom.stepIn()), iconButton('Fit', FIT_ICON, () => this.zoom.fit()));
     this.copyButton = h('button', { type: 'button', onclick: () => this.#copy() }, 'Copy');
-    const save = h('button', { type: 'button', className: 'primary', onclick: () => download(this.#job) }, 'Download');
-    this.tools = h('div', { className: 'tools', hidden: true }, new Backdrop(this.afterSheet).node, zoom,
+    const save = h('button', { type: 'button', className: 'primary', onclick: () => this.#download(save) }, 'Download');
+    this.backdrop = new Backdrop(this.afterSheet, (background) => { this.#job.background = background; });
+    this.tools = h('div', { className: 'tools', hidden: true }, this.backdrop.node, zoom,
       h('span', { className: 'push' }), h('div', { className: 'group out' }, this.copyButton, save));
     this.note = h('p', { className: 'note muted', hidden: true });
   }
@@ -128,6 +131,18 @@ export class Viewer {
     this.view.classList.toggle('zoomed', this.zoom.zoomed);
     this.view.classList.toggle('pixelated', this.zoom.pixelated);
     this.scale.textContent = `${Math.round(scale * 100)} %`;
+  }
+
+  async #download(button) {
+    if (isDisabled(button)) return;
+    setDisabled(button, true);
+    try {
+      await download(this.#job);
+    } catch (error) {
+      setText(this.note, error.message);
+      announce(error.message);
+    }
+    setDisabled(button, false);
   }
 
   async #copy() {
