@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from shared.messages import DeviceSelected, LoadFailed, Loading, WorkerConfig
+from shared.messages import DeviceSelected, LoadFailed, Loading, Ready, WorkerConfig
 from tests.fake_workers.behaviours import obey
-from tests.fake_workers.talk import MODEL, jobs
+from tests.fake_workers.talk import MODEL, receive
 
 PHOTO_S = 0.015
 LOAD_S = 1.0  # of a slow one
@@ -43,7 +43,8 @@ def serve(commands: Connection, events: Any, config: WorkerConfig) -> None:
         device=device.partition(":")[0],
         max_concurrency=2,
     )
-    for job in jobs(commands, events, model):
+    events.put(Ready(model))
+    for job in receive(commands):
         if (folder / f"breaks-{device}").exists():
             os._exit(70)
         time.sleep(PHOTO_S)

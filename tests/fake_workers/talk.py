@@ -4,14 +4,29 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from shared.messages import Finished, ModelInfo, Progress, Ready, RemovalJob, RemovalResult, Remove
+from shared.messages import (
+    DeviceSelected,
+    Finished,
+    ModelInfo,
+    Progress,
+    Ready,
+    RemovalJob,
+    RemovalResult,
+    Remove,
+)
 
 MODEL = ModelInfo("fake", "cpu", "float32")
 
 
 def jobs(commands: Any, events: Any, model: ModelInfo = MODEL) -> Iterator[RemovalJob]:
     """Say that the worker is ready, then yield the removals it is sent until the pipe closes."""
+    events.put(DeviceSelected(model.device))
     events.put(Ready(model))
+    return receive(commands)
+
+
+def receive(commands: Any) -> Iterator[RemovalJob]:
+    """Yield the removals that the worker is sent until the pipe closes."""
     while True:
         try:
             command = commands.recv()

@@ -82,7 +82,7 @@ def test_a_service_that_dies_is_reported_with_the_reason(app: Callable[..., App]
     assert failed["reason"] == "ended"
     assert failed["signal"] == "SIGKILL"
     assert failed["error"].startswith("the service ended unexpectedly (signal SIGKILL)")
-    assert any("startup complete" in line for line in failed["stderr"])
+    assert any("model loaded" in line for line in failed["stderr"])
     assert running.process.wait(STOP_TIMEOUT_S) == 1
     expect_ended(processes)
 
