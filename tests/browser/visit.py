@@ -30,7 +30,7 @@ DROP = """
 class Visit:
     """The page of a service, opened in a browser context."""
 
-    def __init__(self, page: Page, url: str, expected: Sequence[str]) -> None:
+    def __init__(self, page: Page, url: str, expected: Sequence[str], *, status_open: bool = True) -> None:
         self.page = page
         self.url = url
         self.requested: list[str] = []
@@ -41,6 +41,8 @@ class Visit:
         page.on("console", lambda message: self._record(message.type, message.text))
         page.on("pageerror", lambda error: self._record("error", str(error)))
         page.goto(url)
+        if status_open:
+            page.evaluate("document.getElementById('status-box')?.setAttribute('open', '')")
 
     def _record(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not any(part in text for part in self._expected):
@@ -106,10 +108,10 @@ def open_visit(
     browser: Browser, url: str, expected: Sequence[str], context: dict[str, Any]
 ) -> Iterator[Visit]:
     """Open the page in a browser context of its own. Console messages with an `expected` part are allowed."""
-    scripts = context.pop("scripts", ())
+    scripts, status_open = context.pop("scripts", ()), context.pop("status_open", True)
     with browser.new_context(**{"viewport": WIDE, **context}) as browser_context:
         for script in scripts:
             browser_context.add_init_script(script)
-        visit = Visit(browser_context.new_page(), url, expected)
+        visit = Visit(browser_context.new_page(), url, expected, status_open=status_open)
         yield visit
         visit.check()

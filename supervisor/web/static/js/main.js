@@ -7,11 +7,13 @@ import { Queue } from './queue.js';
 import { ResultDetails } from './result-details.js';
 import { listenForPhotos } from './sources.js';
 import { Status } from './status.js';
+import { StatusPanel } from './status-panel.js';
 import { createStatusTable } from './table.js';
 import { Viewer } from './viewer.js';
 
 const status = new Status();
 const rows = createStatusTable(status);
+new StatusPanel(status, rows);
 const options = new OptionsForm(() => retry(list.selected));
 const queue = new Queue();
 

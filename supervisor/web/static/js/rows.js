@@ -92,7 +92,9 @@ export class EnvironmentRow {
 
   render() {
     const { environment, problem } = this.status;
-    this.row.setReady(problem ? false : environment ? environment.ready : null);
+    // What is missing is for BiRefNet: the built-in model works without it.
+    const isBroken = Boolean(problem) || Boolean(environment?.modules.some((one) => one.problem));
+    this.row.setReady(problem ? false : environment ? environment.ready : null, isBroken);
     if (problem) this.operation.clear();
     if (!environment) {
       const text = problem ? '' : 'Checking the installed packages. The first check takes a while.';
@@ -119,7 +121,7 @@ export class EnvironmentRow {
     // Without duplicates: a broken package causes the same problem in all packages that import it.
     const problems = [...new Set(modules.map((one) => one.problem).filter(Boolean))];
     this.lines.replaceChildren(...[
-      missing(true) && line('problem', `Missing: ${missing(true)}`),
+      missing(true) && line('note', `Missing: ${missing(true)}`),
       missing(false) && line('note muted', `Missing, but not needed with the current settings: ${missing(false)}`),
       ...problems.map((text) => line('problem', text)),
     ].filter(Boolean));
