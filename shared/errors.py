@@ -5,6 +5,7 @@ BgremoveError                       500  internal_error
 │   ├── MalformedRequest            400  malformed_request
 │   ├── InvalidOption               422  invalid_option
 │   ├── RoiExceedsBounds            422  roi_exceeds_bounds
+│   ├── MaskSizeMismatch            422  mask_size_mismatch
 │   ├── RoiRegionEmpty              422  roi_region_empty
 │   ├── IdempotencyKeyReused        422  idempotency_key_reused
 │   ├── ResultTooLarge              422  result_too_large

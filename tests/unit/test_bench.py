@@ -195,7 +195,7 @@ def test_the_sleeping_actor_answers_as_an_actor_does(tmp_path: Path) -> None:
 
     async def remove() -> list[Any]:
         assert (await actor.report()).model
-        return await actor.remove(job, None, b"pho", b"to")
+        return await actor.remove(job, None, None, b"pho", b"to")
 
     end, result, *others = asyncio.run(remove())
     assert isinstance(end.event, Finished)
