@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FOLDER = bootstrap.ROOT / "docs"
 SAMPLES = bootstrap.ROOT / "scripts" / "samples"
 VIEWPORT = {"width": 1280, "height": 900}
-MAX_BYTES = 300_000
+MAX_BYTES = 500_000
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 TIMEOUT_MS = 120_000  # the first environment status imports every package
 
@@ -57,7 +57,7 @@ def _take_screenshot(browser: Browser, url: str, scheme: str) -> bytes:
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     page.goto(url)
-    page.locator(".modules summary").wait_for()
+    page.locator("#status-line.ready").wait_for()
     page.set_input_files("#files", [SAMPLES / "astronaut.jpg", SAMPLES / "cat.jpg"])
     page.locator(".photo[data-state=done]").nth(1).wait_for()
     page.locator(".layer.after img").wait_for()
