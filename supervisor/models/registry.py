@@ -82,11 +82,12 @@ class Models:
     def resolve(self, choice: str) -> ModelLifecycle:
         """Return the chosen model; "auto" is the default one once it is loaded, or on disk at `refresh`.
 
-        For NO_MODEL it is one that is loaded, whose worker then runs the removal, else the built-in one.
-        Raises UnknownModel.
+        For NO_MODEL it is the loaded one with the least to do, whose worker then runs the removal, else the
+        built-in one. Raises UnknownModel.
         """
         if choice == NO_MODEL:
-            return next((each for each in self if each.pool.resident), self.builtin)
+            loaded = [model for model in self if model.pool.model_info]
+            return min(loaded, key=lambda model: model.pool.load_factor, default=self.builtin)
         if choice != "auto":
             return self.find(choice)
         return next(each for each in (self.default, self.builtin) if each.live or each.on_disk)

@@ -62,6 +62,13 @@ class WorkerPool:
         return next((worker.model_info for worker in self.workers if worker.model_info), None)
 
     @property
+    def load_factor(self) -> float:
+        """The share of the slots that have jobs, 0 to 1; cancelled jobs that run on count as well."""
+        loaded = [worker for worker in self.workers if worker.model_info]
+        slots = sum(worker.model_info.max_concurrency for worker in loaded if worker.model_info)
+        return sum(worker.in_flight for worker in loaded) / slots if slots else 1.0
+
+    @property
     def is_loaded(self) -> bool:
         """Whether every device has the model that may have it, but for those where it could not be loaded."""
         return self.model_info is not None and not self._can_grow()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.conftest import SAMPLES
@@ -153,3 +154,19 @@ def test_a_mask_may_be_at_a_url(start: Callable[..., Service], pictures: str) ->
     assert result["model_id"] == "mask"
     blue_in_grey = 29
     assert (alpha_of(download(service, result)) == blue_in_grey).all()
+
+
+@pytest.mark.parametrize(("busy", "idle"), [("birefnet", "builtin"), ("builtin", "birefnet")])
+def test_a_job_without_a_model_goes_to_the_worker_with_the_least_to_do(
+    start_fleet: Callable[..., Service], busy: str, idle: str
+) -> None:
+    """It would wait for the others' photos, though another model's worker has time."""
+    service = start_fleet("cpu")
+    for model in (busy, idle):
+        service.cut(wish(), model=model)
+    for _ in range(2):
+        service.upload(wish("sleep 60"), model=busy)
+    files = {"file": ("a.png", wish("")), "mask_file": ("mask.png", make_mask())}
+    for _ in range(3):
+        task_id = service.client.post("/remove/upload", files=files).json()["task_id"]
+        assert service.finished(task_id)["status"] == "complete"
