@@ -38,9 +38,11 @@ def test_drop_compare_and_download(
     expect(page.photo("astronaut.jpg").get_by_role("progressbar")).to_be_visible()
     expect(page.page.locator(".job-status")).to_be_visible()
     expect(page.done("astronaut.jpg")).to_contain_text(re.compile("512 . 512 · PNG"))
+    page.page.locator(".result-details summary").click()
     expect(page.page.locator(".result-details")).to_contain_text("Model: built-in (u2netp) on cpu")
     for step in ("Queued", "Decode", "Inference", "Encode", "Total"):
         expect(page.page.locator(".timings")).to_contain_text(step)
+    expect(page.page.locator(".timings")).to_be_visible()
     expect(page.page.locator(".suggestion")).to_contain_text("BiRefNet finds finer edges")
     expect(page.page.locator(".suggestion").get_by_role("button")).to_have_text("Download BiRefNet")
     slider = page.page.get_by_role("slider")

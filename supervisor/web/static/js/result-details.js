@@ -12,7 +12,8 @@ export class ResultDetails {
     this.reason = h('p');
     this.button = h('button', { type: 'button', onclick: () => this.#useBetterModel() });
     this.suggestion = h('div', { className: 'suggestion', hidden: true }, this.reason, this.button);
-    this.node = h('div', { className: 'result-details', hidden: true }, this.overview, this.timings, this.suggestion);
+    const facts = h('details', {}, h('summary', { className: 'muted' }, 'Details'), this.overview, this.timings);
+    this.node = h('div', { className: 'result-details', hidden: true }, this.suggestion, facts);
     status.addEventListener('change', () => this.#updateSuggestion());
     modelRow.operation.addEventListener('change', () => this.#updateSuggestion());
   }
