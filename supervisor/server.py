@@ -15,6 +15,7 @@ import time
 from typing import NoReturn, cast
 
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
 from shared import logs
 from shared.errors import StorageFailed
@@ -85,6 +86,9 @@ def _serve(arguments: list[str], lists: PackageLists | None) -> int:
     )
     server = Server(config, address, make_banner(settings, address))
     _handle_sighup(server)
+    for number in HANDLED_SIGNALS:
+        # uvicorn restores these at its end: the default ones would let a repeated signal kill the process.
+        signal.signal(number, server.handle_exit)
     if stdin is not None:
         threading.Thread(target=_wait_for_eof, args=(stdin, server), name="stdin-watch", daemon=True).start()
     sys.setswitchinterval(GIL_INTERVAL_S)

@@ -119,6 +119,17 @@ def test_the_end_does_not_need_the_event_loop(data_dir: Path, tmp_path: Path) ->
     service.end()
 
 
+def test_repeated_signals_change_nothing(data_dir: Path, tmp_path: Path) -> None:
+    """Up to the last moment of the process: an impatient Ctrl-C, or a manager that repeats its SIGTERM."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        service = Service(data_dir, tmp_path / number.name, {"builtin_worker": OBEYS})
+        while service.process.poll() is None:
+            service.process.send_signal(number)
+            time.sleep(0.0002)
+        assert service.process.returncode == 0
+        service.end()
+
+
 @pytest.mark.parametrize("path", ["/api/v1/remove/upload", "/v1.0/removebg", "/api/remove"])
 def test_half_an_upload_ends_without_a_traceback(data_dir: Path, tmp_path: Path, path: str) -> None:
     """Each looked like a crash in the log of every restart under load."""
