@@ -66,6 +66,7 @@ def test_the_whole_of_a_tall_or_wide_photo_is_shown_in_its_proportions(
     """It fills the view along its longer side, up to the margin."""
     photo = ("photo.png", "image/png", encoded(Image.new("RGB", size, "white")))
     page = show_result(visit(light.url), photo)
+    page.page.wait_for_timeout(500)  # the view gets its size from what is below it
     view, box = page.page.locator(".view").bounding_box(), sheet(page)
     assert view
     assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)

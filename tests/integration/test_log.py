@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,12 +89,20 @@ def test_a_result_that_cannot_be_written_is_logged_too(
     assert logged(service, f"removal failed task_id={task['task_id']} error=storage_failed")
 
 
+def wait_until_busy(service: Service) -> None:
+    """Wait until a worker runs a removal."""
+    while "busy" not in [worker["state"] for worker in service.client.get("/status").json()["workers"]]:
+        time.sleep(0.05)
+
+
 def test_an_unload_says_what_loads_the_model_again(start: Callable[..., Service]) -> None:
     """It seemed to do nothing: the next waiting removal loaded the model at once."""
     service = start(builtin_worker=OBEYS)
     tasks = [service.upload(wish("sleep 30")) for _ in range(3)]
+    wait_until_busy(service)
     answer = service.client.post("/remove/unload").json()
     assert (answer["queued"], answer["cancelled"]) == (3, 0)
+    wait_until_busy(service)
     answer = service.client.post("/remove/unload?cancel_queued=true").json()
     assert (answer["queued"], answer["cancelled"]) == (0, 3)
     assert {service.finished(task)["code"] for task in tasks} == {"cancelled"}
